@@ -1,0 +1,65 @@
+#include <tapegrad/autograd/arena.h>
+
+#include <sys/mman.h>
+
+#include <algorithm>
+
+#include <tapegrad/autograd/error.h>
+
+namespace tapegrad {
+namespace {
+
+constexpr std::size_t largest_reserve = std::size_t{64} << 30;   // address space only; pages come when touched
+constexpr std::size_t smallest_reserve = std::size_t{64} << 20;  // under a tight `ulimit -v`
+constexpr std::size_t commit_step = std::size_t{4} << 20;
+
+}  // namespace
+
+Arena::Arena() {
+  for (reserved_ = largest_reserve; reserved_ >= smallest_reserve; reserved_ /= 2) {
+    void* p = mmap(nullptr, reserved_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED) continue;
+    base_ = static_cast<std::byte*>(p);
+    return;
+  }
+  throw Error(fmt::format("arena: cannot reserve {} MiB of address space", smallest_reserve >> 20));
+}
+
+Arena::~Arena() { munmap(base_, reserved_); }
+
+void* Arena::allocate(std::size_t bytes) {
+  const std::size_t alignment = bytes >= 64 ? 64 : 16;
+  const std::size_t start = (used_ + alignment - 1) & ~(alignment - 1);
+  extend(start - used_ + bytes);
+  return base_ + start;
+}
+
+void* Arena::extend(std::size_t bytes) {
+  expects(bytes <= reserved_ - used_, "arena: {} bytes on top of {} do not fit the reserve of {} bytes", bytes, used_, reserved_);
+  std::byte* start = base_ + used_;
+  if (used_ + bytes > committed_) commit(used_ + bytes);
+  used_ += bytes;
+  peak_ = std::max(peak_, used_);
+  return start;
+}
+
+void Arena::commit(std::size_t bytes) {
+  const std::size_t ahead = std::max(bytes, committed_ + committed_ / 8);  // few calls, even for a long tape
+  const std::size_t want = std::min(reserved_, (ahead + commit_step - 1) / commit_step * commit_step);
+  if (mprotect(base_ + committed_, want - committed_, PROT_READ | PROT_WRITE) != 0)
+    throw Error(fmt::format("arena: the system has no memory for {} bytes", want));
+  committed_ = want;
+}
+
+void Arena::rewind(std::size_t mark) { used_ = mark; }
+
+void Arena::shrink() {
+  const std::size_t keep = (used_ + commit_step - 1) / commit_step * commit_step;
+  if (keep >= committed_) return;
+  madvise(base_ + keep, committed_ - keep, MADV_DONTNEED);
+  mprotect(base_ + keep, committed_ - keep, PROT_NONE);
+  committed_ = keep;
+  peak_ = used_;
+}
+
+}  // namespace tapegrad

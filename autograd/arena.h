@@ -1,0 +1,61 @@
+#pragma once
+#include <cstddef>
+#include <new>
+#include <type_traits>
+
+namespace tapegrad {
+
+/// A bump allocator over one reserved stretch of address space, committed as it grows: nothing moves, freeing is moving the
+/// mark back, and what was used once is used again without any call to the system. Not for threads to share.
+class Arena {
+ public:
+  Arena();
+  ~Arena();
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  /// Uninitialised memory, 64-byte aligned from 64 bytes up and 16-byte aligned below. Throws Error when the reserve is full.
+  void* allocate(std::size_t bytes);
+  std::size_t used() const { return used_; }
+  std::size_t peak() const { return peak_; }
+  /// The next `bytes` bytes, without alignment: what was extended so lies in one piece.
+  void* extend(std::size_t bytes);
+  std::byte* base() const { return base_; }
+  /// Frees everything allocated since `used()` returned `mark`.
+  void rewind(std::size_t mark);
+  /// Returns all memory beyond `used()` to the system.
+  void shrink();
+
+  template <class T>
+  T* array(std::size_t count) {
+    return static_cast<T*>(allocate(count * sizeof(T)));
+  }
+
+ private:
+  void commit(std::size_t bytes);
+
+  std::byte* base_ = nullptr;
+  std::size_t used_ = 0, committed_ = 0, reserved_ = 0, peak_ = 0;
+};
+
+/// A growable array in an arena of its own: elements never move, and it never gives memory back by itself.
+template <class T>
+class ArenaVector {
+  static_assert(std::is_trivially_destructible_v<T>);
+
+ public:
+  T& push_back(const T& value) { return *new (arena_.extend(sizeof(T))) T(value); }
+  T& operator[](std::size_t i) { return reinterpret_cast<T*>(arena_.base())[i]; }
+  const T& operator[](std::size_t i) const { return reinterpret_cast<const T*>(arena_.base())[i]; }
+  std::size_t size() const { return arena_.used() / sizeof(T); }
+  /// Drops all but the first `count` elements.
+  void truncate(std::size_t count) { arena_.rewind(count * sizeof(T)); }
+  void shrink() { arena_.shrink(); }
+  std::size_t bytes() const { return arena_.used(); }
+  std::size_t peak_bytes() const { return arena_.peak(); }
+
+ private:
+  Arena arena_;
+};
+
+}  // namespace tapegrad

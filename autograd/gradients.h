@@ -1,0 +1,52 @@
+#pragma once
+#include <memory>
+#include <span>
+#include <vector>
+
+#include <tapegrad/autograd/parameter.h>
+#include <tapegrad/autograd/var.h>
+
+namespace tapegrad {
+
+/// The result of a backward pass: what the loss's gradient is with respect to every value that it was reached from. Lives in the
+/// tape's arena: a handle, free to copy, stale after the tape's `reset()`.
+class Gradients {
+ public:
+  /// One parameter that the pass reached, and its gradient in the parameter's own dtype.
+  struct Entry {
+    const Parameter* parameter;
+    TensorView gradient;
+  };
+
+  Gradients() = default;
+
+  /// d loss / d x, of x's shape. Throws when the loss does not depend on x, or x needs no gradient.
+  Tensor operator[](const Var& x) const;
+  Tensor operator[](const Parameter& p) const;
+  bool contains(const Var& x) const;
+  bool contains(const Parameter& p) const;
+  /// The gradient as a recorded value; only after `backward(loss, {.create_graph = true})`.
+  Var var(const Var& x) const;
+
+  /// The parameters that were reached, in the order in which the forward first read them. The gradients may be changed in place
+  /// (clipping does). `op` names the caller in the error when this handle is stale.
+  std::span<const Entry> parameters(std::string_view op) const;
+
+  /// Gradients that live outside a tape, for steps over several tapes: entries valid while `stamp` is.
+  Gradients(std::span<const Entry> entries, const Stamp& stamp) : stamp_(stamp), entries_(entries) {}
+
+ private:
+  friend class BackwardPass;
+
+  void check_alive(std::string_view op) const;
+  TensorView find(const Var& x) const;
+  const Entry* find(const Parameter& p) const;
+
+  Stamp stamp_;
+  void* const* by_output_ = nullptr;  // cotangent of each flat output, or null
+  std::uint32_t output_count_ = 0;
+  std::span<const Entry> entries_;
+  std::shared_ptr<const std::vector<Var>> vars_;  // by flat output, under create_graph
+};
+
+}  // namespace tapegrad

@@ -1,0 +1,103 @@
+#pragma once
+#include <cstddef>
+#include <new>
+#include <span>
+#include <vector>
+
+#include <tapegrad/autograd/var.h>
+
+namespace tapegrad {
+
+/// Values of an op's inputs or outputs, by position.
+using Views = std::span<const TensorView>;
+
+/// Room for a call's views: on the stack for the usual handful, uninitialised until used.
+class ViewBuffer {
+ public:
+  explicit ViewBuffer(std::size_t capacity) {
+    if (capacity > few) more_.resize(capacity);
+    views_ = capacity > few ? more_.data() : reinterpret_cast<TensorView*>(bytes_);
+  }
+  ViewBuffer(const ViewBuffer&) = delete;
+  ViewBuffer& operator=(const ViewBuffer&) = delete;
+  TensorView& push_back(const TensorView& view) { return *new (views_ + size_++) TensorView(view); }
+  operator Views() const { return {views_, size_}; }
+
+ private:
+  static constexpr std::size_t few = 8;
+  alignas(TensorView) std::byte bytes_[few * sizeof(TensorView)];
+  std::vector<TensorView> more_;
+  TensorView* views_;
+  std::size_t size_ = 0;
+};
+
+/// What a raw backward sees: `dinputs[i]` is an accumulator to add to (empty when that input needs no gradient), `doutputs[k]` the
+/// incoming cotangent (empty when none arrived).
+struct BackwardArgs {
+  Views inputs, outputs, dinputs, doutputs;
+};
+
+/// What a pullback written in ops sees: recorded values of inputs and outputs and the incoming cotangents (an empty Var where none
+/// arrived). `needs[i]` says whether the gradient of input i is asked for.
+struct PullbackArgs {
+  std::span<const Var> inputs, outputs, cotangents;
+  std::span<const bool> needs;
+};
+
+/// An operation with its attributes, kept on the tape so that it can be walked back and run again. Derive from Primitive or Fused.
+/// Attributes must be trivially destructible (the arena never runs destructors): numbers, Shapes, RandomKeys, and arrays that
+/// `Tape::keep` copied into the arena.
+class Op {
+ public:
+  virtual const char* name() const = 0;
+  /// The forward and backward formula in one line each, for dumps and the explorer.
+  virtual const char* formula() const = 0;
+  /// Number of results that users see; `saved()` more are kept for the backward pass only.
+  virtual int outputs() const { return 1; }
+  virtual int saved() const { return 0; }
+  /// Shape of result `output` (saved ones follow the visible ones). Throws Error when the inputs do not fit.
+  virtual Shape shape(Views inputs, int output) const = 0;
+  /// Computes all results; every element of `outputs` must be written.
+  virtual void forward(Views inputs, Views outputs) const = 0;
+  /// Raw backward: adds to `dinputs`. Only called when `has_backward()`.
+  virtual void backward(const BackwardArgs&) const {}
+  virtual bool has_backward() const = 0;
+  /// Gradients of the inputs, written in ops, so that they can be differentiated again.
+  virtual VarList pullback(const PullbackArgs&) const = 0;
+  virtual bool is_primitive() const = 0;
+  /// False when no gradient flows from the results to the inputs at all; they then count as constants.
+  virtual bool differentiable() const { return true; }
+
+ protected:
+  Op() = default;
+  Op(const Op&) = default;
+  Op& operator=(const Op&) = default;
+  ~Op() = default;
+};
+
+/// An op that is not explained by others: a forward, and a pullback written in ops (an empty Var for an input that gets nothing).
+/// It may add a raw backward for speed.
+class Primitive : public Op {
+ public:
+  bool has_backward() const override { return false; }
+  bool is_primitive() const final { return true; }
+
+ protected:
+  ~Primitive() = default;
+};
+
+/// An op that is *defined* by other ops and has a fused kernel, forward and backward, that computes the same. A tape with
+/// `.fused = false` records the definition instead, and so does a backward pass that must be differentiated again.
+class Fused : public Op {
+ public:
+  bool has_backward() const final { return true; }
+  bool is_primitive() const final { return false; }
+  VarList pullback(const PullbackArgs&) const final { return {}; }
+  /// The visible results, in primitive ops only.
+  virtual VarList define(std::span<const Var> inputs) const = 0;
+
+ protected:
+  ~Fused() = default;
+};
+
+}  // namespace tapegrad

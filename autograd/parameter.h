@@ -1,0 +1,127 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include <tapegrad/autograd/random.h>
+#include <tapegrad/autograd/tensor.h>
+
+namespace tapegrad {
+
+struct ParameterData {
+  std::string path;
+  Tensor value;
+  std::uint64_t version = 0;  ///< grows with every change, so that a recording can tell that it is out of date
+  bool frozen = false;
+  bool buffer = false;  ///< saved with the model, never trained
+};
+
+/// A named value outside every tape, shared by the layer, the store and the optimizer: a handle.
+class Parameter {
+ public:
+  Parameter() = default;
+  explicit Parameter(std::shared_ptr<ParameterData> data) : data_(std::move(data)) {}
+
+  const std::string& path() const { return data_->path; }
+  const Shape& shape() const { return data_->value.shape(); }
+  DType dtype() const { return data_->value.dtype(); }
+  const Tensor& value() const { return data_->value; }
+  std::uint64_t version() const { return data_->version; }
+  bool trainable() const { return !data_->frozen && !data_->buffer; }
+  bool is_buffer() const { return data_->buffer; }
+  explicit operator bool() const { return data_ != nullptr; }
+
+  /// The only way to change a value: `change(Tensor&)`, then the version grows.
+  template <class F>
+  void update(F&& change) const {
+    change(data_->value);
+    ++data_->version;
+  }
+  /// Copies values of the same shape, converting the dtype. Throws with path and both shapes.
+  void assign(const Tensor& values) const;
+
+  const ParameterData* data() const { return data_.get(); }
+  friend bool operator==(const Parameter& a, const Parameter& b) { return a.data_ == b.data_; }
+
+ private:
+  friend class ParameterStore;
+  std::shared_ptr<ParameterData> data_;
+};
+
+/// Fills a new parameter. The key depends on the store's seed and the parameter's path alone.
+using Initializer = std::function<void(Tensor& values, RandomKey key)>;
+
+class Scope;
+
+/// Every parameter and buffer of a model by path, in creation order: the state dict. Layers create them through a Scope.
+class ParameterStore {
+ public:
+  explicit ParameterStore(std::uint64_t seed = 0, DType dtype = DType::f32) : seed_(seed), dtype_(dtype) {}
+  ParameterStore(const ParameterStore&) = delete;
+  ParameterStore& operator=(const ParameterStore&) = delete;
+
+  Scope root();
+  std::uint64_t seed() const { return seed_; }
+  DType dtype() const { return dtype_; }
+
+  auto begin() const { return list_.begin(); }
+  auto end() const { return list_.end(); }
+  std::size_t size() const { return list_.size(); }
+  /// Number of trainable values.
+  Index trainable_values() const;
+  /// The parameter at `path`, or an empty handle.
+  Parameter find(std::string_view path) const;
+  /// The parameter at `path`; throws with the nearest path when there is none.
+  Parameter at(std::string_view path) const;
+
+  /// Excludes from training (or includes again) every parameter whose path matches; `*` stands for any characters. Throws when none
+  /// does. Gradients of frozen parameters are not computed.
+  void freeze(std::string_view pattern) { set_frozen(pattern, true); }
+  void unfreeze(std::string_view pattern) { set_frozen(pattern, false); }
+  /// Exchanges all values with a store of the same paths and shapes, e.g. one of averaged weights.
+  void swap(ParameterStore& other);
+
+  /// A parameter by path, initialised; throws when the path exists. Scope calls it.
+  Parameter create(std::string path, Shape shape, const Initializer& init, bool buffer);
+
+ private:
+  void set_frozen(std::string_view pattern, bool frozen);
+
+  std::uint64_t seed_;
+  DType dtype_;
+  std::vector<Parameter> list_;
+  std::unordered_map<std::string, std::size_t> by_path_;
+};
+
+/// A place in the model tree, handed to a layer's constructor: `Linear(scope / "linear1", …)`.
+class Scope {
+ public:
+  Scope(ParameterStore& store, std::string path) : store_(&store), path_(std::move(path)) {}
+
+  Scope operator/(std::string_view child) const;
+  Scope operator/(Index child) const;
+  /// A trainable parameter `path.name`. Throws when that path was created before.
+  Parameter parameter(std::string_view name, Shape shape, const Initializer& init) const;
+  /// A saved value that is not trained.
+  Parameter buffer(std::string_view name, Shape shape, const Initializer& init) const;
+  const std::string& path() const { return path_; }
+  ParameterStore& store() const { return *store_; }
+
+ private:
+  ParameterStore* store_;
+  std::string path_;
+};
+
+/// `encoder.*.weight` matches `encoder.layers.0.norm1.weight`: `*` stands for any characters, dots included.
+bool path_matches(std::string_view pattern, std::string_view path);
+
+/// The one copy of a path that lives for ever, so that tapes may point to it. Bounded by the number of distinct paths.
+const std::string* interned_path(std::string_view path);
+
+/// The candidate with the smallest edit distance to `name`, or an empty string when none is near.
+std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates);
+
+}  // namespace tapegrad

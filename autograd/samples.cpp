@@ -1,0 +1,70 @@
+#include <tapegrad/autograd/samples.h>
+
+#include <cmath>
+
+#include <tapegrad/autograd/ops/arithmetic.h>
+
+namespace tapegrad {
+namespace {
+
+const OpSamples*& head() {
+  static const OpSamples* first = nullptr;
+  return first;
+}
+
+}  // namespace
+
+OpSamples::OpSamples(const char* name, Make maker) : op(name), make(maker), next(head()) { head() = this; }
+
+const OpSamples* OpSamples::first() { return head(); }
+
+Tensor sample_values(Shape shape, double low, double high, std::uint64_t key, double margin) {
+  Tensor values(shape, DType::f64);
+  for (Index i = 0; i < values.size(); ++i) {
+    double v = low + (high - low) * uniform01(random_key(key, 0, 0, 0), static_cast<std::uint64_t>(i));
+    if (std::abs(v) < margin) v = v < 0 ? v - margin : v + margin;
+    values.data<double>()[i] = v;
+  }
+  return values;
+}
+
+std::vector<Sample> unary_samples(Var (*f)(const Var&), double low, double high, double margin) {
+  const auto call = [f](const std::vector<Var>& in) { return f(in[0]); };
+  const auto values = [=](Shape shape, double scale = 1) {
+    return sample_values(shape, scale * low, scale * high, static_cast<std::uint64_t>(shape.size() + 3), scale * margin);
+  };
+  return {
+      {"matrix", {values({3, 4})}, call},
+      {"rank 0", {values({})}, call},
+      {"rank 1", {values({5})}, call},
+      {"size-0 dimension", {values({2, 0, 3})}, call},
+      {"size-1 dimensions", {values({1, 3, 1})}, call},
+      {"small magnitude", {values({2, 3}, 0.1)}, call},
+      {"large magnitude", {values({2, 3}, 3)}, call},
+      {"repeated input", {values({2, 2})}, [f](const std::vector<Var>& in) { return mul(f(in[0]), in[0]); }},
+  };
+}
+
+std::vector<Sample> binary_samples(Var (*f)(const Var&, const Var&), double low, double high, bool distinct) {
+  const auto call = [f](const std::vector<Var>& in) { return f(in[0], in[1]); };
+  const auto a = [=](Shape shape, double scale = 1) { return sample_values(shape, scale * low, scale * high, 5); };
+  const auto b = [=](Shape shape, double scale = 1) {
+    return distinct ? sample_values(shape, scale * high, scale * (2 * high - low), 6) : sample_values(shape, scale * low, scale * high, 6);
+  };
+  std::vector<Sample> samples = {
+      {"equal shapes", {a({3, 4}), b({3, 4})}, call},
+      {"row broadcast", {a({3, 4}), b({4})}, call},
+      {"column broadcast", {a({3, 1}), b({2, 3, 4})}, call},
+      {"both broadcast", {a({3, 1}), b({1, 4})}, call},
+      {"rank 0", {a({}), b({})}, call},
+      {"rank 0 against matrix", {a({}), b({2, 3})}, call},
+      {"size-0 dimension", {a({2, 0}), b({1, 0})}, call},
+      {"size-1 against size 0", {a({2, 1}), b({2, 0})}, call},
+      {"small magnitude", {a({2, 3}, 0.1), b({2, 3}, 0.1)}, call},
+      {"large magnitude", {a({2, 3}, 30), b({2, 3}, 30)}, call},
+  };
+  if (!distinct) samples.push_back({"repeated input", {a({2, 3})}, [f](const std::vector<Var>& in) { return f(in[0], in[0]); }});
+  return samples;
+}
+
+}  // namespace tapegrad

@@ -1,0 +1,274 @@
+#include <tapegrad/autograd/tape.h>
+
+#include <algorithm>
+#include <cstring>
+#include <mutex>
+
+namespace tapegrad {
+namespace {
+
+/// Slots that no owner uses. Each thread has its own, so that a stale handle never looks at a slot that another thread writes;
+/// what a thread leaves behind goes to all.
+class FreeSlots {
+ public:
+  ~FreeSlots() {
+    const std::lock_guard lock(mutex());
+    left().insert(left().end(), slots_.begin(), slots_.end());
+  }
+  LifetimeSlot* take() {
+    if (slots_.empty()) {
+      const std::lock_guard lock(mutex());
+      if (left().empty()) return new LifetimeSlot;  // never freed: handles may look at it for ever
+      slots_.swap(left());
+    }
+    LifetimeSlot* slot = slots_.back();
+    slots_.pop_back();
+    return slot;
+  }
+  void give(LifetimeSlot* slot) { slots_.push_back(slot); }
+
+ private:
+  static std::mutex& mutex() {
+    static auto& m = *new std::mutex;
+    return m;
+  }
+  static std::vector<LifetimeSlot*>& left() {
+    static auto& slots = *new std::vector<LifetimeSlot*>;
+    return slots;
+  }
+  std::vector<LifetimeSlot*> slots_;
+};
+
+thread_local FreeSlots free_slots;
+
+}  // namespace
+
+LifetimeSlot* acquire_slot(const Tape* tape) {
+  LifetimeSlot* slot = free_slots.take();
+  slot->tape = tape;
+  return slot;
+}
+
+void release_slot(LifetimeSlot* slot) {
+  slot->tape = nullptr;
+  slot->live_pass = 0;
+  free_slots.give(slot);
+}
+
+bool Stamp::alive() const {
+  if (slot->tape != nullptr) return slot->tape->alive(*this);
+  return node == pass && slot->live_pass == serial;
+}
+
+Tape::Tape(const TapeOptions& options) : options_(options), slot_(acquire_slot(this)), path_(interned_path("")) {
+  expects(is_floating(options.dtype), "Tape: computes in f32 or f64, got {}", dtype_name(options.dtype));
+}
+
+Tape::~Tape() { release_slot(slot_); }
+
+bool Tape::alive(const Stamp& stamp) const {
+  if (stamp.node == Stamp::pass) return std::find(live_passes_.begin(), live_passes_.end(), stamp.serial) != live_passes_.end();
+  return stamp.node < nodes_.size() && nodes_[stamp.node].serial == stamp.serial;
+}
+
+void Tape::reset() { reset(options_.step, options_.shard); }
+
+void Tape::reset(std::uint64_t step, std::uint64_t shard) {
+  rewind({0, 0, 0, 0});
+  gradient_arena_.rewind(0);
+  live_passes_.clear();
+  taps_.clear();
+  consumed_loss_ = 0;
+  options_.step = step;
+  options_.shard = shard;
+}
+
+void Tape::rewind(const Mark& mark) {
+  nodes_.truncate(mark.nodes);
+  flat_.truncate(mark.outputs);
+  arena_.rewind(mark.arena);
+  draws_ = mark.draws;
+}
+
+void Tape::shrink() {
+  arena_.shrink();
+  gradient_arena_.shrink();
+  nodes_.shrink();
+  flat_.shrink();
+}
+
+std::size_t Tape::bytes() const { return arena_.used() + gradient_arena_.used() + nodes_.bytes() + flat_.bytes(); }
+
+std::size_t Tape::peak_bytes() const {
+  return arena_.peak() + gradient_arena_.peak() + nodes_.peak_bytes() + flat_.peak_bytes();
+}
+
+RandomKey Tape::next_draw() { return random_key(options_.seed, options_.step, options_.shard, draws_++); }
+
+TensorView Tape::keep(const Tensor& data) {
+  TensorView kept = data.view();
+  const void* source = kept.bytes;
+  kept.bytes = arena_.allocate(kept.byte_count());
+  std::memcpy(kept.bytes, source, kept.byte_count());
+  return kept;
+}
+
+Stamp Tape::append(Node node) {
+  node.serial = slot_->next_serial++;
+  node.path = path_;
+  node.first_output = static_cast<std::uint32_t>(flat_.size());
+  const auto index = static_cast<std::uint32_t>(nodes_.size());
+  expects(flat_.size() + node.output_count < UINT32_MAX, "tape: more than {} values", UINT32_MAX - 1);
+  nodes_.push_back(node);
+  for (std::uint16_t k = 0; k < node.output_count; ++k) flat_.push_back({node.outputs + k, index});
+  return {slot_, node.serial, index};
+}
+
+Var Tape::append_leaf(const TensorView& view, bool needs_grad) {
+  Node node;
+  node.outputs = new (arena_.allocate(sizeof(TensorView))) TensorView(view);
+  node.output_count = 1;
+  node.needs_grad = needs_grad && options_.record;
+  return {append(node), 0};
+}
+
+Var Tape::leaf(const Tensor& x, bool needs_grad, const char* kind) {
+  check_not_consumed(kind, {});
+  expects(x.dtype() == dtype(), "{}: a {} tensor of shape {} on a tape that computes in {}; convert it with to(DType::{})", kind,
+          dtype_name(x.dtype()), x.shape(), dtype_name(dtype()), dtype_name(dtype()));
+  return append_leaf(keep(x), needs_grad);
+}
+
+Var Tape::full(Shape shape, double value) {
+  check_not_consumed("full", {});
+  TensorView view{nullptr, shape, dtype()};
+  view.bytes = arena_.allocate(view.byte_count());
+  dispatch(dtype(), [&](auto zero) { std::fill_n(view.data<decltype(zero)>(), view.size(), static_cast<decltype(zero)>(value)); });
+  return append_leaf(view, false);
+}
+
+Var Tape::operator[](const Parameter& p) {
+  check_not_consumed("parameter", {});
+  expects(static_cast<bool>(p), "parameter: an empty Parameter; layers create them through a Scope");
+  Lifted& lifted = lifted_[p.data()];
+  if (lifted.stamp.slot != nullptr && alive(lifted.stamp)) {
+    const Node& known = nodes_[lifted.stamp.node];
+    if (known.parameter_version == p.version() && known.needs_grad == (p.trainable() && options_.record)) return {lifted.stamp, 0};
+  }
+  TensorView view = p.value().view();
+  if (view.dtype != dtype()) {
+    const TensorView original = view;
+    view.dtype = dtype();
+    view.bytes = arena_.allocate(view.byte_count());
+    convert(original, view);
+  }
+  const Var x = append_leaf(view, p.trainable());
+  Node& node = nodes_[x.stamp().node];
+  node.parameter = p.data();
+  node.parameter_version = p.version();
+  lifted = {x.stamp(), p};
+  return x;
+}
+
+void Tape::check_not_consumed(std::string_view op, const Stamp& stamp) const {
+  if (consumed_loss_ == 0 || stamp.serial == consumed_loss_) return;
+  throw Error(fmt::format("{}: this tape was consumed by backward(loss, {{.consume = true}}); only the loss and the gradients are "
+                          "left. Call reset() and record again, or leave out .consume",
+                          op));
+}
+
+void Tape::check_operand(std::string_view op, std::size_t position, const Var& x) const {
+  if (x.stamp().slot == slot_ && alive(x.stamp())) return check_version(op, nodes_[x.stamp().node]);
+  const Tape& other = x.tape(op);  // throws when x is empty or stale
+  expects(&other == this, "{}: operand {} of shape {} was recorded on another tape; all operands of an op must be on one tape", op,
+          position, x.shape());
+}
+
+void Tape::throw_version(std::string_view op, const Node& leaf) const {
+  throw Error(fmt::format("{}: parameter '{}' is at version {}, but version {} was recorded; update parameters after backward, or "
+                          "record again",
+                          op, leaf.parameter->path, leaf.parameter->version, leaf.parameter_version));
+}
+
+VarList Tape::record(const Op& op, std::size_t op_bytes, Cloner clone, std::span<const Var> inputs) {
+  check_not_consumed(op.name(), {});
+  expects(inputs.size() <= UINT16_MAX, "{}: {} operands, at most {} are possible", op.name(), inputs.size(), UINT16_MAX);
+  for (std::size_t i = 0; i < inputs.size(); ++i) check_operand(op.name(), i, inputs[i]);
+  const Mark before = mark();
+  try {
+    Node node;
+    node.input_count = static_cast<std::uint16_t>(inputs.size());
+    node.output_count = static_cast<std::uint16_t>(op.outputs() + op.saved());
+    auto* numbers = arena_.array<std::uint32_t>(inputs.size());
+    node.inputs = numbers;
+    node.outputs = arena_.array<TensorView>(node.output_count);
+    ViewBuffer views(inputs.size());
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      numbers[i] = flat_number(inputs[i]);
+      views.push_back(output(numbers[i]));
+      node.needs_grad |= nodes_[inputs[i].stamp().node].needs_grad;
+    }
+    node.needs_grad &= op.differentiable();
+    const Views in = views;
+    for (int k = 0; k < node.output_count; ++k) {
+      TensorView& out = *new (node.outputs + k) TensorView{nullptr, op.shape(in, k), dtype()};
+      out.bytes = arena_.allocate(out.byte_count());
+    }
+    op.forward(in, {node.outputs, node.output_count});
+    if (options_.record) node.op = clone(op, arena_.allocate(op_bytes));
+    const Stamp stamp = append(node);
+    VarList results;
+    for (int k = 0; k < op.outputs(); ++k) results.push_back({stamp, static_cast<std::uint32_t>(k)});
+    return results;
+  } catch (...) {
+    rewind(before);
+    throw;
+  }
+}
+
+VarList Tape::define(const Fused& op, std::span<const Var> inputs) {
+  check_not_consumed(op.name(), {});
+  ViewBuffer views(inputs.size());
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    check_operand(op.name(), i, inputs[i]);
+    views.push_back(output(flat_number(inputs[i])));
+  }
+  op.shape(views, 0);  // the same errors as the kernel's
+  const Mark before = mark();
+  try {
+    return op.define(inputs);
+  } catch (...) {
+    rewind(before);
+    throw;
+  }
+}
+
+Tape& Var::tape(std::string_view op) const {
+  expects(stamp_.slot != nullptr, "{}: an empty Var; it was never recorded on a tape", op);
+  expects(stamp_.slot->tape != nullptr, "{}: the tape on which this value was recorded is gone", op);
+  expects(stamp_.alive(), "{}: this value is stale, its tape was reset (or rewound) after it was recorded; record it again", op);
+  return const_cast<Tape&>(*stamp_.slot->tape);
+}
+
+Tape& Var::tape() const { return tape("tape"); }
+
+void Tape::check_readable(const Stamp& stamp) const {
+  if (stamp.node == Stamp::pass) return;
+  check_not_consumed("tensor", stamp);
+  check_version("tensor", nodes_[stamp.node]);
+}
+
+Tensor Var::value() const {
+  const Tape& owner = tape("value");
+  owner.check_not_consumed("value", stamp_);
+  owner.check_version("value", owner.node(stamp_.node));
+  return Tensor::borrowed(owner.node(stamp_.node).outputs[output_], stamp_);
+}
+
+const Shape& Var::shape() const { return tape("shape").node(stamp_.node).outputs[output_].shape; }
+
+DType Var::dtype() const { return tape("dtype").dtype(); }
+
+bool Var::needs_grad() const { return tape("needs_grad").node(stamp_.node).needs_grad; }
+
+}  // namespace tapegrad

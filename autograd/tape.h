@@ -1,0 +1,183 @@
+#pragma once
+#include <memory>
+#include <new>
+#include <string>
+#include <unordered_map>
+
+#include <tapegrad/autograd/arena.h>
+#include <tapegrad/autograd/gradients.h>
+#include <tapegrad/autograd/op.h>
+#include <tapegrad/autograd/parameter.h>
+#include <tapegrad/autograd/random.h>
+#include <tapegrad/autograd/taps.h>
+
+namespace tapegrad {
+
+struct TapeOptions {
+  DType dtype = DType::f32;  ///< the one dtype that this tape computes in
+  bool training = false;     ///< dropout is active
+  bool fused = true;         ///< run fused kernels; false records their definitions in primitive ops
+  bool record = true;        ///< false: same values, but nothing can be walked back and no op is kept
+  bool sharded = false;      ///< part of a sharded step: layers that mix examples refuse to run
+  std::uint64_t seed = 0;    ///< with `step` and `shard`, the key of every random draw
+  std::uint64_t step = 0;
+  std::uint64_t shard = 0;
+};
+
+struct BackwardOptions {
+  /// Lets the pass free values as it walks: afterwards any use but of the loss and of the returned gradients throws.
+  bool consume = false;
+  /// Records the pass itself, so that the gradients are Vars that can be differentiated again.
+  bool create_graph = false;
+  /// Starts from this instead of 1; needed when the result is not a single element, and of its shape.
+  Tensor cotangent = {};
+};
+
+/// One recorded operation or leaf, in execution order.
+struct Node {
+  const Op* op = nullptr;  // null for leaves and on tapes that do not record
+  const std::uint32_t* inputs = nullptr;  // flat output numbers
+  TensorView* outputs = nullptr;          // visible, then saved
+  const ParameterData* parameter = nullptr;
+  std::uint64_t parameter_version = 0;
+  const std::string* path = nullptr;
+  std::uint64_t serial = 0;
+  std::uint32_t first_output = 0;  // flat number of outputs[0]
+  std::uint16_t input_count = 0, output_count = 0;
+  bool needs_grad = false;
+};
+
+/// Records what runs, in execution order, which is a topological order: walking it back is one reverse loop. Any number of tapes may
+/// live at once; each is for one thread. Values live in an arena that `reset()` rewinds, so a steady state allocates nothing.
+/// A node appears only after its forward succeeded: after any exception the tape is as it was.
+class Tape {
+ public:
+  explicit Tape(const TapeOptions& options = {});
+  ~Tape();
+  Tape(const Tape&) = delete;
+  Tape& operator=(const Tape&) = delete;
+
+  /// A copy of `x` through which no gradient flows. Its dtype must be the tape's.
+  Var constant(const Tensor& x) { return leaf(x, false, "constant"); }
+  Var constant(const Nested& values) { return constant(Tensor::of(values, options_.dtype)); }
+  /// A scalar or a filled array in the tape's dtype, without an allocation.
+  Var full(Shape shape, double value);
+  /// A copy of `x` whose gradient is wanted.
+  Var variable(const Tensor& x) { return leaf(x, true, "variable"); }
+  Var variable(const Nested& values) { return variable(Tensor::of(values, options_.dtype)); }
+  /// The node of a parameter in this recording, made once; converted when the tape computes in another dtype.
+  Var operator[](const Parameter& p);
+
+  /// Gradients of `loss` with respect to everything recorded before it. `loss` must have one element unless a cotangent is given.
+  Gradients backward(const Var& loss, const BackwardOptions& options = {});
+
+  /// Forgets everything recorded; handles become stale, memory stays reserved. The draw counter starts again.
+  void reset();
+  /// `reset()`, and later draws are those of this step (and shard).
+  void reset(std::uint64_t step, std::uint64_t shard = 0);
+  /// Returns memory that nothing uses now to the system.
+  void shrink();
+  /// What was recorded after a mark can be dropped without touching what came before, e.g. between steps of decoding.
+  struct Mark {
+    std::size_t nodes, outputs, arena;
+    std::uint64_t draws;
+  };
+  Mark mark() const { return {nodes_.size(), flat_.size(), arena_.used(), draws_}; }
+  void rewind(const Mark& mark);
+
+  const TapeOptions& options() const { return options_; }
+  DType dtype() const { return options_.dtype; }
+  bool training() const { return options_.training; }
+  void set_training(bool on) { options_.training = on; }
+  std::size_t size() const { return nodes_.size(); }
+  /// Bytes of values and bookkeeping in use, and the most there ever were.
+  std::size_t bytes() const;
+  std::size_t peak_bytes() const;
+
+  /// The key of the next random draw of this step.
+  RandomKey next_draw();
+  /// A copy of an index or mask tensor in the arena, for an op's attributes.
+  TensorView keep(const Tensor& data);
+
+  /// Runs `op` and records it; returns its visible results. `apply` below is the way to call it.
+  template <class O>
+  VarList record(const O& op, std::span<const Var> inputs) {
+    static_assert(std::is_trivially_destructible_v<O>, "an op's attributes live in an arena: keep arrays with Tape::keep");
+    if constexpr (std::is_base_of_v<Fused, O>)
+      if (!options_.fused) return define(op, inputs);
+    return record(op, sizeof(O), [](const Op& o, void* at) -> const Op* { return new (at) O(static_cast<const O&>(o)); }, inputs);
+  }
+
+  /// The module path that new nodes carry; Layer sets it.
+  const std::string* path() const { return path_; }
+  void set_path(const std::string* path) { path_ = path; }
+
+  /// Values inside layers that were asked for by name.
+  Taps& taps() { return taps_; }
+
+  const Node& node(std::uint32_t index) const { return nodes_[index]; }
+  /// Value of the flat output `number`.
+  const TensorView& output(std::uint32_t number) const { return *flat_[number].view; }
+
+  /// Whether a stamp names something that still exists.
+  bool alive(const Stamp& stamp) const;
+  /// Throws when what a living stamp names may no longer be read: a consumed recording, a parameter that changed.
+  void check_readable(const Stamp& stamp) const;
+
+ private:
+  friend class Var;
+  friend class BackwardPass;
+  friend class Gradients;
+
+  using Cloner = const Op* (*)(const Op&, void*);
+  VarList record(const Op& op, std::size_t bytes, Cloner clone, std::span<const Var> inputs);
+  VarList define(const Fused& op, std::span<const Var> inputs);
+  Var leaf(const Tensor& x, bool needs_grad, const char* kind);
+  Var append_leaf(const TensorView& view, bool needs_grad);
+  Stamp append(Node node);
+  std::uint32_t flat_number(const Var& x) const { return nodes_[x.stamp().node].first_output + x.output(); }
+  void check_operand(std::string_view op, std::size_t position, const Var& x) const;
+  void check_not_consumed(std::string_view op, const Stamp& stamp) const;
+  /// A leaf shares its parameter's memory: after an update its values are not what was recorded.
+  void check_version(std::string_view op, const Node& node) const {
+    if (node.parameter != nullptr && node.parameter->version != node.parameter_version) [[unlikely]] throw_version(op, node);
+  }
+  [[noreturn]] void throw_version(std::string_view op, const Node& leaf) const;
+
+  TapeOptions options_;
+  LifetimeSlot* slot_;
+  Arena arena_, gradient_arena_;
+  ArenaVector<Node> nodes_;
+  struct FlatOutput {
+    TensorView* view;
+    std::uint32_t node;
+  };
+  ArenaVector<FlatOutput> flat_;  // every output of every node, in order
+  std::uint64_t draws_ = 0;
+  Taps taps_;
+  const std::string* path_;
+  std::uint64_t consumed_loss_ = 0;  // serial of the loss that consumed this recording, or 0
+  std::vector<std::uint64_t> live_passes_;
+  struct Lifted {
+    Stamp stamp;
+    Parameter parameter;  // keeps it alive as long as a node may point to it
+  };
+  std::unordered_map<const ParameterData*, Lifted> lifted_;  // entries stay over resets: no allocation in the steady state
+};
+
+/// Runs `op` on the tape of its inputs: how every op's function ends. Throws when an input is empty, stale or of another tape.
+template <class O>
+VarList apply_all(const O& op, std::span<const Var> inputs) {
+  expects(!inputs.empty(), "{}: needs at least one input", op.name());
+  return inputs[0].tape(op.name()).record(op, inputs);
+}
+template <class O>
+Var apply(const O& op, std::span<const Var> inputs) {
+  return apply_all(op, inputs)[0];
+}
+template <class O>
+Var apply(const O& op, std::initializer_list<Var> inputs) {
+  return apply(op, std::span<const Var>(inputs.begin(), inputs.size()));
+}
+
+}  // namespace tapegrad

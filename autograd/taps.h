@@ -1,0 +1,34 @@
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <tapegrad/autograd/var.h>
+
+namespace tapegrad {
+
+/// Named values inside layers that a user asks to see, such as `decoder.layers.1.multihead_attn.weights`. Asking changes no bit of
+/// the results: kernels write a tapped intermediate out with the same arithmetic.
+class Taps {
+ public:
+  struct Tap {
+    std::string name;
+    Var value;
+  };
+
+  /// Collects from now on every tap whose name matches `pattern` (`*` stands for any characters).
+  void watch(std::string_view pattern) { patterns_.emplace_back(pattern); }
+  void watch_nothing() { patterns_.clear(); }
+  /// Whether `path.name` is asked for. Layers call it before they pay for a value.
+  bool wants(std::string_view path, std::string_view name) const;
+  void add(std::string_view path, std::string_view name, const Var& value);
+  /// What was collected since the tape's last reset, in the order it was recorded.
+  const std::vector<Tap>& collected() const { return collected_; }
+  void clear() { collected_.clear(); }
+
+ private:
+  std::vector<std::string> patterns_;
+  std::vector<Tap> collected_;
+};
+
+}  // namespace tapegrad

@@ -1,0 +1,84 @@
+#pragma once
+#include <initializer_list>
+#include <span>
+#include <vector>
+
+#include <tapegrad/autograd/tensor.h>
+
+namespace tapegrad {
+
+class Tape;
+
+/// A value recorded on a tape: a small handle, free to copy. It never owns; any use after `reset()`, after the tape is gone or
+/// together with another tape's values throws.
+class Var {
+ public:
+  Var() = default;
+  Var(const Stamp& stamp, std::uint32_t output) : stamp_(stamp), output_(output) {}
+
+  /// The value, read-only, in the tape's arena.
+  Tensor value() const;
+  const Shape& shape() const;
+  DType dtype() const;
+  int rank() const { return shape().rank(); }
+  Index size() const { return shape().size(); }
+  /// The only element.
+  double item() const { return value().item(); }
+  /// Whether gradients flow into this value.
+  bool needs_grad() const;
+  Tape& tape() const;
+  /// The tape, or an Error that names `op` when this handle is empty or stale.
+  Tape& tape(std::string_view op) const;
+
+  explicit operator bool() const { return stamp_.slot != nullptr; }
+  const Stamp& stamp() const { return stamp_; }
+  std::uint32_t output() const { return output_; }
+
+ private:
+  Stamp stamp_;
+  std::uint32_t output_ = 0;
+};
+
+/// A few Vars, without an allocation up to `inline_capacity`.
+class VarList {
+ public:
+  static constexpr std::size_t inline_capacity = 6;
+
+  VarList() = default;
+  VarList(std::initializer_list<Var> vars) {
+    for (const Var& v : vars) push_back(v);
+  }
+  explicit VarList(std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) push_back({});
+  }
+  void push_back(const Var& v) {
+    if (size_ < inline_capacity) {
+      few_[size_++] = v;
+      return;
+    }
+    if (size_ == inline_capacity) many_.assign(few_, few_ + size_);
+    many_.push_back(v);
+    ++size_;
+  }
+  std::size_t size() const { return size_; }
+  Var* begin() { return size_ <= inline_capacity ? few_ : many_.data(); }
+  const Var* begin() const { return size_ <= inline_capacity ? few_ : many_.data(); }
+  const Var* end() const { return begin() + size_; }
+  Var& operator[](std::size_t i) { return begin()[i]; }
+  const Var& operator[](std::size_t i) const { return begin()[i]; }
+
+ private:
+  Var few_[inline_capacity];
+  std::vector<Var> many_;
+  std::size_t size_ = 0;
+};
+
+}  // namespace tapegrad
+
+/// Prints what its value prints.
+template <>
+struct fmt::formatter<tapegrad::Var> : fmt::formatter<tapegrad::Tensor> {
+  auto format(const tapegrad::Var& x, format_context& context) const {
+    return fmt::formatter<tapegrad::Tensor>::format(x.value(), context);
+  }
+};
