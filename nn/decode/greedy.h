@@ -1,0 +1,16 @@
+#pragma once
+#include <tapegrad/nn/seq2seq.h>
+
+namespace tapegrad {
+
+struct DecodeOptions {
+  Index bos = 1, eos = 2;
+  Index max_length = 128;  ///< tokens of an output at most, without eos
+};
+
+/// The likeliest next token again and again, from bos until eos or `max_length`, free-running. Returns the outputs without bos and eos.
+/// A row's output does not depend on the other rows. `tape` must not record; it is reset.
+std::vector<std::vector<Index>> greedy_decode(const Seq2Seq& model, Tape& tape, std::span<const std::vector<Index>> sources,
+                                              const DecodeOptions& options = {});
+
+}  // namespace tapegrad

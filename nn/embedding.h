@@ -1,0 +1,21 @@
+#pragma once
+#include <tapegrad/autograd/layer.h>
+
+namespace tapegrad {
+
+struct EmbeddingOptions {
+  Index padding_idx = -1;       ///< a row of zeros that gets no gradient; -1: none
+  Initializer init = nullptr;   ///< default N(0, 1)
+};
+
+/// Row `ids[..]` of the table `weight` [count, width].   ids [..] -> [.., width]. An id out of range throws with its position.
+struct Embedding : Layer<Embedding> {
+  Embedding(const Scope& scope, Index count, Index width, const EmbeddingOptions& options = {});
+
+  Var forward(Tape& tape, const Tensor& ids) const;
+
+  Parameter weight;
+  Index padding_idx;
+};
+
+}  // namespace tapegrad

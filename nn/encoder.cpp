@@ -1,0 +1,48 @@
+#include <tapegrad/nn/encoder.h>
+
+#include <tapegrad/autograd/ops/arithmetic.h>
+#include <tapegrad/autograd/ops/dropout.h>
+
+namespace tapegrad {
+namespace {
+
+std::vector<EncoderLayer> make_layers(const Scope& scope, const TransformerOptions& options) {
+  std::vector<EncoderLayer> layers;
+  for (Index i = 0; i < options.num_encoder_layers; ++i) layers.emplace_back(scope / i, options);
+  return layers;
+}
+
+}  // namespace
+
+EncoderLayer::EncoderLayer(const Scope& scope, const TransformerOptions& o)
+    : Layer(scope),
+      self_attn(scope / "self_attn", o.d_model, o.nhead, {.dropout = o.dropout, .bias = o.bias, .score = o.score}),
+      feed_forward(scope, o.d_model, o.dim_feedforward, o.activation, o.dropout, o.bias),
+      norm1(scope / "norm1", o.d_model, {.eps = o.layer_norm_eps, .bias = o.bias}),
+      norm2(scope / "norm2", o.d_model, {.eps = o.layer_norm_eps, .bias = o.bias}),
+      dropout(o.dropout),
+      norm_first(o.norm_first) {}
+
+Var EncoderLayer::forward(const Var& x, const Mask& mask) const {
+  const auto attend = [&](const Var& h) { return tapegrad::dropout(self_attn(h, h, h, mask), dropout); };
+  const auto feed = [&](const Var& h) { return tapegrad::dropout(feed_forward(h), dropout); };
+  if (norm_first) {
+    const Var a = x + attend(norm1(x));
+    return a + feed(norm2(a));
+  }
+  const Var a = norm1(x + attend(x));
+  return norm2(a + feed(a));
+}
+
+Encoder::Encoder(const Scope& scope, const TransformerOptions& options)
+    : Layer(scope),
+      layers(make_layers(scope / "layers", options)),
+      norm(scope / "norm", options.d_model, {.eps = options.layer_norm_eps, .bias = options.bias}) {}
+
+Var Encoder::forward(const Var& x, const Mask& mask) const {
+  Var h = x;
+  for (const EncoderLayer& layer : layers) h = layer(h, mask);
+  return norm(h);
+}
+
+}  // namespace tapegrad

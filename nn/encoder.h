@@ -1,0 +1,46 @@
+#pragma once
+#include <vector>
+
+#include <tapegrad/nn/attention.h>
+#include <tapegrad/nn/feed_forward.h>
+#include <tapegrad/nn/norm.h>
+
+namespace tapegrad {
+
+/// Sizes and choices of a Transformer; names and defaults are PyTorch's (`nn.Transformer`, batch first).
+struct TransformerOptions {
+  Index d_model = 512;
+  Index nhead = 8;
+  Index num_encoder_layers = 6;
+  Index num_decoder_layers = 6;
+  Index dim_feedforward = 2048;
+  double dropout = 0.1;  ///< of attention weights, of the hidden layer and of each sublayer's result
+  Activation activation = Activation::relu;
+  double layer_norm_eps = 1e-5;
+  bool norm_first = false;  ///< x + f(norm(x)) instead of norm(x + f(x))
+  bool bias = true;         ///< false drops every bias, those of the norms too
+  Score score = Score::scaled_dot;
+};
+
+/// Self-attention, then the feed-forward network, each with dropout, residual and layer norm.   x [batch, time, d_model] -> same
+struct EncoderLayer : Layer<EncoderLayer> {
+  EncoderLayer(const Scope& scope, const TransformerOptions& options);
+  Var forward(const Var& x, const Mask& mask = {}) const;
+
+  MultiHeadAttention self_attn;
+  FeedForward feed_forward;
+  LayerNorm norm1, norm2;
+  double dropout;
+  bool norm_first;
+};
+
+/// `num_encoder_layers` layers `layers.0`, `layers.1`, … initialised each on its own, and a last `norm`.
+struct Encoder : Layer<Encoder> {
+  Encoder(const Scope& scope, const TransformerOptions& options);
+  Var forward(const Var& x, const Mask& mask = {}) const;
+
+  std::vector<EncoderLayer> layers;
+  LayerNorm norm;
+};
+
+}  // namespace tapegrad

@@ -1,0 +1,20 @@
+#include <tapegrad/nn/feed_forward.h>
+
+#include <tapegrad/autograd/ops/dropout.h>
+#include <tapegrad/autograd/ops/elementwise.h>
+#include <tapegrad/nn/init.h>
+
+namespace tapegrad {
+
+FeedForward::FeedForward(const Scope& scope, Index width, Index hidden, Activation act, double rate, bool bias)
+    : linear1(scope / "linear1", width, hidden, {.bias = bias, .weight_init = xavier_uniform()}),
+      linear2(scope / "linear2", hidden, width, {.bias = bias, .weight_init = xavier_uniform()}),
+      activation(act),
+      dropout(rate) {}
+
+Var FeedForward::operator()(const Var& x) const {
+  const Var hidden = linear1(x);  // [.., hidden]
+  return linear2(tapegrad::dropout(activation == Activation::relu ? relu(hidden) : gelu(hidden), dropout));
+}
+
+}  // namespace tapegrad

@@ -1,0 +1,29 @@
+#pragma once
+#include <tapegrad/autograd/layer.h>
+
+namespace tapegrad {
+
+/// Says that a layer shares a weight with another: `Linear(scope, tied(embedding.weight))`.
+struct Tied {
+  Parameter weight;
+};
+inline Tied tied(const Parameter& weight) { return {weight}; }
+
+struct LinearOptions {
+  bool bias = true;
+  Initializer weight_init = nullptr;  ///< default U(±1/√in)
+  Initializer bias_init = nullptr;    ///< default U(±1/√in)
+};
+
+/// y = x Wᵀ + b.   x [.., in] -> [.., out]; `weight` [out, in], `bias` [out] (empty without).
+struct Linear : Layer<Linear> {
+  Linear(const Scope& scope, Index in, Index out, const LinearOptions& options = {});
+  /// Shares a weight [out, in]; only the bias is a parameter of its own.
+  Linear(const Scope& scope, const Tied& shared, const LinearOptions& options = {});
+
+  Var forward(const Var& x) const;
+
+  Parameter weight, bias;
+};
+
+}  // namespace tapegrad

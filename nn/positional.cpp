@@ -1,0 +1,49 @@
+#include <tapegrad/nn/positional.h>
+
+#include <cmath>
+
+#include <tapegrad/autograd/ops/arithmetic.h>
+#include <tapegrad/autograd/ops/slice.h>
+#include <tapegrad/nn/init.h>
+
+namespace tapegrad {
+namespace {
+
+Var add_rows(const Var& x, const Parameter& table) {
+  const Index time = x.rank() >= 2 ? x.shape()[-2] : 0, width = table.shape()[1];
+  expects(x.rank() >= 2 && x.shape()[-1] == width, "positions: x must be [.., time, {}], got {}", width, x.shape());
+  expects(time <= table.shape()[0], "positions: {} time steps, but the table was made for at most {}", time, table.shape()[0]);
+  return x + slice(x.tape()[table], 0, 0, time);  // [time, width], repeated over the batch
+}
+
+Parameter make_table(const Scope& scope, Index length, Index width) {
+  auto data = std::make_shared<ParameterData>();
+  data->path = (scope / "table").path();
+  data->value = sinusoidal_positions(length, width).to(scope.store().dtype());
+  data->buffer = true;
+  return Parameter(std::move(data));
+}
+
+}  // namespace
+
+Tensor sinusoidal_positions(Index length, Index width) {
+  Tensor table({length, width}, DType::f64);
+  for (Index t = 0; t < length; ++t)
+    for (Index i = 0; i < width; ++i) {
+      const double angle = static_cast<double>(t) * std::exp(-std::log(10000.0) * static_cast<double>(i / 2 * 2) / static_cast<double>(width));
+      table.matrix<double>()(t, i) = i % 2 == 0 ? std::sin(angle) : std::cos(angle);
+    }
+  return table;
+}
+
+SinusoidalPositions::SinusoidalPositions(const Scope& scope, Index max_length, Index width)
+    : Layer(scope), table(make_table(scope, max_length, width)) {}
+
+Var SinusoidalPositions::forward(const Var& x) const { return add_rows(x, table); }
+
+LearnedPositions::LearnedPositions(const Scope& scope, Index max_length, Index width, double deviation)
+    : Layer(scope), weight(scope.parameter("weight", {max_length, width}, normal(0, deviation))) {}
+
+Var LearnedPositions::forward(const Var& x) const { return add_rows(x, weight); }
+
+}  // namespace tapegrad

@@ -1,0 +1,25 @@
+#pragma once
+#include <tapegrad/autograd/layer.h>
+
+namespace tapegrad {
+
+/// Table [length, width] of PE(t, 2i) = sin(t / 10000^(2i/width)), PE(t, 2i+1) = cos(…) (Vaswani et al., 2017, 3.5), in f64.
+Tensor sinusoidal_positions(Index length, Index width);
+
+/// Adds the sinusoidal table.   [batch, time, width] -> same. The table is computed, not saved. Throws beyond `max_length`.
+struct SinusoidalPositions : Layer<SinusoidalPositions> {
+  SinusoidalPositions(const Scope& scope, Index max_length, Index width);
+  Var forward(const Var& x) const;
+
+  Parameter table;  // read like a parameter, but of no store
+};
+
+/// Adds a trained table `weight` [max_length, width], N(0, deviation²) at first.   [batch, time, width] -> same
+struct LearnedPositions : Layer<LearnedPositions> {
+  LearnedPositions(const Scope& scope, Index max_length, Index width, double deviation = 0.02);
+  Var forward(const Var& x) const;
+
+  Parameter weight;
+};
+
+}  // namespace tapegrad

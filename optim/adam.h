@@ -1,0 +1,40 @@
+#pragma once
+#include <tapegrad/optim/optimizer.h>
+
+namespace tapegrad {
+
+struct AdamOptions {
+  double learning_rate = 1e-3;
+  double beta1 = 0.9, beta2 = 0.999;
+  double eps = 1e-8;
+  double weight_decay = 0;
+  bool decoupled = false;  ///< decay the parameter itself (AdamW) instead of adding λ p to the gradient
+};
+
+/// Adam (Kingma and Ba, 2015), PyTorch's formulas:  m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,
+/// p ← p − η / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε). One fused pass a parameter.
+class Adam : public Optimizer {
+ public:
+  explicit Adam(const AdamOptions& options = {});
+
+ private:
+  void update(Slot& slot, const TensorView& gradient, double learning_rate) override;
+  AdamOptions options_;
+};
+
+struct AdamWOptions {
+  double learning_rate = 1e-3;
+  double beta1 = 0.9, beta2 = 0.999;
+  double eps = 1e-8;
+  double weight_decay = 0.01;
+};
+
+/// Adam with decoupled weight decay, p ← (1 − η λ) p before the step (Loshchilov and Hutter, 2019).
+class AdamW : public Adam {
+ public:
+  explicit AdamW(const AdamWOptions& o = {})
+      : Adam({.learning_rate = o.learning_rate, .beta1 = o.beta1, .beta2 = o.beta2, .eps = o.eps, .weight_decay = o.weight_decay,
+              .decoupled = true}) {}
+};
+
+}  // namespace tapegrad

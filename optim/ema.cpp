@@ -1,0 +1,30 @@
+#include <tapegrad/optim/ema.h>
+
+#include <algorithm>
+
+namespace tapegrad {
+
+Ema::Ema(ParameterStore& params, double decay) : params_(params), average_(params.seed(), params.dtype()), decay_(decay) {
+  expects(decay >= 0 && decay < 1, "Ema: decay {} is not in [0, 1)", decay);
+  for (const Parameter& p : params)
+    average_.create(p.path(), p.shape(), [&](Tensor& values, RandomKey) { values.copy_from(p.value()); }, p.is_buffer());
+}
+
+void Ema::update() {
+  const double t = static_cast<double>(updates_++);
+  const double d = std::min(decay_, (1 + t) / (10 + t));
+  auto own = average_.begin();
+  for (const Parameter& p : params_) {
+    (own++)->update([&](Tensor& values) {
+      dispatch(values.dtype(), [&](auto zero) {
+        using T = decltype(zero);
+        const T keep = static_cast<T>(d), fresh = static_cast<T>(1 - d);
+        T* average = values.data<T>();
+        const T* value = p.value().data<T>();
+        for (Index i = 0; i < values.size(); ++i) average[i] = keep * average[i] + fresh * value[i];
+      });
+    });
+  }
+}
+
+}  // namespace tapegrad

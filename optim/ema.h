@@ -1,0 +1,27 @@
+#pragma once
+#include <tapegrad/autograd/parameter.h>
+
+namespace tapegrad {
+
+/// Exponential moving average of all parameters: average ← d · average + (1 − d) · parameter, d = min(decay, (1 + t) / (10 + t)) so
+/// that early steps do not weigh for ever (as in TensorFlow's ExponentialMovingAverage). Averaged weights often generalise better than the last.
+class Ema {
+ public:
+  Ema(ParameterStore& params, double decay);
+  /// After every optimizer step.
+  void update();
+  /// Exchanges the parameters with the average; call it again to go back.
+  void swap() { params_.swap(average_); }
+  /// The averaged values, by the parameters' paths.
+  ParameterStore& average() { return average_; }
+  Index updates() const { return updates_; }
+  void set_updates(Index count) { updates_ = count; }
+
+ private:
+  ParameterStore& params_;
+  ParameterStore average_;
+  double decay_;
+  Index updates_ = 0;
+};
+
+}  // namespace tapegrad

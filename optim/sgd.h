@@ -1,0 +1,25 @@
+#pragma once
+#include <tapegrad/optim/optimizer.h>
+
+namespace tapegrad {
+
+struct SgdOptions {
+  double learning_rate = 1e-3;
+  double momentum = 0;
+  double dampening = 0;
+  double weight_decay = 0;
+  bool nesterov = false;
+};
+
+/// Stochastic gradient descent, PyTorch's formulas:  g = ∇ + λ p;  with momentum μ and dampening τ:  b = μ b + (1 − τ) g (b = g at the
+/// first step), g = g + μ b (Nesterov) or b;  p ← p − η g.
+class Sgd : public Optimizer {
+ public:
+  explicit Sgd(const SgdOptions& options = {});
+
+ private:
+  void update(Slot& slot, const TensorView& gradient, double learning_rate) override;
+  SgdOptions options_;
+};
+
+}  // namespace tapegrad
