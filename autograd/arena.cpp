@@ -28,6 +28,7 @@ Arena::Arena() {
 Arena::~Arena() { munmap(base_, reserved_); }
 
 void* Arena::allocate(std::size_t bytes) {
+  expects(bytes <= reserved_, "arena: {} bytes do not fit the reserve of {} bytes", bytes, reserved_);
   const std::size_t alignment = bytes >= 64 ? 64 : 16;
   const std::size_t start = (used_ + alignment - 1) & ~(alignment - 1);
   extend(start - used_ + bytes);

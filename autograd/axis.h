@@ -30,7 +30,8 @@ inline void copy_blocks(const Blocks& from, const Blocks& to, Index count, Index
   const std::byte* source = from.array.data<std::byte>() + from.offset * width;
   std::byte* target = to.array.data<std::byte>() + to.offset * width;
   for (Index i = 0; i < count && length > 0; ++i)
-    std::memcpy(target + i * to.step * width, source + i * from.step * width, static_cast<std::size_t>(length * width));
+    std::memcpy(target + i * to.step * width, source + i * from.step * width,
+                static_cast<std::size_t>(length * width));
 }
 
 /// to += from, block by block.

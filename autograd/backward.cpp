@@ -193,9 +193,11 @@ class BackwardPass {
     const VarList results = n.op->pullback({inputs, outputs, cotangents, {wanted, n.input_count}});
     expects(results.size() == n.input_count, "{}: its pullback returned {} gradients for {} inputs", n.op->name(), results.size(),
             n.input_count);
-    for (std::size_t i = 0; i < results.size(); ++i)
-      expects(!results[i] || results[i].shape() == inputs[i].shape(), "{}: its pullback gave input {} of shape {} a gradient of shape {}",
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      if (!results[i]) continue;  // nothing for this input
+      expects(results[i].shape() == inputs[i].shape(), "{}: its pullback gave input {} of shape {} a gradient of shape {}",
               n.op->name(), i, inputs[i].shape(), results[i].shape());
+    }
     return results;
   }
 

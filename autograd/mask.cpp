@@ -10,7 +10,8 @@ namespace {
 
 void check_keep(const char* from, const Tensor& keep) {
   expects(static_cast<bool>(keep), "{}: an empty tensor", from);
-  expects(keep.dtype() == DType::boolean, "{}: the tensor must be boolean, got {} {}", from, dtype_name(keep.dtype()), keep.shape());
+  expects(keep.dtype() == DType::boolean, "{}: the tensor must be boolean, got {} {}", from,
+          dtype_name(keep.dtype()), keep.shape());
 }
 
 /// Writes the logical and of two tensors that broadcast to `out`.
@@ -25,8 +26,10 @@ Tensor both(const Tensor& a, const Tensor& b) {
   if (!a) return b;
   if (!b) return a;
   Shape shape;
-  expects(broadcast(a.shape(), b.shape(), shape), "mask: keep tensors of shapes {} and {} do not broadcast together; aligned at the last "
-          "axis, extents must be equal or 1", a.shape(), b.shape());
+  expects(broadcast(a.shape(), b.shape(), shape),
+          "mask: keep tensors of shapes {} and {} do not broadcast together; aligned at the last "
+          "axis, extents must be equal or 1",
+          a.shape(), b.shape());
   Tensor result(shape, DType::boolean);
   and_into(result.data<std::uint8_t>(), shape, a.view(), b.view());
   return result;
@@ -35,7 +38,8 @@ Tensor both(const Tensor& a, const Tensor& b) {
 Tensor shorter(const Tensor& a, const Tensor& b) {
   if (!a) return b;
   if (!b) return a;
-  expects(a.shape() == b.shape(), "mask: lengths of {} and of {} examples do not combine", a.size(), b.size());
+  expects(a.shape() == b.shape(), "mask: lengths of {} and of {} examples do not combine", a.size(),
+          b.size());
   Tensor result = a.clone();
   for (Index i = 0; i < b.size(); ++i)
     result.data<Index>()[i] = std::min(a.data<Index>()[i], b.data<Index>()[i]);
@@ -49,16 +53,20 @@ void MaskView::check(const char* op, const Shape& scores) const {
     Shape result;
     const int rank = keep.shape.rank();
     expects((rank == 2 || rank == 4) && broadcast(keep.shape, scores, result) && result == scores,
-            "{}: mask of shape {} does not broadcast to [batch, heads, query, key] = {}; a mask is [query, key] or of rank 4, with "
-            "extents of 1 where it repeats", op, keep.shape, scores);
+            "{}: mask of shape {} does not broadcast to [batch, heads, query, key] = {}; a mask is [query, "
+            "key] or of rank 4, with "
+            "extents of 1 where it repeats",
+            op, keep.shape, scores);
   }
   if (lengths) {
     const Index batch = scores[0], keys = scores[3];
-    expects(lengths.size() == batch, "{}: mask with lengths of {} examples does not fit [batch, heads, query, key] = {}", op,
+    expects(lengths.size() == batch,
+            "{}: mask with lengths of {} examples does not fit [batch, heads, query, key] = {}", op,
             lengths.size(), scores);
     const auto* length = lengths.data<Index>();
     for (Index b = 0; b < batch; ++b)
-      expects(length[b] <= keys, "{}: mask length {} of example {} is larger than the number of keys, {}", op, length[b], b, keys);
+      expects(length[b] <= keys, "{}: mask length {} of example {} is larger than the number of keys, {}", op,
+              length[b], b, keys);
   }
 }
 
@@ -112,9 +120,11 @@ Mask Mask::keys(const Tensor& keep) {
 
 Mask Mask::from_lengths(const Tensor& lengths) {
   expects(static_cast<bool>(lengths) && lengths.dtype() == DType::i64 && lengths.rank() == 1,
-          "Mask::from_lengths: lengths must be i64 [batch], got {} {}", dtype_name(lengths.dtype()), lengths.shape());
+          "Mask::from_lengths: lengths must be i64 [batch], got {} {}", dtype_name(lengths.dtype()),
+          lengths.shape());
   for (Index b = 0; b < lengths.size(); ++b)
-    expects(lengths.data<Index>()[b] >= 0, "Mask::from_lengths: length {} of example {} is negative", lengths.data<Index>()[b], b);
+    expects(lengths.data<Index>()[b] >= 0, "Mask::from_lengths: length {} of example {} is negative",
+            lengths.data<Index>()[b], b);
   Mask mask;
   mask.lengths_ = lengths;
   return mask;
@@ -147,13 +157,15 @@ std::string Mask::describe() const {
 
 Tensor Mask::to_tensor(Index batch, Index heads, Index query, Index key) const {
   const Shape scores{batch, heads, query, key};
-  const MaskView view{keep_ ? keep_.view() : TensorView{}, lengths_ ? lengths_.view() : TensorView{}, causal_, causal_offset_};
+  const MaskView view{keep_ ? keep_.view() : TensorView{}, lengths_ ? lengths_.view() : TensorView{}, causal_,
+                      causal_offset_};
   view.check("Mask::to_tensor", scores);
   return view.to_tensor(scores);
 }
 
 MaskView Mask::keep_on(Tape& tape) const {
-  return {keep_ ? tape.keep(keep_) : TensorView{}, lengths_ ? tape.keep(lengths_) : TensorView{}, causal_, causal_offset_};
+  return {keep_ ? tape.keep(keep_) : TensorView{}, lengths_ ? tape.keep(lengths_) : TensorView{}, causal_,
+          causal_offset_};
 }
 
 }  // namespace tapegrad

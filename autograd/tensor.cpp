@@ -27,6 +27,15 @@ decltype(auto) with_scalar(DType dtype, F&& body) {
   }
 }
 
+/// A conversion between scalar types; booleans become 0 and 1.
+template <class T, class U>
+T scalar_cast(U value) {
+  if constexpr (std::is_same_v<T, std::uint8_t>)
+    return value != 0;
+  else
+    return static_cast<T>(value);
+}
+
 double element(const TensorView& view, Index i) {
   return with_scalar(view.dtype, [&](auto zero) { return static_cast<double>(view.data<decltype(zero)>()[i]); });
 }
@@ -89,7 +98,7 @@ Tensor Tensor::from(const std::vector<double>& values, Shape shape, DType dtype)
   Tensor result(shape, dtype);
   with_scalar(dtype, [&](auto zero) {
     using T = decltype(zero);
-    std::transform(values.begin(), values.end(), result.data<T>(), [](double v) { return static_cast<T>(v); });
+    std::transform(values.begin(), values.end(), result.data<T>(), [](double v) { return scalar_cast<T>(v); });
   });
   return result;
 }
@@ -186,7 +195,7 @@ Tensor Tensor::reshaped(Shape shape) const {
 void Tensor::fill(double value) {
   with_scalar(dtype(), [&](auto zero) {
     using T = decltype(zero);
-    std::fill_n(data<T>(), size(), static_cast<T>(value));
+    std::fill_n(data<T>(), size(), scalar_cast<T>(value));
   });
 }
 
@@ -206,7 +215,7 @@ void convert(const TensorView& from, const TensorView& to) {
     with_scalar(to.dtype, [&](auto target) {
       using T = decltype(target);
       std::transform(from.data<decltype(source)>(), from.data<decltype(source)>() + from.size(), to.data<T>(),
-                     [](auto v) { return static_cast<T>(v); });
+                     [](auto v) { return scalar_cast<T>(v); });
     });
   });
 }

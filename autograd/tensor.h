@@ -98,29 +98,29 @@ class Tensor {
 
   /// Row-major elements. Throws on the wrong scalar, on a stale handle and, where it would allow writing, on a read-only tensor.
   template <class T>
-  const T* data() const {
+  const T* data() const& {
     return static_cast<const T*>(readable(dtype_of<T>()));
   }
   template <class T>
-  T* data() {
+  T* data() & {
     return static_cast<T*>(writable(dtype_of<T>()));
   }
   /// All elements as one Eigen array.
   template <class T>
-  ConstArrayMap<T> array() const {
+  ConstArrayMap<T> array() const& {
     return {data<T>(), size()};
   }
   template <class T>
-  ArrayMap<T> array() {
+  ArrayMap<T> array() & {
     return {data<T>(), size()};
   }
   /// The last axis as columns, all others as rows.
   template <class T>
-  ConstMatrixMap<T> matrix() const {
+  ConstMatrixMap<T> matrix() const& {
     return {data<T>(), shape().rows(), shape().cols()};
   }
   template <class T>
-  MatrixMap<T> matrix() {
+  MatrixMap<T> matrix() & {
     return {data<T>(), shape().rows(), shape().cols()};
   }
 

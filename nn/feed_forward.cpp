@@ -1,7 +1,7 @@
 #include <tapegrad/nn/feed_forward.h>
 
 #include <tapegrad/autograd/ops/dropout.h>
-#include <tapegrad/autograd/ops/elementwise.h>
+#include <tapegrad/autograd/ops/activation.h>
 #include <tapegrad/nn/init.h>
 
 namespace tapegrad {

@@ -1,0 +1,233 @@
+#include <tapegrad/autograd/gradcheck.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include <tapegrad/autograd/ops/arithmetic.h>
+#include <tapegrad/autograd/samples.h>
+
+namespace tapegrad {
+namespace {
+
+/// A random tensor of f64 values in [-1.5, -0.5) or [0.5, 1.5): nothing is multiplied by almost 0.
+Tensor weights(const Shape& shape, std::uint64_t seed) { return sample_values(shape, -1, 1, seed, 0.5); }
+
+std::string element_name(const Shape& shape, Index at) {
+  Shape index = shape;
+  for (int axis = shape.rank(); axis-- > 0; at /= shape[axis]) index[axis] = at % shape[axis];
+  return fmt::format("{}", index);
+}
+
+/// One place that is perturbed: elements of an input or of a parameter.
+struct Subject {
+  std::string name;
+  Shape shape;
+  std::function<double*()> data;  // writable elements; a parameter's version grows
+  std::vector<double> analytic;
+};
+
+class Check {
+ public:
+  Check(const CheckedFunction& f, const std::vector<Tensor>& inputs, ParameterStore* params, const GradcheckOptions& options)
+      : f_(f), options_(options), tape_({.dtype = DType::f64, .training = options.training, .fused = options.fused, .seed = options.seed}) {
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      expects(inputs[i].dtype() == DType::f64, "gradcheck: input {} must be f64, got {}", i, dtype_name(inputs[i].dtype()));
+      inputs_.push_back(inputs[i].clone());
+    }
+    for (std::size_t i = 0; i < inputs_.size(); ++i)
+      subjects_.push_back({fmt::format("input {}", i), inputs_[i].shape(), [this, i] { return inputs_[i].data<double>(); }, {}});
+    if (params == nullptr) return;
+    for (const Parameter& p : *params) {
+      if (!p.trainable()) continue;
+      expects(p.dtype() == DType::f64, "gradcheck: parameter '{}' must be f64, got {}", p.path(), dtype_name(p.dtype()));
+      const auto data = [p] {
+        double* values = nullptr;
+        p.update([&](Tensor& own) { values = own.data<double>(); });
+        return values;
+      };
+      subjects_.push_back({fmt::format("parameter '{}'", p.path()), p.shape(), data, {}});
+      parameters_.push_back(p);
+    }
+  }
+
+  GradcheckResult run() {
+    analyse();
+    for (const Subject& subject : subjects_)
+      for (Index at : chosen(subject)) compare(subject, at);
+    GradcheckResult& r = result_;
+    const std::string what = options_.label.empty() ? "gradcheck" : options_.label;
+    r.ok = r.max_relative_error <= options_.tolerance && r.kinks <= options_.allowed_kinks;
+    r.message = worst_.empty() ? fmt::format("{}: nothing to compare", what) : fmt::format("{}: {}", what, worst_);
+    if (r.kinks > 0) r.message += fmt::format("; {} of {} stencils cross a kink, first {}", r.kinks, r.kinks + r.checked, first_kink_);
+    return r;
+  }
+
+ private:
+  /// The stencil at one step: derivative, and what the second differences say about a kink inside.
+  struct Stencil {
+    double derivative = 0, bend = 0;
+  };
+
+  Var evaluate(std::vector<Var>& vars) {
+    tape_.reset();
+    vars.clear();
+    for (const Tensor& x : inputs_) vars.push_back(tape_.variable(x));
+    return f_(vars);
+  }
+
+  const double* values() {
+    const Var y = evaluate(vars_);
+    expects(y.shape() == cotangent_.shape(), "gradcheck: the function gave shape {} first and {} later", cotangent_.shape(), y.shape());
+    return y.value().data<double>();
+  }
+
+  void analyse() {
+    const Var y = evaluate(vars_);
+    cotangent_ = weights(y.shape(), options_.seed);
+    base_ = y.value().to_vector();
+    const Gradients g = y.needs_grad() ? tape_.backward(y, {.cotangent = cotangent_}) : Gradients();
+    for (std::size_t i = 0; i < subjects_.size(); ++i) {
+      Subject& subject = subjects_[i];
+      subject.analytic.assign(static_cast<std::size_t>(subject.shape.size()), 0);
+      if (!y.needs_grad()) continue;
+      if (i < vars_.size()) {
+        if (g.contains(vars_[i])) subject.analytic = g[vars_[i]].to_vector();
+      } else if (const Parameter& p = parameters_[i - vars_.size()]; g.contains(p)) {
+        subject.analytic = g[p].to_vector();
+      }
+    }
+  }
+
+  /// All elements, or a random few, ascending.
+  std::vector<Index> chosen(const Subject& subject) const {
+    const Index size = subject.shape.size();
+    std::vector<Index> all(static_cast<std::size_t>(size));
+    for (Index i = 0; i < size; ++i) all[static_cast<std::size_t>(i)] = i;
+    if (options_.elements == 0 || options_.elements >= size) return all;
+    const RandomKey key = random_key(options_.seed, static_cast<std::uint64_t>(size), 0, 0);
+    for (Index i = 0; i < options_.elements; ++i) {
+      const auto j = static_cast<std::size_t>(uniform01(key, static_cast<std::uint64_t>(i)) * static_cast<double>(size - i));
+      std::swap(all[static_cast<std::size_t>(i)], all[static_cast<std::size_t>(i) + j]);
+    }
+    all.resize(static_cast<std::size_t>(options_.elements));
+    std::sort(all.begin(), all.end());
+    return all;
+  }
+
+  /// Differences are taken output by output before they are added up: outputs that x does not reach add no rounding.
+  Stencil stencil(const Subject& subject, Index at, double h) {
+    std::array<std::vector<double>, 4> moved;
+    const double x = subject.data()[at];
+    const double offsets[] = {-2 * h, -h, h, 2 * h};
+    for (std::size_t k = 0; k < 4; ++k) {
+      const Restore restore{subject, at, x};
+      subject.data()[at] = x + offsets[k];
+      const double* y = values();
+      moved[k].assign(y, y + base_.size());
+    }
+    Stencil s;
+    const double* c = cotangent_.data<double>();
+    for (std::size_t i = 0; i < base_.size(); ++i) {
+      const double wide = moved[3][i] - moved[0][i], narrow = moved[2][i] - moved[1][i];
+      s.derivative += c[i] * (8 * narrow - wide) / (12 * h);
+      const double bend2 = (moved[3][i] - base_[i]) + (moved[0][i] - base_[i]);
+      const double bend1 = (moved[2][i] - base_[i]) + (moved[1][i] - base_[i]);
+      s.bend += std::abs(c[i] * (bend2 - 4 * bend1)) / h;
+    }
+    return s;
+  }
+
+  struct Restore {
+    const Subject& subject;
+    Index at;
+    double value;
+    ~Restore() { subject.data()[at] = value; }
+  };
+
+  double relative_error(double a, double n) const {
+    if (!std::isfinite(a) || !std::isfinite(n)) return std::numeric_limits<double>::infinity();
+    return std::abs(a - n) / std::max({options_.floor, std::abs(a), std::abs(n)});
+  }
+
+  /// A kink bends by the jump of the slope however small the step is; a smooth function by O(h^3).
+  bool bent(const Stencil& s) const { return s.bend > 1e-4 * std::max({1.0, std::abs(s.derivative)}); }
+
+  void compare(const Subject& subject, Index at) {
+    const double analytic = subject.analytic[static_cast<std::size_t>(at)];
+    const double h = options_.step * std::max(1.0, std::abs(subject.data()[at]));
+    const Stencil first = stencil(subject, at, h);
+    double numeric = first.derivative;
+    double error = relative_error(analytic, numeric);
+    if (bent(first) || !(error <= options_.tolerance)) {
+      const Stencil finest = stencil(subject, at, h / 64);
+      if (bent(first) && bent(finest)) {
+        if (result_.kinks++ == 0) first_kink_ = fmt::format("at {}, element {}", subject.name, element_name(subject.shape, at));
+        return;
+      }
+      // The two neighbouring steps that agree best bound truncation and rounding; the derivative is taken from them.
+      const double ladder[] = {stencil(subject, at, 4 * h).derivative, first.derivative, stencil(subject, at, h / 4).derivative,
+                               stencil(subject, at, h / 16).derivative, finest.derivative};
+      std::size_t best = 0;
+      for (std::size_t k = 1; k + 1 < std::size(ladder); ++k)
+        if (!(std::abs(ladder[best + 1] - ladder[best]) <= std::abs(ladder[k + 1] - ladder[k]))) best = k;
+      const double left = relative_error(analytic, ladder[best]), right = relative_error(analytic, ladder[best + 1]);
+      numeric = left <= right ? ladder[best] : ladder[best + 1];
+      error = std::min(left, right);
+    }
+    if (result_.checked++ > 0 && error <= result_.max_relative_error) return;
+    result_.max_relative_error = error;
+    worst_ = fmt::format("{}, element {}: analytic {:.12g}, numeric {:.12g}, relative error {:.2g}", subject.name,
+                         element_name(subject.shape, at), analytic, numeric, error);
+  }
+
+  const CheckedFunction& f_;
+  const GradcheckOptions& options_;
+  Tape tape_;
+  std::vector<Tensor> inputs_;
+  std::vector<Parameter> parameters_;
+  std::vector<Subject> subjects_;
+  std::vector<Var> vars_;
+  Tensor cotangent_;
+  std::vector<double> base_;
+  GradcheckResult result_;
+  std::string worst_, first_kink_;
+};
+
+}  // namespace
+
+GradcheckResult gradcheck(const CheckedFunction& f, const std::vector<Tensor>& inputs, const GradcheckOptions& options) {
+  return Check(f, inputs, nullptr, options).run();
+}
+
+GradcheckResult gradcheck(const CheckedFunction& f, const std::vector<Tensor>& inputs, ParameterStore& params,
+                          const GradcheckOptions& options) {
+  return Check(f, inputs, &params, options).run();
+}
+
+GradcheckResult gradgradcheck(const CheckedFunction& f, const std::vector<Tensor>& inputs, const GradcheckOptions& options) {
+  expects(!inputs.empty(), "gradgradcheck: needs at least one input");
+  Shape result;
+  {
+    Tape tape({.dtype = DType::f64, .training = options.training, .fused = options.fused, .seed = options.seed});
+    std::vector<Var> vars;
+    for (const Tensor& x : inputs) vars.push_back(tape.variable(x));
+    result = f(vars).shape();
+  }
+  std::vector<Tensor> all = inputs;
+  all.push_back(weights(result, options.seed + 1));
+  const auto gradient = [&](const std::vector<Var>& vars) {
+    Tape& tape = vars[0].tape();
+    const std::vector<Var> x(vars.begin(), vars.end() - 1);
+    const Var loss = sum_to(f(x) * vars.back(), {});
+    const Gradients g = tape.backward(loss, {.create_graph = true});
+    Var total = tape.full({}, 0);
+    for (std::size_t i = 0; i < x.size(); ++i)
+      if (g.contains(x[i])) total = total + sum_to(g.var(x[i]) * tape.constant(weights(x[i].shape(), options.seed + 2 + i)), {});
+    return total;
+  };
+  return gradcheck(gradient, all, options);
+}
+
+}  // namespace tapegrad

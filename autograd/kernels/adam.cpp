@@ -1,0 +1,41 @@
+#include <tapegrad/autograd/kernels/rows.h>
+#include <tapegrad/autograd/kernels/variants.h>
+
+namespace tapegrad::kernels::TAPEGRAD_ISA {
+namespace {
+
+template <class T>
+void adam(T* param, const T* grad, T* m, T* v, Index n, const AdamArgs& args) {
+  const T grad_scale = static_cast<T>(args.grad_scale);
+  const T coupled = static_cast<T>(args.decoupled ? 0 : args.weight_decay);
+  const T shrink = static_cast<T>(args.decoupled ? 1 - args.learning_rate * args.weight_decay : 1);
+  const T take1 = static_cast<T>(1 - args.beta1);
+  const T beta2 = static_cast<T>(args.beta2);
+  const T take2 = static_cast<T>(1 - args.beta2);
+  const T root = static_cast<T>(__builtin_sqrt(args.bias_correction2));
+  const T eps = static_cast<T>(args.eps);
+  const T step = static_cast<T>(-args.learning_rate / args.bias_correction1);
+  for_each_vector<T>(
+      n, [&](auto mask, Index i) __attribute__((always_inline)) {
+        Vector<T> p = mask.load(param + i) * shrink;
+        const Vector<T> g = fma(p, splat(coupled), mask.load(grad + i) * grad_scale);
+        const Vector<T> old_m = mask.load(m + i);
+        const Vector<T> new_m = fma(g - old_m, splat(take1), old_m);
+        const Vector<T> new_v = fma(g * g, splat(take2), mask.load(v + i) * beta2);
+        p = fma(new_m / (sqrt(new_v) / root + eps), splat(step), p);
+        mask.store(m + i, new_m);
+        mask.store(v + i, new_v);
+        mask.store(param + i, p);
+      });
+}
+
+}  // namespace
+
+template <class T>
+void fill_adam(Table<T>& table) {
+  table.adam = &adam<T>;
+}
+template void fill_adam(Table<float>&);
+template void fill_adam(Table<double>&);
+
+}  // namespace tapegrad::kernels::TAPEGRAD_ISA

@@ -1,0 +1,206 @@
+#include <tapegrad/autograd/kernels/attention_row.h>
+#include <tapegrad/autograd/kernels/packed_gemm.h>
+#include <tapegrad/autograd/kernels/variants.h>
+#include <tapegrad/autograd/kernels/workspace.h>
+
+namespace tapegrad::kernels::TAPEGRAD_ISA {
+namespace {
+
+template <class T>
+T* scratch(Scratch which, Index count) {
+  return static_cast<T*>(workspace(which, static_cast<std::size_t>(count) * sizeof(T)));
+}
+
+/// The products of one head. Keys and values are packed when several blocks of queries read them, and always
+/// where they are transposed.
+template <class T>
+struct Head {
+  const AttentionArgs<T>& args;
+  Index keys;    // that any query of this batch may see
+  Index block;   // queries at once
+  Index ld;      // of scratch [block, keys]
+  bool several;  // blocks
+  Index b = 0, h = 0;
+  const T* key = nullptr;
+  const T* value = nullptr;
+  T* packed_key = nullptr;    // key^T [head_dim, keys]
+  T* packed_value = nullptr;  // value [keys, value_dim], or in the backward value^T [value_dim, keys]
+  T* plain_key = nullptr;     // key [keys, head_dim], in the backward
+
+  Head(const AttentionArgs<T>& a, Index batch)
+      : args(a),
+        keys(allowed_keys(a, batch, a.query_len - 1)),
+        block(query_block(a)),
+        ld(round_up(keys, kLanes) + kLanes),  // a stride that is no power of two
+        several(a.query_len > block),
+        b(batch) {}
+
+  void enter(Index head, bool backward) {
+    h = head;
+    key = args.key + Place{b, h, 0}.in(args.key_strides);
+    value = args.value + Place{b, h, 0}.in(args.value_strides);
+    const Index key_size = packed_size<T>(args.head_dim, keys);
+    packed_key = scratch<T>(Scratch::keys, key_size + packed_size<T>(keys, args.head_dim));
+    pack_b(true, args.head_dim, keys, key, args.key_strides.row, packed_key);
+    if (backward && several) {
+      plain_key = packed_key + round_up(key_size, kLanes);
+      pack_b(false, keys, args.head_dim, key, args.key_strides.row, plain_key);
+    }
+    if (!backward && several) {
+      packed_value = scratch<T>(Scratch::values, packed_size<T>(keys, args.value_dim));
+      pack_b(false, keys, args.value_dim, value, args.value_strides.row, packed_value);
+    }
+    if (backward) {
+      packed_value = scratch<T>(Scratch::values, packed_size<T>(args.value_dim, keys));
+      pack_b(true, args.value_dim, keys, value, args.value_strides.row, packed_value);
+    }
+  }
+
+  /// s [rows, n] = query key^T.
+  void products(Index q, Index rows, Index n, T* s) const {
+    const T* query = args.query + Place{b, h, q}.in(args.query_strides);
+    gemm_packed(false, rows, n, args.head_dim, query, args.query_strides.row, packed_key, args.head_dim, keys,
+                s, ld, false);
+  }
+};
+
+template <class T>
+void write_weights(const AttentionArgs<T>& args, Index row, const T* s, Index n) {
+  T* to = args.weights + row * args.key_len;
+  for (Index j = 0; j < n; ++j) to[j] = s[j];
+  zero(to, n, args.key_len);
+}
+
+template <class T>
+void attention_forward(const AttentionArgs<T>& args) {
+  const Dropout<T> dropout(args.dropout, args.dropout_key);
+  for (Index b = 0; b < args.batch; ++b) {
+    Head<T> head(args, b);
+    for (Index h = 0; h < args.heads; ++h) {
+      head.enter(h, false);
+      T* s = scratch<T>(Scratch::scores, head.block * head.ld);
+      for (Index q = 0; q < args.query_len; q += head.block) {
+        const Index rows = min_of(head.block, args.query_len - q);
+        const Index n = min_of(head.keys, allowed_keys(args, b, q + rows - 1));
+        head.products(q, rows, n, s);
+        for (Index i = 0; i < rows; ++i) {
+          const Place at{b, h, q + i};
+          const Index row = at.row(args);
+          const Index allowed = allowed_keys(args, b, q + i);
+          T* si = s + i * head.ld;
+          finish_scores(args, at, si, allowed);
+          const RowScale<T> scale = softmax_row(si, allowed);
+          zero(si, allowed, n);
+          if (args.row_max) args.row_max[row] = scale.max;
+          if (args.row_inverse_sum) args.row_inverse_sum[row] = scale.inverse_sum;
+          if (args.weights) write_weights(args, row, si, allowed);
+          if (args.dropout > 0) drop_row(args, dropout, row, si, si, allowed);
+        }
+        T* out = args.out + Place{b, h, q}.in(args.out_strides);
+        if (head.several)
+          gemm_packed(false, rows, args.value_dim, n, s, head.ld, head.packed_value, head.keys,
+                      args.value_dim, out, args.out_strides.row, false);
+        else
+          gemm<T>(false, false, rows, args.value_dim, n, s, head.ld, head.value, args.value_strides.row, out,
+                  args.out_strides.row, nullptr, false);
+      }
+    }
+  }
+}
+
+/// dbias += d of one row.
+template <class T>
+void add_bias_gradient(const AttentionGradients<T>& grads, Place at, const T* d, Index n) {
+  T* to = grads.dbias + at.in(grads.dbias_strides);
+  const Index step = grads.dbias_strides.key;
+  if (step == 1)
+    for (Index j = 0; j < n; ++j) to[j] += d[j];
+  else
+    for (Index j = 0; j < n; ++j) to[j * step] += d[j];
+}
+
+/// One block of queries in the backward pass; w, d and dropped are scratch [rows, ld].
+template <class T>
+void backward_block(const Head<T>& head, const AttentionGradients<T>& grads, const Dropout<T>& dropout,
+                    Index q, Index rows, T* w, T* d, T* dropped) {
+  const AttentionArgs<T>& args = head.args;
+  const Index b = head.b, h = head.h, ld = head.ld;
+  const Index n = min_of(head.keys, allowed_keys(args, b, q + rows - 1));
+  const T* dout = grads.dout ? grads.dout + Place{b, h, q}.in(grads.dout_strides) : nullptr;
+  head.products(q, rows, n, w);
+  if (dout)  // d = dout value^T, the cotangents of the dropped weights
+    gemm_packed(false, rows, n, args.value_dim, dout, grads.dout_strides.row, head.packed_value,
+                args.value_dim, head.keys, d, ld, false);
+  for (Index i = 0; i < rows; ++i) {
+    const Place at{b, h, q + i};
+    const Index row = at.row(args);
+    const Index allowed = allowed_keys(args, b, q + i);
+    T* wi = w + i * ld;
+    T* di = d + i * ld;
+    finish_scores(args, at, wi, allowed);
+    repeat_softmax_row(wi, allowed, {args.row_max[row], args.row_inverse_sum[row]});
+    zero(wi, allowed, n);
+    if (!dout) zero(di, 0, allowed);
+    if (args.dropout > 0) {
+      drop_row(args, dropout, row, wi, dropped + i * ld, allowed);
+      zero(dropped + i * ld, allowed, n);
+      if (dout) drop_row(args, dropout, row, di, di, allowed);
+    }
+    if (grads.dweights) {
+      const T* dweights = grads.dweights + row * args.key_len;
+      for (Index j = 0; j < allowed; ++j) di[j] += dweights[j];
+    }
+    if (args.row_inverse_sum[row] == 0)
+      zero(di, 0, n);
+    else
+      softmax_row_backward(wi, di, allowed);
+    zero(di, allowed, n);
+    if (grads.dbias) add_bias_gradient(grads, at, di, allowed);
+    for (Index j = 0; j < allowed; ++j) di[j] *= args.scale;
+  }
+  if (dout && grads.dvalue)
+    gemm<T>(true, false, n, args.value_dim, rows, args.dropout > 0 ? dropped : w, ld, dout,
+            grads.dout_strides.row, grads.dvalue + Place{b, h, 0}.in(grads.dvalue_strides),
+            grads.dvalue_strides.row, nullptr, true);
+  if (grads.dquery) {
+    T* dquery = grads.dquery + Place{b, h, q}.in(grads.dquery_strides);
+    if (head.several)
+      gemm_packed(false, rows, args.head_dim, n, d, ld, head.plain_key, head.keys, args.head_dim, dquery,
+                  grads.dquery_strides.row, true);
+    else
+      gemm<T>(false, false, rows, args.head_dim, n, d, ld, head.key, args.key_strides.row, dquery,
+              grads.dquery_strides.row, nullptr, true);
+  }
+  if (grads.dkey)
+    gemm<T>(true, false, n, args.head_dim, rows, d, ld, args.query + Place{b, h, q}.in(args.query_strides),
+            args.query_strides.row, grads.dkey + Place{b, h, 0}.in(grads.dkey_strides),
+            grads.dkey_strides.row, nullptr, true);
+}
+
+template <class T>
+void attention_backward(const AttentionArgs<T>& args, const AttentionGradients<T>& grads) {
+  const Dropout<T> dropout(args.dropout, args.dropout_key);
+  for (Index b = 0; b < args.batch; ++b) {
+    Head<T> head(args, b);
+    const Index size = head.block * head.ld;
+    for (Index h = 0; h < args.heads; ++h) {
+      head.enter(h, true);
+      T* w = scratch<T>(Scratch::scores, (args.dropout > 0 ? 3 : 2) * size);
+      for (Index q = 0; q < args.query_len; q += head.block)
+        backward_block(head, grads, dropout, q, min_of(head.block, args.query_len - q), w, w + size,
+                       w + 2 * size);
+    }
+  }
+}
+
+}  // namespace
+
+template <class T>
+void fill_attention(Table<T>& table) {
+  table.attention_forward = &attention_forward<T>;
+  table.attention_backward = &attention_backward<T>;
+}
+template void fill_attention(Table<float>&);
+template void fill_attention(Table<double>&);
+
+}  // namespace tapegrad::kernels::TAPEGRAD_ISA

@@ -1,0 +1,76 @@
+#include <tapegrad/autograd/kernels/rows.h>
+#include <tapegrad/autograd/kernels/variants.h>
+#include <tapegrad/autograd/kernels/vector_math.h>
+
+namespace tapegrad::kernels::TAPEGRAD_ISA {
+namespace {
+
+template <class T>
+double cross_entropy_forward(const T* logits, const std::int64_t* targets, Index rows, Index vocab,
+                             std::int64_t ignore_index, double label_smoothing, T* losses, T* log_sum_exp) {
+  double total = 0;
+  for (Index row = 0; row < rows; ++row) {
+    const T* x = logits + row * vocab;
+    const bool ignored = targets[row] == ignore_index;
+    if (ignored) {
+      if (losses) losses[row] = 0;
+      if (log_sum_exp) log_sum_exp[row] = 0;  // not used by the backward
+      continue;
+    }
+    const T max = row_max(x, vocab);
+    Lanes<T> exps(0), plain(0);
+    for_row<T>(
+        vocab, [&](auto mask, int part, Index j) __attribute__((always_inline)) {
+          const Vector<T> v = mask.load(x + j);
+          exps.part[part] += mask.select(exp(v - max), T{0});
+          plain.part[part] += v;
+        });
+    const double above = static_cast<double>(max) + __builtin_log(static_cast<double>(exps.sum()));
+    double loss = above - static_cast<double>(x[targets[row]]);
+    if (label_smoothing != 0) {
+      const double uniform = above - static_cast<double>(plain.sum()) / static_cast<double>(vocab);
+      loss = (1 - label_smoothing) * loss + label_smoothing * uniform;
+    }
+    if (losses) losses[row] = static_cast<T>(loss);
+    if (log_sum_exp) log_sum_exp[row] = static_cast<T>(above);
+    total += loss;
+  }
+  return total;
+}
+
+template <class T>
+void cross_entropy_backward(const T* logits, const std::int64_t* targets, const T* log_sum_exp,
+                            const T* dloss, bool per_row, T* dlogits, Index rows, Index vocab,
+                            std::int64_t ignore_index, double label_smoothing) {
+  const T spread = static_cast<T>(label_smoothing / static_cast<double>(vocab));
+  const T peak = static_cast<T>(1 - label_smoothing);
+  for (Index row = 0; row < rows; ++row) {
+    if (targets[row] == ignore_index) continue;
+    const T* x = logits + row * vocab;
+    T* dx = dlogits + row * vocab;
+    const T g = dloss[per_row ? row : 0];
+    const T above = log_sum_exp[row];
+    T& at_target = dx[targets[row]];
+    const T old = at_target;
+    for_each_vector<T>(
+        vocab, [&](auto mask, Index j) __attribute__((always_inline)) {
+          mask.store(dx + j, fma(exp(mask.load(x + j) - above) - spread, splat(g), mask.load(dx + j)));
+        });
+    // The target's own element again, with the subtraction before the product: p - 1 + eps keeps its small
+    // digits.
+    const Vector<T> p = exp(splat(x[targets[row]] - above)) - spread - peak;
+    at_target = fma(p[0], g, old);
+  }
+}
+
+}  // namespace
+
+template <class T>
+void fill_cross_entropy(Table<T>& table) {
+  table.cross_entropy_forward = &cross_entropy_forward<T>;
+  table.cross_entropy_backward = &cross_entropy_backward<T>;
+}
+template void fill_cross_entropy(Table<float>&);
+template void fill_cross_entropy(Table<double>&);
+
+}  // namespace tapegrad::kernels::TAPEGRAD_ISA

@@ -1,0 +1,26 @@
+/// Softmax cross-entropy with integer targets over a contiguous [rows, vocab] matrix of logits.
+#pragma once
+
+#include <cstdint>
+
+namespace tapegrad::kernels {
+
+using Index = std::int64_t;
+
+/// loss[row] = (1 - eps) * -log p[target] + eps * mean over classes of -log p, p = softmax(logits[row]), eps
+/// the `label_smoothing` (Szegedy et al., 2016, arXiv 1512.00567). A row whose target is `ignore_index` loses
+/// 0. Every other target must lie in [0, vocab); the caller checks. `losses` (per row) and `log_sum_exp` (per
+/// row, for the backward pass) may each be null. Returns the sum of the losses, added in ascending row order
+/// in double.
+template <class T>
+double cross_entropy_forward(const T* logits, const std::int64_t* targets, Index rows, Index vocab,
+                             std::int64_t ignore_index, double label_smoothing, T* losses, T* log_sum_exp);
+
+/// dlogits += g * (softmax(logits) - (1 - eps) * onehot(target) - eps / vocab), nothing for ignored rows.
+/// g = dloss[row], or dloss[0] for every row when `per_row` is false (the cotangent of the sum).
+template <class T>
+void cross_entropy_backward(const T* logits, const std::int64_t* targets, const T* log_sum_exp,
+                            const T* dloss, bool per_row, T* dlogits, Index rows, Index vocab,
+                            std::int64_t ignore_index, double label_smoothing);
+
+}  // namespace tapegrad::kernels

@@ -1,0 +1,192 @@
+#include <tapegrad/autograd/kernels/rows.h>
+#include <tapegrad/autograd/kernels/variants.h>
+#include <tapegrad/autograd/kernels/vector_math.h>
+
+namespace tapegrad::kernels::TAPEGRAD_ISA {
+namespace {
+
+/// y = f(x).
+template <class T, class F>
+TAPEGRAD_INLINE void map(const T* x, T* y, Index n, F f) {
+  for_each_vector<T>(
+      n, [&](auto mask, Index i) __attribute__((always_inline)) { mask.store(y + i, f(mask.load(x + i))); });
+}
+
+/// dx += dy * f(x).
+template <class T, class F>
+TAPEGRAD_INLINE void map_backward(const T* x, const T* dy, T* dx, Index n, F f) {
+  for_each_vector<T>(
+      n, [&](auto mask, Index i) __attribute__((always_inline)) {
+        mask.store(dx + i, fma(mask.load(dy + i), f(mask.load(x + i)), mask.load(dx + i)));
+      });
+}
+
+#define TAPEGRAD_MAP(name, expression)                                                   \
+  template <class T>                                                                     \
+  void name(const T* x, T* y, Index n) {                                                 \
+    map<T>(                                                                              \
+        x, y, n, [](Vector<T> v) __attribute__((always_inline)) { return expression; }); \
+  }
+TAPEGRAD_MAP(exp, TAPEGRAD_ISA::exp(v))
+TAPEGRAD_MAP(log, TAPEGRAD_ISA::log(v))
+TAPEGRAD_MAP(tanh, TAPEGRAD_ISA::tanh(v))
+TAPEGRAD_MAP(sigmoid, TAPEGRAD_ISA::sigmoid(v))
+TAPEGRAD_MAP(erf, TAPEGRAD_ISA::erf(v))
+TAPEGRAD_MAP(relu, (vmax(Vector<T>{}, v)))
+TAPEGRAD_MAP(gelu, (v * normal(v).cdf))
+#undef TAPEGRAD_MAP
+
+template <class T>
+void relu_backward(const T* x, const T* dy, T* dx, Index n) {
+  for_each_vector<T>(
+      n, [&](auto mask, Index i) __attribute__((always_inline)) {
+        const Vector<T> gated = mask.load(x + i) > 0 ? mask.load(dy + i) : Vector<T>{};
+        mask.store(dx + i, mask.load(dx + i) + gated);
+      });
+}
+
+template <class T>
+void gelu_backward(const T* x, const T* dy, T* dx, Index n) {
+  map_backward<T>(
+      x, dy, dx, n, [](Vector<T> v) __attribute__((always_inline)) {
+        const auto at = normal(v);
+        return fma(v, at.pdf, at.cdf);
+      });
+}
+
+// (1 + tanh(u)) / 2 = sigmoid(2u), with 2u = 2 sqrt(2 / pi) (x + 0.044715 x^3).
+template <class T>
+constexpr T kLinear = static_cast<T>(1.5957691216057307117597842397375);
+template <class T>
+constexpr T kCubic = static_cast<T>(0.044715 * 1.5957691216057307117597842397375);
+
+template <class T>
+TAPEGRAD_INLINE Vector<T> gate(Vector<T> v, Vector<T> square) {
+  return TAPEGRAD_ISA::sigmoid(v * fma(square, splat(kCubic<T>), splat(kLinear<T>)));
+}
+
+template <class T>
+void gelu_tanh(const T* x, T* y, Index n) {
+  map<T>(
+      x, y, n, [](Vector<T> v) __attribute__((always_inline)) { return v * gate<T>(v, v * v); });
+}
+
+template <class T>
+void gelu_tanh_backward(const T* x, const T* dy, T* dx, Index n) {
+  map_backward<T>(
+      x, dy, dx, n, [](Vector<T> v) __attribute__((always_inline)) {
+        const Vector<T> square = v * v;
+        const Vector<T> g = gate<T>(v, square);
+        const Vector<T> slope = fma(square, splat(3 * kCubic<T>), splat(kLinear<T>));
+        return fma(v * slope, g * (1 - g), g);
+      });
+}
+
+template <class T>
+void add_into(T* dst, const T* src, Index n) {
+  for_each_vector<T>(
+      n, [&](auto mask, Index i) __attribute__((always_inline)) {
+        mask.store(dst + i, mask.load(dst + i) + mask.load(src + i));
+      });
+}
+
+template <class T>
+void scale(const T* x, T factor, T* y, Index n) {
+  map<T>(
+      x, y, n, [=](Vector<T> v) __attribute__((always_inline)) { return v * factor; });
+}
+
+template <class T>
+T sum(const T* x, Index n) {
+  return row_sum(x, n);
+}
+
+template <class T>
+T sum_squares(const T* x, Index n) {
+  return row_dot(x, x, n);
+}
+
+template <class T>
+T max(const T* x, Index n) {
+  IntVector<T> nan{};
+  Lanes<T> lanes(-kInfinity<T>);
+  for_row<T>(
+      n, [&](auto mask, int part, Index j) __attribute__((always_inline)) {
+        const Vector<T> v = mask.select(mask.load(x + j), -kInfinity<T>);
+        nan |= v != v;
+        lanes.part[part] = vmax(lanes.part[part], v);
+      });
+  for (int i = 0; i < kWidth<T>; ++i)
+    if (nan[i] != 0) return static_cast<T>(__builtin_nan(""));
+  return lanes.max();
+}
+
+template <class T>
+void sum_rows(const T* src, Index rows, Index n, Index ld, T* dst, bool accumulate) {
+  constexpr int kWide = 4;
+  Index j = 0;
+  for (; j + kWide * kWidth<T> <= n; j += kWide * kWidth<T>) {
+    Vector<T> total[kWide];
+    TAPEGRAD_UNROLL
+    for (int v = 0; v < kWide; ++v) total[v] = accumulate ? load(dst + j + v * kWidth<T>) : Vector<T>{};
+    for (Index row = 0; row < rows; ++row) {
+      TAPEGRAD_UNROLL
+      for (int v = 0; v < kWide; ++v) total[v] += load(src + row * ld + j + v * kWidth<T>);
+    }
+    TAPEGRAD_UNROLL
+    for (int v = 0; v < kWide; ++v) store(dst + j + v * kWidth<T>, total[v]);
+  }
+  for (; j < n; j += kWidth<T>) {
+    const Mask<T> mask(n - j);
+    Vector<T> total = accumulate ? mask.load(dst + j) : Vector<T>{};
+    for (Index row = 0; row < rows; ++row) total += mask.load(src + row * ld + j);
+    mask.store(dst + j, total);
+  }
+}
+
+template <class T>
+void transpose(const T* src, Index rows, Index cols, Index ld_src, T* dst, Index ld_dst) {
+  constexpr int width = kWidth<T>;
+  for (Index i = 0; i < rows; i += width) {
+    const Mask<T> row_mask(rows - i);
+    for (Index j = 0; j < cols; j += width) {
+      const Mask<T> col_mask(cols - j);
+      Vector<T> block[width];
+      TAPEGRAD_UNROLL
+      for (int r = 0; r < width; ++r)
+        block[r] = i + r < rows ? col_mask.load(src + (i + r) * ld_src + j) : Vector<T>{};
+      transpose_block<T>(block);
+      TAPEGRAD_UNROLL
+      for (int c = 0; c < width; ++c)
+        if (j + c < cols) row_mask.store(dst + (j + c) * ld_dst + i, block[c]);
+    }
+  }
+}
+
+}  // namespace
+
+template <class T>
+void fill_elementwise(Table<T>& table) {
+  table.exp = &exp<T>;
+  table.log = &log<T>;
+  table.tanh = &tanh<T>;
+  table.sigmoid = &sigmoid<T>;
+  table.erf = &erf<T>;
+  table.relu = &relu<T>;
+  table.relu_backward = &relu_backward<T>;
+  table.gelu = &gelu<T>;
+  table.gelu_backward = &gelu_backward<T>;
+  table.gelu_tanh = &gelu_tanh<T>;
+  table.gelu_tanh_backward = &gelu_tanh_backward<T>;
+  table.add_into = &add_into<T>;
+  table.scale = &scale<T>;
+  table.sum = &sum<T>;
+  table.sum_squares = &sum_squares<T>;
+  table.max = &max<T>;
+  table.sum_rows = &sum_rows<T>;
+  table.transpose = &transpose<T>;
+}
+template void fill_elementwise(Table<float>&);
+template void fill_elementwise(Table<double>&);
+
+}  // namespace tapegrad::kernels::TAPEGRAD_ISA

@@ -1,0 +1,25 @@
+/// Matrix product: the kernel under linear layers, attention and everything else that contracts.
+#pragma once
+
+#include <cstdint>
+
+namespace tapegrad::kernels {
+
+using Index = std::int64_t;
+
+/// C = op(A) op(B), all matrices row-major, op(X) = X or, with `trans_*`, X^T.
+///
+///   op(A) [m, k]: element (i, p) at a[i * lda + p], or a[p * lda + i] when trans_a
+///   op(B) [k, n]: element (p, j) at b[p * ldb + j], or b[j * ldb + p] when trans_b
+///   C     [m, n]: element (i, j) at c[i * ldc + j]
+///
+/// An element starts from 0, from bias[j] when `bias` (n values) is given, or from the old C when
+/// `accumulate` (from C + bias when both), and takes its k terms in ascending order, each by one fused
+/// multiply-add (multiply, then add, in the generic variant). It therefore depends on its row of op(A) and
+/// its column of op(B) alone: never on m, n, blocking or neighbours. Any size may be 0; with k = 0 the start
+/// value is stored. C must not overlap A, B or bias.
+template <class T>
+void gemm(bool trans_a, bool trans_b, Index m, Index n, Index k, const T* a, Index lda, const T* b, Index ldb,
+          T* c, Index ldc, const T* bias = nullptr, bool accumulate = false);
+
+}  // namespace tapegrad::kernels

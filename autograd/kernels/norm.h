@@ -1,0 +1,35 @@
+/// Layer and RMS normalisation along the last dimension of a contiguous [rows, n] matrix.
+#pragma once
+
+#include <cstdint>
+
+namespace tapegrad::kernels {
+
+using Index = std::int64_t;
+
+/// y = (x - mean) * rstd * gamma + beta with rstd = 1 / sqrt(variance + eps), the variance biased (Ba et al.,
+/// 2016, arXiv 1607.06450). gamma and beta hold n values each; null means 1 and 0. mean and rstd receive one
+/// value a row for the backward pass; each may be null. y may be x.
+template <class T>
+void layer_norm(const T* x, const T* gamma, const T* beta, T eps, T* y, T* mean, T* rstd, Index rows,
+                Index n);
+
+/// dx += rstd * (g - mean(g) - xhat * mean(g * xhat)) with xhat = (x - mean) * rstd and g = dy * gamma;
+/// dgamma += sum over rows of dy * xhat; dbeta += sum over rows of dy. gamma (null: 1), dx, dgamma and dbeta
+/// may each be null. Sums over rows run in ascending row order in every column.
+template <class T>
+void layer_norm_backward(const T* x, const T* gamma, const T* mean, const T* rstd, const T* dy, T* dx,
+                         T* dgamma, T* dbeta, Index rows, Index n);
+
+/// y = x * rstd * gamma with rstd = 1 / sqrt(mean(x^2) + eps) (Zhang and Sennrich, 2019, arXiv 1910.07467).
+/// gamma may be null (1); rstd receives one value a row, or is null. y may be x.
+template <class T>
+void rms_norm(const T* x, const T* gamma, T eps, T* y, T* rstd, Index rows, Index n);
+
+/// dx += rstd * (g - xhat * mean(g * xhat)) with xhat = x * rstd and g = dy * gamma; dgamma += sum of dy *
+/// xhat. gamma, dx and dgamma may each be null.
+template <class T>
+void rms_norm_backward(const T* x, const T* gamma, const T* rstd, const T* dy, T* dx, T* dgamma, Index rows,
+                       Index n);
+
+}  // namespace tapegrad::kernels

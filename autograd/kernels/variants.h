@@ -1,0 +1,47 @@
+/// Internal: the table of kernels of each instruction set, for dispatch and tests.
+#pragma once
+
+#include <tapegrad/autograd/kernels/adam.h>
+#include <tapegrad/autograd/kernels/attention.h>
+#include <tapegrad/autograd/kernels/cross_entropy.h>
+#include <tapegrad/autograd/kernels/elementwise.h>
+#include <tapegrad/autograd/kernels/gemm.h>
+#include <tapegrad/autograd/kernels/norm.h>
+#include <tapegrad/autograd/kernels/random.h>
+#include <tapegrad/autograd/kernels/softmax.h>
+
+namespace tapegrad::kernels {
+
+enum class Isa { generic, avx2, avx512 };
+
+/// Every kernel for scalar T: X(name), in the order of the headers.
+#define TAPEGRAD_KERNELS(X)                                                                                 \
+  X(gemm)                                                                                                   \
+  X(softmax)                                                                                                \
+  X(softmax_backward)                                                                                       \
+  X(log_softmax) X(log_softmax_backward) X(logsumexp) X(logsumexp_backward) X(layer_norm)                   \
+      X(layer_norm_backward) X(rms_norm) X(rms_norm_backward) X(attention_forward) X(attention_backward)    \
+          X(cross_entropy_forward) X(cross_entropy_backward) X(adam) X(dropout_forward) X(dropout_backward) \
+              X(exp) X(log) X(tanh) X(sigmoid) X(erf) X(relu) X(relu_backward) X(gelu) X(gelu_backward)     \
+                  X(gelu_tanh) X(gelu_tanh_backward) X(add_into) X(scale) X(sum) X(sum_squares) X(max)      \
+                      X(sum_rows) X(transpose)
+
+template <class T>
+struct Table {
+#define TAPEGRAD_KERNEL_MEMBER(name) decltype(&kernels::name<T>) name = nullptr;
+  TAPEGRAD_KERNELS(TAPEGRAD_KERNEL_MEMBER)
+#undef TAPEGRAD_KERNEL_MEMBER
+};
+
+/// The kernels of `isa`, or null when this build or this processor lacks it.
+template <class T>
+const Table<T>* variant(Isa isa);
+
+/// The instruction set in use: the best one there is, or a lower one named by the environment variable
+/// TAPEGRAD_ISA (generic, avx2, avx512) when the first kernel runs.
+Isa active_isa();
+
+/// "generic", "avx2" or "avx512".
+const char* isa_name(Isa isa);
+
+}  // namespace tapegrad::kernels

@@ -1,0 +1,228 @@
+#include <tapegrad/autograd/ops/arithmetic.h>
+
+#include <algorithm>
+
+#include <tapegrad/autograd/broadcast.h>
+#include <tapegrad/autograd/ops/compare.h>
+#include <tapegrad/autograd/samples.h>
+
+namespace tapegrad {
+namespace {
+
+/// What the binary ops share: the shape rule and the broadcasting loop over one scalar function.
+class Broadcasting : public Primitive {
+ public:
+  Shape shape(Views in, int) const final {
+    Shape result;
+    expects(broadcast(in[0].shape, in[1].shape, result), "{}: shapes {} and {} do not broadcast; aligned at the last axis, extents must "
+            "be equal or 1", name(), in[0].shape, in[1].shape);
+    return result;
+  }
+
+ protected:
+  ~Broadcasting() = default;
+
+  template <class F>
+  static void map(Views in, Views out, F f) {
+    dispatch(out[0].dtype, [&](auto zero) {
+      using T = decltype(zero);
+      const T *a = in[0].data<T>(), *b = in[1].data<T>();
+      T* c = out[0].data<T>();
+      for_each_run(out[0].shape, in[0].shape, in[1].shape, [&](Index c_at, Index a_at, Index b_at, Index n, Index da, Index db) {
+        if (da == 1 && db == 1)
+          for (Index i = 0; i < n; ++i) c[c_at + i] = f(a[a_at + i], b[b_at + i]);
+        else
+          for (Index i = 0; i < n; ++i) c[c_at + i] = f(a[a_at + i * da], b[b_at + i * db]);
+      });
+    });
+  }
+};
+
+struct Add final : Broadcasting {
+  const char* name() const override { return "add"; }
+  const char* formula() const override { return "c = a + b;  da = dc, db = dc"; }
+  void forward(Views in, Views out) const override {
+    map(in, out, [](auto a, auto b) { return a + b; });
+  }
+  VarList pullback(const PullbackArgs& p) const override {
+    const Var& dc = p.cotangents[0];
+    return {p.needs[0] ? sum_to(dc, p.inputs[0].shape()) : Var(), p.needs[1] ? sum_to(dc, p.inputs[1].shape()) : Var()};
+  }
+  bool has_backward() const override { return true; }
+  void backward(const BackwardArgs& args) const override {
+    dispatch(args.outputs[0].dtype, [&](auto zero) {
+      using T = decltype(zero);
+      const T* dc = args.doutputs[0].data<T>();
+      for (const TensorView& d : args.dinputs) {
+        if (!d) continue;
+        T* sum = d.data<T>();
+        for_each_run(args.outputs[0].shape, d.shape, d.shape, [&](Index c_at, Index at, Index, Index n, Index step, Index) {
+          for (Index i = 0; i < n; ++i) sum[at + i * step] += dc[c_at + i];
+        });
+      }
+    });
+  }
+};
+
+struct Sub final : Broadcasting {
+  const char* name() const override { return "sub"; }
+  const char* formula() const override { return "c = a - b;  da = dc, db = -dc"; }
+  void forward(Views in, Views out) const override {
+    map(in, out, [](auto a, auto b) { return a - b; });
+  }
+  VarList pullback(const PullbackArgs& p) const override {
+    const Var& dc = p.cotangents[0];
+    return {p.needs[0] ? sum_to(dc, p.inputs[0].shape()) : Var(), p.needs[1] ? sum_to(-dc, p.inputs[1].shape()) : Var()};
+  }
+};
+
+struct Mul final : Broadcasting {
+  const char* name() const override { return "mul"; }
+  const char* formula() const override { return "c = a * b;  da = dc * b, db = dc * a"; }
+  void forward(Views in, Views out) const override {
+    map(in, out, [](auto a, auto b) { return a * b; });
+  }
+  VarList pullback(const PullbackArgs& p) const override {
+    const Var &a = p.inputs[0], &b = p.inputs[1], &dc = p.cotangents[0];
+    return {p.needs[0] ? sum_to(dc * b, a.shape()) : Var(), p.needs[1] ? sum_to(dc * a, b.shape()) : Var()};
+  }
+};
+
+struct Div final : Broadcasting {
+  const char* name() const override { return "div"; }
+  const char* formula() const override { return "c = a / b;  da = dc / b, db = -dc * c / b"; }
+  void forward(Views in, Views out) const override {
+    map(in, out, [](auto a, auto b) { return a / b; });
+  }
+  VarList pullback(const PullbackArgs& p) const override {
+    const Var &a = p.inputs[0], &b = p.inputs[1], &c = p.outputs[0], &dc = p.cotangents[0];
+    return {p.needs[0] ? sum_to(dc / b, a.shape()) : Var(), p.needs[1] ? sum_to(-(dc * c / b), b.shape()) : Var()};
+  }
+};
+
+/// max and min: the gradient follows the chosen operand, as in PyTorch halved where both are equal.
+struct Extremum final : Broadcasting {
+  bool largest;
+  explicit Extremum(bool max) : largest(max) {}
+  const char* name() const override { return largest ? "maximum" : "minimum"; }
+  const char* formula() const override { return "c = max(a, b) or min(a, b);  the chosen operand gets dc, equal ones half each"; }
+  void forward(Views in, Views out) const override {
+    map(in, out, [this](auto a, auto b) { return largest ? std::max(a, b) : std::min(a, b); });
+  }
+  VarList pullback(const PullbackArgs& p) const override {
+    const Var &a = p.inputs[0], &b = p.inputs[1], &dc = p.cotangents[0];
+    Tape& tape = dc.tape();
+    const Var one = tape.full({}, 1), half = tape.full({}, 0.5), none = tape.full({}, 0);
+    const Tensor a_wins = largest ? greater(a, b) : less(a, b), b_wins = largest ? less(a, b) : greater(a, b);
+    const Var a_share = where(a_wins, one, where(b_wins, none, half));
+    return {p.needs[0] ? sum_to(dc * a_share, a.shape()) : Var(), p.needs[1] ? sum_to(dc * (1 - a_share), b.shape()) : Var()};
+  }
+};
+
+struct Affine final : Primitive {
+  double scale, shift;
+  Affine(double factor, double summand) : scale(factor), shift(summand) {}
+  const char* name() const override { return "affine"; }
+  const char* formula() const override { return "y = scale x + shift;  dx = scale dy"; }
+  Shape shape(Views in, int) const override { return in[0].shape; }
+  void forward(Views in, Views out) const override {
+    dispatch(out[0].dtype, [&](auto zero) {
+      using T = decltype(zero);
+      const T s = static_cast<T>(scale), t = static_cast<T>(shift);
+      if (shift == 0)
+        out[0].array<T>() = s * in[0].array<T>();
+      else
+        out[0].array<T>() = s * in[0].array<T>() + t;
+    });
+  }
+  VarList pullback(const PullbackArgs& p) const override { return {affine(p.cotangents[0], scale)}; }
+};
+
+struct BroadcastTo final : Primitive {
+  Shape target;
+  explicit BroadcastTo(const Shape& shape) : target(shape) {}
+  const char* name() const override { return "broadcast_to"; }
+  const char* formula() const override { return "y = x repeated;  dx = dy summed to x's shape"; }
+  Shape shape(Views in, int) const override {
+    Shape result;
+    expects(broadcast(in[0].shape, target, result) && result == target, "broadcast_to: shape {} does not broadcast to {}", in[0].shape,
+            target);
+    return target;
+  }
+  void forward(Views in, Views out) const override {
+    dispatch(out[0].dtype, [&](auto zero) {
+      using T = decltype(zero);
+      const T* x = in[0].data<T>();
+      T* y = out[0].data<T>();
+      for_each_run(target, in[0].shape, in[0].shape, [&](Index y_at, Index x_at, Index, Index n, Index step, Index) {
+        for (Index i = 0; i < n; ++i) y[y_at + i] = x[x_at + i * step];
+      });
+    });
+  }
+  VarList pullback(const PullbackArgs& p) const override { return {sum_to(p.cotangents[0], p.inputs[0].shape())}; }
+};
+
+struct SumTo final : Primitive {
+  Shape target;
+  explicit SumTo(const Shape& shape) : target(shape) {}
+  const char* name() const override { return "sum_to"; }
+  const char* formula() const override { return "y = x summed over repeated axes;  dx = dy repeated to x's shape"; }
+  Shape shape(Views in, int) const override {
+    Shape result;
+    expects(broadcast(in[0].shape, target, result) && result == in[0].shape, "sum_to: shape {} does not broadcast to {}", target,
+            in[0].shape);
+    return target;
+  }
+  void forward(Views in, Views out) const override {
+    dispatch(out[0].dtype, [&](auto zero) {
+      using T = decltype(zero);
+      const T* x = in[0].data<T>();
+      T* y = out[0].data<T>();
+      std::fill_n(y, out[0].size(), T(0));
+      for_each_run(in[0].shape, target, target, [&](Index x_at, Index y_at, Index, Index n, Index step, Index) {
+        for (Index i = 0; i < n; ++i) y[y_at + i * step] += x[x_at + i];
+      });
+    });
+  }
+  VarList pullback(const PullbackArgs& p) const override { return {broadcast_to(p.cotangents[0], p.inputs[0].shape())}; }
+};
+
+}  // namespace
+
+Var add(const Var& a, const Var& b) { return apply(Add{}, {a, b}); }
+Var sub(const Var& a, const Var& b) { return apply(Sub{}, {a, b}); }
+Var mul(const Var& a, const Var& b) { return apply(Mul{}, {a, b}); }
+Var div(const Var& a, const Var& b) { return apply(Div{}, {a, b}); }
+Var maximum(const Var& a, const Var& b) { return apply(Extremum{true}, {a, b}); }
+Var minimum(const Var& a, const Var& b) { return apply(Extremum{false}, {a, b}); }
+Var affine(const Var& x, double scale, double shift) { return apply(Affine{scale, shift}, {x}); }
+Var broadcast_to(const Var& x, const Shape& shape) { return x.shape() == shape ? x : apply(BroadcastTo{shape}, {x}); }
+Var sum_to(const Var& x, const Shape& shape) { return x.shape() == shape ? x : apply(SumTo{shape}, {x}); }
+Var operator/(double c, const Var& x) { return div(x.tape("div").full({}, c), x); }
+
+namespace {
+
+const OpSamples add_samples("add", [] { return binary_samples(add); });
+const OpSamples sub_samples("sub", [] { return binary_samples(sub); });
+const OpSamples mul_samples("mul", [] { return binary_samples(mul); });
+const OpSamples div_samples("div", [] { return binary_samples(div, 0.5, 2); });
+const OpSamples maximum_samples("maximum", [] { return binary_samples(maximum, -2, 2, true); });
+const OpSamples minimum_samples("minimum", [] { return binary_samples(minimum, -2, 2, true); });
+const OpSamples affine_samples("affine", [] { return unary_samples([](const Var& x) { return affine(x, -1.5, 0.25); }); });
+
+std::vector<Sample> shape_samples(Var (*f)(const Var&, const Shape&), bool widen) {
+  const std::vector<std::pair<Shape, Shape>> cases = {{{3, 4}, {3, 4}}, {{4}, {3, 4}},    {{3, 1}, {3, 4}}, {{}, {2, 3}},
+                                                      {{2, 1, 3}, {2, 4, 3}}, {{1, 0}, {3, 0}}, {{1}, {0}},       {{}, {}}};
+  std::vector<Sample> samples;
+  for (const auto& [narrow, wide] : cases) {
+    const Shape from = widen ? narrow : wide, to = widen ? wide : narrow;
+    samples.push_back({fmt::format("{} to {}", from, to), {sample_values(from)}, [=](const std::vector<Var>& in) { return f(in[0], to); }});
+  }
+  return samples;
+}
+
+const OpSamples broadcast_to_samples("broadcast_to", [] { return shape_samples(broadcast_to, true); });
+const OpSamples sum_to_samples("sum_to", [] { return shape_samples(sum_to, false); });
+
+}  // namespace
+}  // namespace tapegrad

@@ -1,0 +1,360 @@
+#include <tapegrad/autograd/ops/attention.h>
+
+#include <cmath>
+
+#include <tapegrad/autograd/kernels/attention.h>
+#include <tapegrad/autograd/ops/arithmetic.h>
+#include <tapegrad/autograd/ops/compare.h>
+#include <tapegrad/autograd/ops/detach.h>
+#include <tapegrad/autograd/ops/dropout.h>
+#include <tapegrad/autograd/ops/elementwise.h>
+#include <tapegrad/autograd/ops/matmul.h>
+#include <tapegrad/autograd/ops/reduce.h>
+#include <tapegrad/autograd/ops/reshape.h>
+#include <tapegrad/autograd/ops/transpose.h>
+#include <tapegrad/autograd/samples.h>
+
+namespace tapegrad {
+namespace {
+
+/// Where heads lie: packed side by side in the last axis, or on an axis of their own (then `heads` is
+/// unused).
+struct Layout {
+  bool packed;
+  Index heads;
+};
+
+/// The extents that query, key and value agree on. Throws when they do not.
+struct Extents {
+  Index batch = 1, heads = 1, query, key, dim, value_dim;
+
+  Extents(const Layout& layout, Views in) : packed(layout.packed), rank(in[0].shape.rank()) {
+    const Shape &q = in[0].shape, &k = in[1].shape, &v = in[2].shape;
+    const int most = packed ? 3 : 4;
+    expects(rank >= 2 && rank <= most && k.rank() == rank && v.rank() == rank,
+            "attention: query {}, key {} and value {} must have the "
+            "same rank, from 2 to {}: {}",
+            q, k, v, most,
+            packed ? "[batch, time, heads * dim], or without batch"
+                   : "[batch, heads, time, dim], or without heads, or without both");
+    for (int i = 0; i < rank - 2; ++i)
+      expects(q[i] == k[i] && q[i] == v[i],
+              "attention: query {}, key {} and value {} differ in the extent of axis {}, {}", q, k, v, i,
+              i == 0 ? "batch" : "heads");
+    expects(k[-2] == v[-2], "attention: key {} and value {} differ in the number of keys, axis {}", k, v,
+            rank - 2);
+    expects(q[-1] == k[-1], "attention: query {} and key {} differ in the last axis", q, k);
+    if (packed)
+      expects(q[-1] % layout.heads == 0 && v[-1] % layout.heads == 0,
+              "attention: {} heads do not divide the last axes of query {} and value {}", layout.heads, q, v);
+    if (rank > 2) batch = q[0];
+    heads = packed ? layout.heads : rank == 4 ? q[1] : 1;
+    query = q[-2];
+    key = k[-2];
+    dim = packed ? q[-1] / heads : q[-1];
+    value_dim = packed ? v[-1] / heads : v[-1];
+  }
+
+  Shape scores() const { return {batch, heads, query, key}; }
+  Shape context() const {
+    if (rank == 2) return {query, packed ? heads * value_dim : value_dim};
+    if (packed) return {batch, query, heads * value_dim};
+    return rank == 3 ? Shape{batch, query, value_dim} : Shape{batch, heads, query, value_dim};
+  }
+  /// Of an operand with `width` elements a head and step of time.
+  kernels::HeadStrides strides(Index time, Index width) const {
+    if (packed) return {time * heads * width, width, heads * width};
+    return {heads * time * width, time * width, width};
+  }
+
+ private:
+  bool packed;
+  int rank;
+};
+
+/// softmax over the last axis of the scores that `mask` keeps; exact zeros elsewhere, also in a row of which
+/// nothing is left.
+Var masked_softmax(Var scores, const MaskView& mask) {
+  if (scores.size() == 0) return exp(scores);
+  if (mask.empty()) {
+    const Var e = exp(scores - detach(max(scores, -1, true)));
+    return e / sum(e, -1, true);
+  }
+  Tensor blocked = mask.to_tensor(scores.shape());
+  for (std::uint8_t& b : std::span(blocked.data<std::uint8_t>(), static_cast<std::size_t>(blocked.size())))
+    b ^= 1;
+  scores = masked_fill(scores, blocked, -1e30);  // never the largest, unless nothing is left
+  const Var e = masked_fill(exp(scores - detach(max(scores, -1, true))), blocked, 0);
+  const Var total = sum(e, -1, true);  // [batch, heads, query, 1]
+  return e / masked_fill(total, equal(total, total.tape().full({}, 0)), 1);
+}
+
+/// Inputs: query, key, value, then the bias where there is one.
+struct Attention final : Fused {
+  Layout layout;
+  MaskView mask;
+  double scale, dropout;
+  RandomKey draw;
+  bool weights;
+
+  const char* name() const override { return "attention"; }
+  const char* formula() const override {
+    return "c = dropout(w) v, w = softmax(mask(s q k' + b));  dv = dropout(w)' dc, g = dropout(dc v') + dw, "
+           "ds = w (g - sum(w g)), "
+           "dq = s ds k, dk = s ds' q, db = ds";
+  }
+  int outputs() const override { return weights ? 2 : 1; }
+  int saved() const override { return 2; }  // maximum and 1 / sum of each row of scores
+
+  Shape shape(Views in, int output) const override {
+    const Extents e(layout, in);
+    if (output == 0) {
+      mask.check("attention", e.scores());
+      if (in.size() > 3) check_bias(in[3].shape, e.scores());
+      return e.context();
+    }
+    return weights && output == 1 ? e.scores() : Shape{e.batch, e.heads, e.query};
+  }
+
+  void forward(Views in, Views out) const override {
+    dispatch(out[0].dtype, [&](auto zero) {
+      auto args = arguments<decltype(zero)>(in, out);
+      kernels::attention_forward(args);
+    });
+  }
+
+  void backward(const BackwardArgs& b) const override {
+    dispatch(b.outputs[0].dtype, [&](auto zero) {
+      using T = decltype(zero);
+      const auto args = arguments<T>(b.inputs, b.outputs);
+      kernels::AttentionGradients<T> grads;
+      grads.dout = b.doutputs[0].data<T>();
+      grads.dout_strides = args.out_strides;
+      grads.dweights = weights ? b.doutputs[1].data<T>() : nullptr;
+      grads.dquery = b.dinputs[0].data<T>();
+      grads.dkey = b.dinputs[1].data<T>();
+      grads.dvalue = b.dinputs[2].data<T>();
+      grads.dquery_strides = args.query_strides;
+      grads.dkey_strides = args.key_strides;
+      grads.dvalue_strides = args.value_strides;
+      grads.dbias = b.dinputs.size() > 3 ? b.dinputs[3].data<T>() : nullptr;
+      grads.dbias_strides = args.bias_strides;
+      kernels::attention_backward(args, grads);
+    });
+  }
+
+  VarList define(std::span<const Var> in) const override {
+    TensorView views[3];
+    for (std::size_t i = 0; i < 3; ++i) views[i].shape = in[i].shape();
+    const Extents e(layout, views);
+    const auto heads_first = [&](const Var& x, Index time, Index dim) {  // -> [batch, heads, time, dim]
+      if (!layout.packed) return reshape(x, {e.batch, e.heads, time, dim});
+      return permute(reshape(x, {e.batch, time, e.heads, dim}), {0, 2, 1, 3});
+    };
+    const Var q = heads_first(in[0], e.query, e.dim), k = heads_first(in[1], e.key, e.dim),
+              v = heads_first(in[2], e.key, e.value_dim);
+    Var scores = affine(matmul(q, k, {.transpose_b = true}), factor(e.dim));  // [batch, heads, query, key]
+    if (in.size() > 3) scores = scores + in[3];
+    const Var p = masked_softmax(scores, mask);
+    const Var context =
+        matmul(dropout > 0 ? dropout_with(p, dropout, draw) : p, v);  // [batch, heads, query, value_dim]
+    const Var result = reshape(layout.packed ? permute(context, {0, 2, 1, 3}) : context, e.context());
+    return weights ? VarList{result, p} : VarList{result};
+  }
+
+ private:
+  double factor(Index dim) const {
+    return scale != 0 || dim == 0 ? scale : 1 / std::sqrt(static_cast<double>(dim));
+  }
+
+  static void check_bias(const Shape& bias, const Shape& scores) {
+    Shape result;
+    expects(broadcast(bias, scores, result) && result == scores,
+            "attention: bias of shape {} does not broadcast to [batch, heads, query, key] = {}", bias,
+            scores);
+  }
+
+  static kernels::ScoreStrides score_strides(const Shape& from, const Shape& scores) {
+    const auto s = broadcast_strides(from, scores);
+    return {s[0], s[1], s[2], s[3]};
+  }
+
+  template <class T>
+  kernels::AttentionArgs<T> arguments(Views in, Views out) const {
+    const Extents e(layout, in);
+    kernels::AttentionArgs<T> args;
+    args.batch = e.batch;
+    args.heads = e.heads;
+    args.query_len = e.query;
+    args.key_len = e.key;
+    args.head_dim = e.dim;
+    args.value_dim = e.value_dim;
+    args.query = in[0].data<T>();
+    args.key = in[1].data<T>();
+    args.value = in[2].data<T>();
+    args.out = out[0].data<T>();
+    args.query_strides = e.strides(e.query, e.dim);
+    args.key_strides = e.strides(e.key, e.dim);
+    args.value_strides = e.strides(e.key, e.value_dim);
+    args.out_strides = e.strides(e.query, e.value_dim);
+    args.scale = static_cast<T>(factor(e.dim));
+    args.causal = mask.causal;
+    args.causal_offset = mask.causal_offset;
+    args.key_lengths = mask.lengths.data<std::int64_t>();
+    args.keep = mask.keep.data<std::uint8_t>();
+    if (mask.keep) args.keep_strides = score_strides(mask.keep.shape, e.scores());
+    if (in.size() > 3) {
+      args.bias = in[3].data<T>();
+      args.bias_strides = score_strides(in[3].shape, e.scores());
+    }
+    args.dropout = dropout;
+    args.dropout_key = draw;
+    args.weights = weights ? out[1].data<T>() : nullptr;
+    args.row_max = out[weights ? 2 : 1].data<T>();
+    args.row_inverse_sum = out[weights ? 3 : 2].data<T>();
+    return args;
+  }
+};
+
+VarList run(const Var& query, const Var& key, const Var& value, const AttentionOptions& options,
+            bool weights) {
+  Tape& tape = query.tape("attention");
+  expects(options.dropout >= 0 && options.dropout <= 1, "attention: dropout must lie in [0, 1], got {}",
+          options.dropout);
+  expects(options.heads >= 0, "attention: heads must not be negative, got {}", options.heads);
+  const Tape::Mark before = tape.mark();
+  try {
+    Attention op;
+    op.layout = {options.heads > 0, options.heads > 0 ? options.heads : 1};
+    op.mask = options.mask.keep_on(tape);
+    op.scale = options.scale;
+    op.dropout = tape.training() ? options.dropout : 0;
+    op.draw = op.dropout > 0 ? tape.next_draw() : RandomKey{};
+    op.weights = weights;
+    VarList inputs{query, key, value};
+    if (options.bias) inputs.push_back(options.bias);
+    return apply_all(op, {inputs.begin(), inputs.size()});
+  } catch (...) {
+    tape.rewind(before);
+    throw;
+  }
+}
+
+}  // namespace
+
+Var attention(const Var& query, const Var& key, const Var& value, const AttentionOptions& options) {
+  return run(query, key, value, options, false)[0];
+}
+
+AttentionResult attention_with_weights(const Var& query, const Var& key, const Var& value,
+                                       const AttentionOptions& options) {
+  const VarList results = run(query, key, value, options, true);
+  return {results[0], results[1]};
+}
+
+namespace {
+
+struct Case {
+  const char* label;
+  Index batch, heads, query, key, dim, value_dim;
+  AttentionOptions options = {};  // options.heads > 0: packed
+  Shape bias = {};                // rank 0: none
+  bool weights = false, training = false;
+};
+
+Tensor random_keep(const Shape& shape) {
+  Tensor keep(shape, DType::boolean);
+  for (Index i = 0; i < keep.size(); ++i)
+    keep.data<std::uint8_t>()[i] = uniform01({31}, static_cast<std::uint64_t>(i)) > 0.4;
+  return keep;
+}
+
+Sample make_sample(const Case& c, double scale = 1.5) {
+  const auto values = [&](Index time, Index dim, std::uint64_t key) {
+    const Shape shape =
+        c.options.heads > 0 ? Shape{c.batch, time, c.heads * dim} : Shape{c.batch, c.heads, time, dim};
+    return sample_values(shape, -scale, scale, key);
+  };
+  Sample sample{c.label,
+                {values(c.query, c.dim, 41), values(c.key, c.dim, 42), values(c.key, c.value_dim, 43)},
+                {},
+                c.training};
+  if (c.bias.rank() > 0) sample.inputs.push_back(sample_values(c.bias, -1, 1, 44));
+  sample.call = [options = c.options, weights = c.weights](const std::vector<Var>& in) {
+    AttentionOptions with_bias = options;
+    if (in.size() > 3) with_bias.bias = in[3];
+    if (!weights) return attention(in[0], in[1], in[2], with_bias);
+    const AttentionResult r = attention_with_weights(in[0], in[1], in[2], with_bias);
+    return r.context * (1 + sum(square(r.weights)));
+  };
+  return sample;
+}
+
+const OpSamples attention_samples("attention", [] {
+  const Mask causal = Mask::causal(), lengths = Mask::from_lengths(Tensor::ids({2, 4}));
+  const Mask keys = Mask::keys(Tensor::of({{1, 0, 1, 1}, {0, 1, 1, 0}}, DType::boolean));
+  const Mask dead_row = Mask::keep(Tensor::of({{1, 1, 0, 1}, {0, 0, 0, 0}, {1, 0, 0, 0}}, DType::boolean));
+  const Mask random = Mask::keep(random_keep({2, 2, 3, 4}));
+  std::vector<Sample> samples;
+  // clang-format off
+  for (const Case& c : std::initializer_list<Case>{
+           {"one head", 1, 1, 3, 3, 4, 4},
+      {"two heads", 2, 2, 3, 3, 4, 4},
+      {"three heads", 2, 3, 2, 2, 2, 2},
+      {"four heads, packed", 1, 4, 3, 3, 2, 2, {.heads = 4}},
+      {"two heads, packed", 2, 2, 3, 3, 4, 4, {.heads = 2}},
+      {"cross", 2, 2, 3, 5, 4, 4},
+      {"cross, packed", 2, 2, 5, 2, 3, 3, {.heads = 2}},
+      {"causal", 2, 2, 4, 4, 3, 3, {.mask = causal}},
+      {"causal, packed", 2, 2, 4, 4, 3, 3, {.mask = causal, .heads = 2}},
+      {"causal after cached keys", 1, 2, 2, 4, 3, 3, {.mask = Mask::causal(2)}},
+      {"causal, first rows empty", 1, 2, 3, 3, 2, 2, {.mask = Mask::causal(-1)}},
+      {"lengths", 2, 2, 3, 4, 3, 3, {.mask = lengths}},
+      {"lengths, packed", 2, 2, 3, 4, 3, 3, {.mask = lengths, .heads = 2}},
+      {"a length of 0", 2, 1, 2, 4, 2, 2, {.mask = Mask::from_lengths(Tensor::ids({0, 3}))}},
+      {"keys", 2, 2, 3, 4, 3, 3, {.mask = keys}},
+      {"causal and lengths", 2, 2, 4, 4, 3, 3, {.mask = causal & lengths}},
+      {"causal and keys, packed", 2, 2, 4, 4, 3, 3, {.mask = causal & keys, .heads = 2}},
+      {"random mask", 2, 2, 3, 4, 3, 3, {.mask = random}},
+      {"row without keys", 2, 2, 3, 4, 3, 3, {.mask = dead_row}},
+      {"row without keys, weights", 2, 2, 3, 4, 3, 3, {.mask = dead_row, .heads = 2}, {}, true},
+      {"bias", 2, 2, 3, 4, 3, 3, {}, {2, 2, 3, 4}},
+      {"bias of each head, packed", 2, 2, 3, 4, 3, 3, {.heads = 2}, {2, 1, 4}},
+      {"bias of each pair, mask", 2, 2, 3, 4, 3, 3, {.mask = random}, {3, 4}},
+      {"bias of each key, row without keys", 2, 1, 3, 4, 3, 3, {.mask = dead_row}, {2, 1, 1, 4}},
+      {"weights on the loss path", 2, 2, 3, 4, 3, 3, {}, {}, true},
+      {"weights, causal and bias", 1, 2, 3, 3, 2, 2, {.mask = causal}, {2, 3, 3}, true},
+      {"scale", 2, 2, 3, 3, 2, 2, {.scale = 0.3}},
+      {"dropout", 2, 2, 3, 4, 3, 3, {.dropout = 0.4}, {}, false, true},
+      {"dropout, packed", 2, 2, 3, 4, 3, 3, {.mask = random, .dropout = 0.4, .heads = 2}, {}, false, true},
+      {"dropout, weights, bias", 2, 2, 3, 4, 3, 3, {.mask = lengths, .dropout = 0.4}, {3, 4}, true, true},
+      {"dropout, not training", 1, 1, 3, 3, 2, 2, {.dropout = 0.4}},
+      {"all dropped", 1, 1, 3, 3, 2, 2, {.dropout = 1}, {}, true, true},
+      {"wide values", 2, 2, 3, 4, 2, 5},
+      {"narrow values, packed", 2, 2, 3, 4, 4, 1, {.mask = random, .heads = 2}},
+      {"one step", 2, 2, 1, 1, 3, 3, {.mask = causal}},
+      {"one query", 1, 2, 1, 5, 3, 3, {.mask = Mask::causal(4)}},
+      {"one key", 1, 2, 4, 1, 3, 3},
+      {"longer than a vector register", 1, 1, 3, 19, 17, 18, {.mask = Mask::causal(10)}},
+      {"no batch", 0, 2, 3, 3, 2, 2, {.heads = 2}},
+      {"no queries", 1, 2, 0, 3, 2, 2},
+      {"no keys", 1, 2, 3, 0, 2, 2},
+      {"no keys, weights", 1, 2, 3, 0, 2, 2, {.mask = causal, .heads = 2}, {}, true}})
+    samples.push_back(make_sample(c));
+  // clang-format on
+  samples.push_back(make_sample({"large magnitude", 1, 2, 3, 4, 2, 2, {.mask = Mask::causal(1)}}, 4));
+  samples.push_back(make_sample({"small magnitude", 1, 2, 3, 4, 2, 2, {.mask = Mask::causal(1)}}, 0.1));
+  const auto self = [](const std::vector<Var>& in) {
+    return attention(in[0], in[0], in[0], {.mask = Mask::causal()});
+  };
+  samples.push_back({"repeated input, no batch", {sample_values({4, 3}, -1, 1, 45)}, self});
+  samples.push_back({"repeated input, no heads", {sample_values({2, 3, 2}, -1, 1, 46)}, self});
+  samples.push_back(
+      {"packed without batch", {sample_values({3, 4}, -1, 1, 47)}, [](const std::vector<Var>& in) {
+         return attention(in[0], in[0], in[0], {.heads = 2});
+       }});
+  return samples;
+});
+
+}  // namespace
+}  // namespace tapegrad

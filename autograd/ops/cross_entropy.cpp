@@ -1,0 +1,172 @@
+#include <tapegrad/autograd/ops/cross_entropy.h>
+
+#include <algorithm>
+
+#include <tapegrad/autograd/kernels/cross_entropy.h>
+#include <tapegrad/autograd/ops/arithmetic.h>
+#include <tapegrad/autograd/ops/compare.h>
+#include <tapegrad/autograd/ops/detach.h>
+#include <tapegrad/autograd/ops/elementwise.h>
+#include <tapegrad/autograd/ops/index.h>
+#include <tapegrad/autograd/ops/reduce.h>
+#include <tapegrad/autograd/ops/reshape.h>
+#include <tapegrad/autograd/samples.h>
+
+namespace tapegrad {
+namespace {
+
+struct CrossEntropy final : Fused {
+  TensorView targets;
+  CrossEntropyOptions options;
+  Index counted;  // targets that are not ignored
+  CrossEntropy(const TensorView& t, const CrossEntropyOptions& o, Index n)
+      : targets(t), options(o), counted(n) {}
+
+  const char* name() const override { return "cross_entropy"; }
+  const char* formula() const override {
+    return "loss = -(1 - eps) log p[target] - eps mean(log p), p = softmax(x);  dx = dloss (p - (1 - eps) "
+           "onehot(target) - eps / vocab)";
+  }
+  int saved() const override { return 1; }  // log(sum(exp(logits))) of each row
+  Shape shape(Views in, int output) const override {
+    if (output == 1) return {targets.size()};
+    return options.reduction == Reduction::none ? in[0].shape.without(-1) : Shape{};
+  }
+
+  void forward(Views in, Views out) const override {
+    dispatch(out[0].dtype, [&](auto zero) {
+      using T = decltype(zero);
+      T* losses = out[0].data<T>();
+      const bool each = options.reduction == Reduction::none;
+      const double sum = kernels::cross_entropy_forward<T>(
+          in[0].data<T>(), targets.data<Index>(), targets.size(), in[0].shape.cols(), options.ignore_index,
+          options.label_smoothing, each ? losses : nullptr, out[1].data<T>());
+      if (!each) losses[0] = static_cast<T>(counted > 0 ? sum * factor() : 0);
+    });
+  }
+
+  void backward(const BackwardArgs& args) const override {
+    dispatch(args.outputs[0].dtype, [&](auto zero) {
+      using T = decltype(zero);
+      const bool each = options.reduction == Reduction::none;
+      if (counted == 0 || (each && args.doutputs[0].size() == 0)) return;
+      const T* incoming = args.doutputs[0].data<T>();
+      const T scaled = each ? T(0) : static_cast<T>(incoming[0] * factor());
+      kernels::cross_entropy_backward<T>(
+          args.inputs[0].data<T>(), targets.data<Index>(), args.outputs[1].data<T>(),
+          each ? incoming : &scaled, each, args.dinputs[0].data<T>(), targets.size(),
+          args.inputs[0].shape.cols(), options.ignore_index, options.label_smoothing);
+    });
+  }
+
+  VarList define(std::span<const Var> in) const override {
+    const Index vocab = in[0].shape().cols();
+    if (targets.size() == 0) {
+      const Var nothing = sum(in[0], -1);
+      return {options.reduction == Reduction::none ? nothing : sum(nothing)};
+    }
+    const Var x = reshape(in[0], {targets.size(), vocab});
+    Tensor classes({targets.size(), 1}, DType::i64), ignored({targets.size(), 1}, DType::boolean);
+    for (Index i = 0; i < targets.size(); ++i) {
+      const Index target = targets.data<Index>()[i];
+      ignored.data<std::uint8_t>()[i] = target == options.ignore_index;
+      classes.data<Index>()[i] = target == options.ignore_index ? 0 : target;
+    }
+    const Var shifted = x - detach(max(x, -1, true));
+    const Var log_p = shifted - log(sum(exp(shifted), -1, true));  // [rows, vocab]
+    const double eps = options.label_smoothing;
+    Var losses = affine(gather(log_p, -1, classes), eps - 1);  // [rows, 1]
+    if (eps > 0) losses = losses - affine(mean(log_p, -1, true), eps);
+    losses = masked_fill(losses, ignored, 0);
+    if (options.reduction == Reduction::none) return {reshape(losses, targets.shape)};
+    return {affine(sum(losses), counted > 0 ? factor() : 0)};
+  }
+
+ private:
+  double factor() const {
+    return options.reduction == Reduction::mean ? 1.0 / static_cast<double>(counted) : 1;
+  }
+};
+
+/// Throws on whatever does not fit; the number of targets that count.
+Index check(const Var& logits, const Tensor& targets, const CrossEntropyOptions& options) {
+  const Shape& x = logits.shape();
+  expects(static_cast<bool>(targets) && targets.dtype() == DType::i64,
+          "cross_entropy: targets must be i64 class numbers, got {} {}", dtype_name(targets.dtype()),
+          targets.shape());
+  expects(x.rank() >= 1 && targets.shape() == x.without(-1),
+          "cross_entropy: targets of shape {} do not fit logits {}; logits are "
+          "[.., vocab] and targets [..]",
+          targets.shape(), x);
+  expects(options.label_smoothing >= 0 && options.label_smoothing <= 1,
+          "cross_entropy: label_smoothing must lie in [0, 1], got {}", options.label_smoothing);
+  const auto* target = targets.data<Index>();
+  Index counted = 0;
+  for (Index i = 0; i < targets.size(); ++i) {
+    if (target[i] == options.ignore_index) continue;
+    ++counted;
+    expects(target[i] >= 0 && target[i] < x.cols(),
+            "cross_entropy: target {} at position {} of {} is out of range; it must lie in "
+            "[0, {}) or be ignore_index = {}",
+            target[i], i, targets.shape(), x.cols(), options.ignore_index);
+  }
+  return counted;
+}
+
+}  // namespace
+
+Var cross_entropy(const Var& logits, const Tensor& targets, const CrossEntropyOptions& options) {
+  Tape& tape = logits.tape("cross_entropy");
+  const Index counted = check(logits, targets, options);
+  const Tape::Mark before = tape.mark();
+  try {
+    return apply(CrossEntropy{tape.keep(targets), options, counted}, {logits});
+  } catch (...) {
+    tape.rewind(before);
+    throw;
+  }
+}
+
+Index count_targets(const Tensor& targets, Index ignore_index) {
+  const auto* target = targets.data<Index>();
+  return targets.size() - std::count(target, target + targets.size(), ignore_index);
+}
+
+namespace {
+
+const OpSamples cross_entropy_samples("cross_entropy", [] {
+  std::vector<Sample> samples;
+  const auto add = [&](const char* label, const Tensor& logits, const Tensor& targets,
+                       const CrossEntropyOptions& options = {}) {
+    samples.push_back({label, {logits}, [=](const std::vector<Var>& in) {
+                         return cross_entropy(in[0], targets, options);
+                       }});
+  };
+  const auto x = [](const Shape& shape, double scale = 1) {
+    return sample_values(shape, -2 * scale, 2 * scale, 21);
+  };
+  const Tensor one_ignored = Tensor::ids({{1, -100, 4}, {0, 2, 4}}), all_ignored = Tensor::ids({7, 7});
+  add("mean", x({2, 3, 5}), one_ignored);
+  add("sum", x({2, 3, 5}), one_ignored, {.reduction = Reduction::sum});
+  add("each", x({2, 3, 5}), one_ignored, {.reduction = Reduction::none});
+  add("smoothed mean", x({2, 3, 5}), one_ignored, {.label_smoothing = 0.1});
+  add("smoothed sum", x({2, 3, 5}), one_ignored, {.label_smoothing = 0.1, .reduction = Reduction::sum});
+  add("smoothed each", x({2, 3, 5}), one_ignored, {.label_smoothing = 1, .reduction = Reduction::none});
+  add("one row, no batch", x({6}), Tensor::ids({3}).reshaped({}), {.label_smoothing = 0.2});
+  add("ignored class", x({4, 3}), Tensor::ids({0, 1, 2, 0}), {.ignore_index = 0});
+  add("all ignored", x({2, 3}), all_ignored, {.ignore_index = 7});
+  add("all ignored, each", x({2, 3}), all_ignored, {.ignore_index = 7, .reduction = Reduction::none});
+  add("no rows", x({0, 3}), Tensor({0}, DType::i64));
+  add("no rows, each", x({2, 0, 3}), Tensor({2, 0}, DType::i64), {.reduction = Reduction::none});
+  add("one class", x({3, 1}), Tensor::ids({0, 0, 0}));
+  add("longer than a vector register", x({2, 37}), Tensor::ids({36, 5}), {.label_smoothing = 0.1});
+  add("large magnitude", x({3, 5}, 4), Tensor::ids({2, 0, 1}));
+  add("small magnitude", x({3, 5}, 0.1), Tensor::ids({2, 0, 1}));
+  samples.push_back({"repeated input", {x({2, 4})}, [](const std::vector<Var>& in) {
+                       return sum(in[0] * cross_entropy(in[0], Tensor::ids({3, 1})));
+                     }});
+  return samples;
+});
+
+}  // namespace
+}  // namespace tapegrad

@@ -1,0 +1,10 @@
+#pragma once
+#include <tapegrad/autograd/tape.h>
+
+namespace tapegrad {
+
+/// y = x;  dx = 0: the same values, through which no gradient flows (`needs_grad()` is false). Also called
+/// stop-gradient.
+Var detach(const Var& x);
+
+}  // namespace tapegrad

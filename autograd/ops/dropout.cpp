@@ -1,0 +1,70 @@
+#include <tapegrad/autograd/ops/dropout.h>
+
+#include <tapegrad/autograd/ops/arithmetic.h>
+#include <tapegrad/autograd/samples.h>
+
+namespace tapegrad {
+namespace {
+
+struct Dropout final : Primitive {
+  double p;
+  RandomKey key;
+  Dropout(double probability, RandomKey draw) : p(probability), key(draw) {}
+  const char* name() const override { return "dropout"; }
+  const char* formula() const override { return "y = x [u >= p] / (1 - p);  dx = dy [u >= p] / (1 - p)"; }
+  Shape shape(Views in, int) const override {
+    expects(p >= 0 && p <= 1, "dropout: the probability must lie in [0, 1], got {}", p);
+    return in[0].shape;
+  }
+  void forward(Views in, Views out) const override {
+    dispatch(out[0].dtype, [&](auto zero) {
+      using T = decltype(zero);
+      kernels::dropout_forward(in[0].data<T>(), out[0].data<T>(), out[0].size(), p, key);
+    });
+  }
+  bool has_backward() const override { return true; }
+  void backward(const BackwardArgs& args) const override {
+    dispatch(args.outputs[0].dtype, [&](auto zero) {
+      using T = decltype(zero);
+      kernels::dropout_backward(args.doutputs[0].data<T>(), args.dinputs[0].data<T>(), args.outputs[0].size(),
+                                p, key);
+    });
+  }
+  VarList pullback(const PullbackArgs& args) const override {
+    return {dropout_with(args.cotangents[0], p, key)};
+  }
+};
+
+}  // namespace
+
+Var dropout_with(const Var& x, double p, RandomKey key) { return apply(Dropout{p, key}, {x}); }
+
+Var dropout(const Var& x, double p) {
+  Tape& tape = x.tape("dropout");
+  expects(p >= 0 && p <= 1, "dropout: the probability must lie in [0, 1], got {}", p);
+  return tape.training() && p > 0 ? dropout_with(x, p, tape.next_draw()) : x;
+}
+
+namespace {
+
+const OpSamples dropout_samples("dropout", [] {
+  std::vector<Sample> samples = unary_samples([](const Var& x) { return dropout_with(x, 0.4, {7}); });
+  const auto add = [&](const char* label, double p, bool training) {
+    samples.push_back({label,
+                       {sample_values({3, 5})},
+                       [p](const std::vector<Var>& in) { return dropout(in[0], p) * in[0]; },
+                       training});
+  };
+  add("next draw", 0.5, true);
+  add("not training", 0.5, false);
+  add("all dropped", 1, true);
+  add("none dropped", 0, true);
+  samples.push_back({"two draws",
+                     {sample_values({4, 3})},
+                     [](const std::vector<Var>& in) { return dropout(dropout(in[0], 0.3), 0.3); },
+                     true});
+  return samples;
+});
+
+}  // namespace
+}  // namespace tapegrad

@@ -1,0 +1,134 @@
+#include <tapegrad/autograd/ops/linear.h>
+
+#include <tapegrad/autograd/kernels/elementwise.h>
+#include <tapegrad/autograd/kernels/gemm.h>
+#include <tapegrad/autograd/ops/arithmetic.h>
+#include <tapegrad/autograd/ops/matmul.h>
+#include <tapegrad/autograd/ops/slice.h>
+#include <tapegrad/autograd/samples.h>
+
+namespace tapegrad {
+namespace {
+
+struct Linear final : Fused {
+  static constexpr Index all = -1;
+
+  Index begin, count;  // rows of the weight
+  Linear(Index first, Index rows) : begin(first), count(rows) {}
+  const char* name() const override { return "linear"; }
+  const char* formula() const override {
+    return "y = x W^T + b;  dx = dy W, dW = dy^T x, db = sum of dy's rows";
+  }
+
+  Shape shape(Views in, int) const override {
+    const Shape &x = in[0].shape, &w = in[1].shape;
+    expects(w.rank() == 2, "linear: weight must be [out, in], got {}", w);
+    expects(x.rank() > 0 && x[-1] == w[1],
+            "linear: x {} and weight {} do not fit: weight is [out, in], so x's last axis must be {}", x, w,
+            w[1]);
+    expects(in.size() == 2 || in[2].shape == Shape{w[0]},
+            "linear: bias {} and weight {} do not fit: weight is [out, in], so bias must be [{}]",
+            in.back().shape, w, w[0]);
+    if (count != all)
+      expects(begin >= 0 && count >= 0 && begin <= w[0] && count <= w[0] - begin,
+              "linear_rows: row_begin {} and rows {} are out of range for weight {}, which has {} rows",
+              begin, count, w, w[0]);
+    return x.with_tail(1, {rows(w)});
+  }
+
+  void forward(Views in, Views out) const override {
+    dispatch(out[0].dtype, [&](auto zero) {
+      using T = decltype(zero);
+      const Index width = in[1].shape[1], n = rows(in[1].shape);
+      const T* bias = in.size() > 2 ? in[2].data<T>() + begin : nullptr;
+      kernels::gemm(false, true, in[0].shape.rows(), n, width, in[0].data<T>(), width,
+                    in[1].data<T>() + begin * width, width, out[0].data<T>(), n, bias);
+    });
+  }
+
+  void backward(const BackwardArgs& args) const override {
+    dispatch(args.outputs[0].dtype, [&](auto zero) {
+      using T = decltype(zero);
+      const Index m = args.inputs[0].shape.rows(), width = args.inputs[1].shape[1],
+                  n = rows(args.inputs[1].shape);
+      const T *x = args.inputs[0].data<T>(), *w = args.inputs[1].data<T>() + begin * width,
+              *dy = args.doutputs[0].data<T>();
+      const T* no_bias = nullptr;
+      if (T* dx = args.dinputs[0].data<T>())
+        kernels::gemm(false, false, m, width, n, dy, n, w, width, dx, width, no_bias, true);
+      if (T* dw = args.dinputs[1].data<T>())
+        kernels::gemm(true, false, n, width, m, dy, n, x, width, dw + begin * width, width, no_bias, true);
+      if (args.dinputs.size() > 2 && args.dinputs[2])
+        kernels::sum_rows(dy, m, n, n, args.dinputs[2].data<T>() + begin, true);
+    });
+  }
+
+  VarList define(std::span<const Var> in) const override {
+    const Index n = rows(in[1].shape());
+    const Var y = matmul(in[0], slice(in[1], 0, begin, n), {.transpose_b = true});
+    return {in.size() > 2 ? y + slice(in[2], 0, begin, n) : y};
+  }
+
+ private:
+  Index rows(const Shape& weight) const { return count == all ? weight[0] : count; }
+};
+
+Var apply_linear(const Linear& op, const Var& x, const Var& weight, const Var& bias) {
+  return bias ? apply(op, {x, weight, bias}) : apply(op, {x, weight});
+}
+
+}  // namespace
+
+Var linear(const Var& x, const Var& weight, const Var& bias) {
+  return apply_linear(Linear{0, Linear::all}, x, weight, bias);
+}
+
+Var linear_rows(const Var& x, const Var& weight, const Var& bias, Index row_begin, Index rows) {
+  expects(rows >= 0, "linear_rows: {} rows; the number of rows must not be negative", rows);
+  return apply_linear(Linear{row_begin, rows}, x, weight, bias);
+}
+
+namespace {
+
+Sample sample(std::string label, const Shape& x, Index out, bool bias, Index begin, Index rows,
+              double scale = 1) {
+  Sample result{
+      std::move(label),
+      {sample_values(x, -2 * scale, 2 * scale, 1), sample_values({out, x[-1]}, -2 * scale, 2 * scale, 2)},
+      [=](const std::vector<Var>& in) {
+        const Var b = bias ? in[2] : Var();
+        return rows < 0 ? linear(in[0], in[1], b) : linear_rows(in[0], in[1], b, begin, rows);
+      }};
+  if (bias) result.inputs.push_back(sample_values({out}, -2 * scale, 2 * scale, 3));
+  return result;
+}
+
+const OpSamples linear_samples("linear", [] {
+  std::vector<Sample> samples = {sample("matrix", {3, 4}, 5, true, 0, -1),
+                                 sample("without bias", {3, 4}, 2, false, 0, -1),
+                                 sample("sequence", {2, 3, 4}, 3, true, 0, -1),
+                                 sample("vector", {4}, 3, true, 0, -1),
+                                 sample("no rows of x", {0, 4}, 3, true, 0, -1),
+                                 sample("no inputs", {2, 0}, 3, true, 0, -1),
+                                 sample("no outputs", {2, 3}, 0, true, 0, -1),
+                                 sample("size-1 dimensions", {1, 1}, 1, true, 0, -1),
+                                 sample("first rows", {2, 3}, 6, true, 0, 2),
+                                 sample("middle rows", {2, 2, 3}, 6, true, 2, 2),
+                                 sample("last rows, no bias", {2, 3}, 6, false, 4, 2),
+                                 sample("an empty range", {2, 3}, 4, true, 4, 0),
+                                 sample("small magnitude", {2, 3}, 4, true, 0, -1, 0.1),
+                                 sample("large magnitude", {2, 3}, 4, true, 0, -1, 30),
+                                 sample("beyond one block", {19, 18}, 17, true, 0, -1)};
+  samples.push_back({"repeated input", {sample_values({3, 3})}, [](const std::vector<Var>& in) {
+                       return linear(in[0], in[0]);
+                     }});
+  samples.push_back({"packed projection",
+                     {sample_values({2, 3}), sample_values({6, 3}, -2, 2, 2)},
+                     [](const std::vector<Var>& in) {
+                       return linear_rows(in[0], in[1], {}, 0, 3) * linear_rows(in[0], in[1], {}, 3, 3);
+                     }});
+  return samples;
+});
+
+}  // namespace
+}  // namespace tapegrad

@@ -1,0 +1,17 @@
+#pragma once
+#include <tapegrad/autograd/tape.h>
+
+namespace tapegrad {
+
+/// y = x Wᵀ + b;  dx = dy W, dW = dyᵀ x, db = Σ over rows of dy.
+///
+///   x [..., in], weight [out, in], bias [out] or empty -> [..., out]
+///
+/// Throws when the shapes do not fit.
+Var linear(const Var& x, const Var& weight, const Var& bias = {});
+/// The same with rows `row_begin` … `row_begin + rows − 1` of weight and bias, as from a packed
+/// in-projection: y = x W[rows]ᵀ + b[rows],
+/// [..., in] -> [..., rows];  dW and db are 0 outside these rows.
+Var linear_rows(const Var& x, const Var& weight, const Var& bias, Index row_begin, Index rows);
+
+}  // namespace tapegrad

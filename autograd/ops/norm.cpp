@@ -1,0 +1,178 @@
+#include <tapegrad/autograd/ops/norm.h>
+
+#include <tapegrad/autograd/kernels/norm.h>
+#include <tapegrad/autograd/ops/arithmetic.h>
+#include <tapegrad/autograd/ops/elementwise.h>
+#include <tapegrad/autograd/ops/reduce.h>
+#include <tapegrad/autograd/samples.h>
+
+namespace tapegrad {
+namespace {
+
+/// Inputs: x, then weight and bias where they are given.
+class Norm : public Fused {
+ public:
+  Norm(bool weight, bool bias, double e)
+      : eps(e), weight_(weight ? 1 : 0), bias_(bias ? (weight ? 2 : 1) : 0) {}
+
+  Shape shape(Views in, int output) const final {
+    const Shape& x = in[0].shape;
+    expects(x.rank() >= 1 && x.cols() > 0, "{}: x of shape {} has no elements along a last axis to normalise",
+            name(), x);
+    expects(eps >= 0, "{}: eps must not be negative, got {}", name(), eps);
+    check(in, weight_, "weight");
+    check(in, bias_, "bias");
+    return output == 0 ? x : Shape{x.rows()};
+  }
+
+ protected:
+  ~Norm() = default;
+
+  const double eps;
+
+  /// Input `at`'s elements, null where it was not given or has no gradient.
+  template <class T>
+  T* data(Views views, std::size_t at) const {
+    return at > 0 && views[at] ? views[at].template data<T>() : nullptr;
+  }
+  std::size_t weight_at() const { return weight_; }
+  std::size_t bias_at() const { return bias_; }
+
+  Var scaled(Var y, std::span<const Var> in) const {
+    if (weight_ > 0) y = y * in[weight_];
+    if (bias_ > 0) y = y + in[bias_];
+    return y;
+  }
+
+ private:
+  void check(Views in, std::size_t at, const char* what) const {
+    if (at == 0) return;
+    const Index n = in[0].shape.cols();
+    expects(in[at].shape == Shape{n},
+            "{}: {} of shape {} does not fit the last axis of x {}; it must be [{}]", name(), what,
+            in[at].shape, in[0].shape, n);
+  }
+
+  std::size_t weight_, bias_;  // position among the inputs, 0 where left out
+};
+
+struct LayerNorm final : Norm {
+  using Norm::Norm;
+  const char* name() const override { return "layer_norm"; }
+  const char* formula() const override {
+    return "y = xh w + b, xh = (x - mean(x)) / sqrt(var(x) + eps);  dx = (g - mean(g) - xh mean(g xh)) / "
+           "sqrt(var(x) + eps), g = dy w";
+  }
+  int saved() const override { return 2; }  // mean and 1 / deviation of each row
+  void forward(Views in, Views out) const override {
+    dispatch(out[0].dtype, [&](auto zero) {
+      using T = decltype(zero);
+      const Shape& x = in[0].shape;
+      kernels::layer_norm<T>(in[0].data<T>(), data<T>(in, weight_at()), data<T>(in, bias_at()),
+                             static_cast<T>(eps), out[0].data<T>(), out[1].data<T>(), out[2].data<T>(),
+                             x.rows(), x.cols());
+    });
+  }
+  void backward(const BackwardArgs& args) const override {
+    dispatch(args.outputs[0].dtype, [&](auto zero) {
+      using T = decltype(zero);
+      const Shape& x = args.inputs[0].shape;
+      kernels::layer_norm_backward<T>(
+          args.inputs[0].data<T>(), data<T>(args.inputs, weight_at()), args.outputs[1].data<T>(),
+          args.outputs[2].data<T>(), args.doutputs[0].data<T>(), args.dinputs[0].data<T>(),
+          data<T>(args.dinputs, weight_at()), data<T>(args.dinputs, bias_at()), x.rows(), x.cols());
+    });
+  }
+  VarList define(std::span<const Var> in) const override {
+    const Var centred = in[0] - mean(in[0], -1, true);
+    return {scaled(centred * rsqrt(mean(square(centred), -1, true) + eps), in)};
+  }
+};
+
+struct RmsNorm final : Norm {
+  using Norm::Norm;
+  const char* name() const override { return "rms_norm"; }
+  const char* formula() const override {
+    return "y = xh w, xh = x / sqrt(mean(x^2) + eps);  dx = (g - xh mean(g xh)) / sqrt(mean(x^2) + eps), g = "
+           "dy w";
+  }
+  int saved() const override { return 1; }  // 1 / root mean square of each row
+  void forward(Views in, Views out) const override {
+    dispatch(out[0].dtype, [&](auto zero) {
+      using T = decltype(zero);
+      const Shape& x = in[0].shape;
+      kernels::rms_norm<T>(in[0].data<T>(), data<T>(in, weight_at()), static_cast<T>(eps), out[0].data<T>(),
+                           out[1].data<T>(), x.rows(), x.cols());
+    });
+  }
+  void backward(const BackwardArgs& args) const override {
+    dispatch(args.outputs[0].dtype, [&](auto zero) {
+      using T = decltype(zero);
+      const Shape& x = args.inputs[0].shape;
+      kernels::rms_norm_backward<T>(args.inputs[0].data<T>(), data<T>(args.inputs, weight_at()),
+                                    args.outputs[1].data<T>(), args.doutputs[0].data<T>(),
+                                    args.dinputs[0].data<T>(), data<T>(args.dinputs, weight_at()), x.rows(),
+                                    x.cols());
+    });
+  }
+  VarList define(std::span<const Var> in) const override {
+    return {scaled(in[0] * rsqrt(mean(square(in[0]), -1, true) + eps), in)};
+  }
+};
+
+template <class Kind>
+Var normalise(const Var& x, const Var& weight, const Var& bias, double eps) {
+  VarList inputs{x};
+  if (weight) inputs.push_back(weight);
+  if (bias) inputs.push_back(bias);
+  return apply(Kind{static_cast<bool>(weight), static_cast<bool>(bias), eps},
+               {inputs.begin(), inputs.size()});
+}
+
+}  // namespace
+
+Var layer_norm(const Var& x, const Var& weight, const Var& bias, double eps) {
+  return normalise<LayerNorm>(x, weight, bias, eps);
+}
+Var rms_norm(const Var& x, const Var& weight, double eps) { return normalise<RmsNorm>(x, weight, {}, eps); }
+
+namespace {
+
+/// Rows must vary: at a constant row with a small eps the second derivative is too large for differences.
+std::vector<Sample> norm_samples(Var (*f)(const Var&, const Var&, const Var&)) {
+  const auto full = [f](const std::vector<Var>& in) { return f(in[0], in[1], in[2]); };
+  const auto plain = [f](const std::vector<Var>& in) { return f(in[0], {}, {}); };
+  const auto x = [](const Shape& shape, double scale = 1) {
+    return sample_values(shape, -2 * scale, 2 * scale, 11);
+  };
+  const auto w = [](Index n) { return sample_values({n}, 0.5, 1.5, 12); };
+  const auto b = [](Index n) { return sample_values({n}, -1, 1, 13); };
+  return {
+      {"weight and bias", {x({3, 4}), w(4), b(4)}, full},
+      {"rank 3", {x({2, 3, 5}), w(5), b(5)}, full},
+      {"rank 1", {x({6}), w(6), b(6)}, full},
+      {"no rows", {x({0, 4}), w(4), b(4)}, full},
+      {"size-1 rows", {x({1, 1, 7}), w(7), b(7)}, full},
+      {"longer than a vector register", {x({2, 19}), w(19), b(19)}, full},
+      {"plain", {x({3, 4})}, plain},
+      {"weight only", {x({3, 4}), w(4)}, [f](const std::vector<Var>& in) { return f(in[0], in[1], {}); }},
+      {"bias only", {x({3, 4}), b(4)}, [f](const std::vector<Var>& in) { return f(in[0], {}, in[1]); }},
+      {"large magnitude", {x({2, 6}, 50), w(6), b(6)}, full},
+      {"small magnitude", {x({2, 6}, 0.25), w(6), b(6)}, full},
+      {"repeated input", {x({4})}, [f](const std::vector<Var>& in) { return f(in[0], in[0], in[0]); }},
+  };
+}
+
+const OpSamples layer_norm_samples("layer_norm", [] {
+  return norm_samples(
+      [](const Var& x, const Var& weight, const Var& bias) { return layer_norm(x, weight, bias); });
+});
+const OpSamples rms_norm_samples("rms_norm", [] {
+  return norm_samples([](const Var& x, const Var& weight, const Var& bias) {
+    const Var y = rms_norm(x, weight);
+    return bias ? y + bias : y;
+  });
+});
+
+}  // namespace
+}  // namespace tapegrad

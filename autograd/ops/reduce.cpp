@@ -1,0 +1,352 @@
+#include <tapegrad/autograd/ops/reduce.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include <tapegrad/autograd/kernels/elementwise.h>
+#include <tapegrad/autograd/ops/arithmetic.h>
+#include <tapegrad/autograd/ops/compare.h>
+#include <tapegrad/autograd/ops/elementwise.h>
+#include <tapegrad/autograd/ops/reshape.h>
+#include <tapegrad/autograd/samples.h>
+
+namespace tapegrad {
+namespace {
+
+/// x seen as [outer, n, inner], of which the middle is reduced.
+struct Extents {
+  Index outer = 1, n = 1, inner = 1;
+};
+
+/// Adjacent axes, `count` from `first` on.
+struct Axes {
+  int first, count;
+};
+
+/// Reduces adjacent axes to one value.
+class Reducing : public Primitive {
+ public:
+  Reducing(Axes axes, bool keep) : axes_(axes), keep_(keep) {}
+  Shape shape(Views in, int) const override {
+    Shape result = kept(in[0].shape);
+    for (int i = axes_.count; !keep_ && i-- > 0;) result = result.without(axes_.first);
+    return result;
+  }
+
+ protected:
+  ~Reducing() = default;
+
+  Axes axes() const { return axes_; }
+  Extents extents(const Shape& x) const {
+    Extents e;
+    for (int i = 0; i < x.rank(); ++i)
+      (i < axes_.first ? e.outer : i < axes_.first + axes_.count ? e.n : e.inner) *= x[i];
+    return e;
+  }
+  Shape kept(Shape x) const {
+    for (int i = axes_.first; i < axes_.first + axes_.count; ++i) x[i] = 1;
+    return x;
+  }
+  /// `y`, of this op's result's shape, with the reduced axes as extents of 1: broadcasts against x.
+  Var aligned(const Var& y, const Shape& x) const { return keep_ ? y : reshape(y, kept(x)); }
+
+ private:
+  Axes axes_;
+  bool keep_;
+};
+
+struct Sum final : Reducing {
+  bool average;
+  Sum(Axes axes, bool keep, bool divide) : Reducing(axes, keep), average(divide) {}
+  const char* name() const override { return average ? "mean" : "sum"; }
+  const char* formula() const override {
+    return average ? "y = sum(x) / n;  dx = dy / n repeated" : "y = sum(x);  dx = dy repeated";
+  }
+  void forward(Views in, Views out) const override {
+    const auto [outer, n, inner] = extents(in[0].shape);
+    dispatch(out[0].dtype, [&, outer = outer, n = n, inner = inner](auto zero) {
+      using T = decltype(zero);
+      const T* x = in[0].data<T>();
+      T* y = out[0].data<T>();
+      for (Index o = 0; o < outer; ++o) {
+        if (inner == 1)
+          y[o] = kernels::sum(x + o * n, n);
+        else
+          kernels::sum_rows(x + o * n * inner, n, inner, inner, y + o * inner, false);
+      }
+      if (!average) return;
+      for (Index i = 0; i < out[0].size(); ++i) y[i] /= static_cast<T>(n);
+    });
+  }
+  bool has_backward() const override { return true; }
+  void backward(const BackwardArgs& args) const override {
+    const auto [outer, n, inner] = extents(args.inputs[0].shape);
+    dispatch(args.outputs[0].dtype, [&, outer = outer, n = n, inner = inner](auto zero) {
+      using T = decltype(zero);
+      const T factor = average ? 1 / static_cast<T>(n) : T(1);
+      const T* dy = args.doutputs[0].data<T>();
+      T* dx = args.dinputs[0].data<T>();
+      for (Index o = 0; o < outer; ++o, dy += inner) {
+        if (inner == 1) {
+          const T g = factor * dy[0];
+          for (Index i = 0; i < n; ++i) *dx++ += g;
+        } else {
+          for (Index i = 0; i < n; ++i)
+            for (Index j = 0; j < inner; ++j) *dx++ += factor * dy[j];
+        }
+      }
+    });
+  }
+  VarList pullback(const PullbackArgs& p) const override {
+    const Shape& x = p.inputs[0].shape();
+    const Var dy = aligned(p.cotangents[0], x);
+    return {broadcast_to(average ? affine(dy, 1 / static_cast<double>(extents(x).n)) : dy, x)};
+  }
+};
+
+struct Extreme final : Reducing {
+  bool largest;
+  Extreme(Axes axes, bool keep, bool max) : Reducing(axes, keep), largest(max) {}
+  const char* name() const override { return largest ? "max" : "min"; }
+  const char* formula() const override {
+    return largest ? "y = max(x);  the largest share dy equally"
+                   : "y = min(x);  the smallest share dy equally";
+  }
+  Shape shape(Views in, int output) const override {
+    const Shape& x = in[0].shape;
+    if (extents(x).n == 0 && axes().count == 1)
+      throw Error(fmt::format("{}: x of shape {} has no elements along axis {}", name(), x, axes().first));
+    expects(extents(x).n > 0, "{}: x of shape {} has no elements", name(), x);
+    return Reducing::shape(in, output);
+  }
+  void forward(Views in, Views out) const override {
+    const auto [outer, n, inner] = extents(in[0].shape);
+    dispatch(out[0].dtype, [&, outer = outer, n = n, inner = inner](auto zero) {
+      using T = decltype(zero);
+      const T* x = in[0].data<T>();
+      T* y = out[0].data<T>();
+      const auto beats = [this](T v, T best) {
+        return !(largest ? v <= best : v >= best) && !std::isnan(best);
+      };
+      for (Index o = 0; o < outer; ++o, y += inner) {
+        std::copy_n(x, inner, y);
+        x += inner;
+        for (Index i = 1; i < n; ++i, x += inner)
+          for (Index j = 0; j < inner; ++j)
+            if (beats(x[j], y[j])) y[j] = x[j];
+      }
+    });
+  }
+  bool has_backward() const override { return true; }
+  void backward(const BackwardArgs& args) const override {
+    const auto [outer, n, inner] = extents(args.inputs[0].shape);
+    dispatch(args.outputs[0].dtype, [&, outer = outer, n = n, inner = inner](auto zero) {
+      using T = decltype(zero);
+      const T *x = args.inputs[0].data<T>(), *y = args.outputs[0].data<T>(), *dy = args.doutputs[0].data<T>();
+      T* dx = args.dinputs[0].data<T>();
+      for (Index column = 0; column < outer * inner; ++column) {
+        const Index begin = column / inner * n * inner + column % inner, end = begin + n * inner;
+        Index ties = 0;
+        for (Index i = begin; i < end; i += inner) ties += x[i] == y[column];
+        const T share = dy[column] / static_cast<T>(ties);
+        for (Index i = begin; i < end; i += inner)
+          if (x[i] == y[column]) dx[i] += share;
+      }
+    });
+  }
+  VarList pullback(const PullbackArgs& p) const override {
+    const Var& x = p.inputs[0];
+    Tape& tape = x.tape();
+    const Var y = aligned(p.outputs[0], x.shape()), dy = aligned(p.cotangents[0], x.shape());
+    const Var chosen = where(equal(x, y), tape.full({}, 1), tape.full({}, 0));
+    return {chosen * (dy / apply(Sum(axes(), true, false), {chosen}))};
+  }
+};
+
+struct Norm final : Reducing {
+  using Reducing::Reducing;
+  const char* name() const override { return "norm"; }
+  const char* formula() const override { return "y = sqrt(sum(x^2));  dx = dy x / y, 0 where y = 0"; }
+  void forward(Views in, Views out) const override {
+    const auto [outer, n, inner] = extents(in[0].shape);
+    dispatch(out[0].dtype, [&, outer = outer, n = n, inner = inner](auto zero) {
+      using T = decltype(zero);
+      const T* x = in[0].data<T>();
+      T* y = out[0].data<T>();
+      for (Index o = 0; o < outer; ++o, y += inner, x += n * inner) {
+        std::fill_n(y, inner, T(0));
+        if (inner == 1)
+          y[0] = kernels::sum_squares(x, n);
+        else
+          for (Index i = 0; i < n; ++i)
+            for (Index j = 0; j < inner; ++j) y[j] += x[i * inner + j] * x[i * inner + j];
+        for (Index j = 0; j < inner; ++j) y[j] = std::sqrt(y[j]);
+      }
+    });
+  }
+  VarList pullback(const PullbackArgs& p) const override {
+    const Var& x = p.inputs[0];
+    Tape& tape = x.tape();
+    const Var y = aligned(p.outputs[0], x.shape()), dy = aligned(p.cotangents[0], x.shape());
+    const Tensor null = equal(y, tape.full({}, 0));
+    return {x * (masked_fill(dy, null, 0) / masked_fill(y, null, 1))};
+  }
+};
+
+const Shape& shape_of(const char* op, const Var& x) {
+  x.tape(op);
+  return x.shape();
+}
+Axes all_axes(const char* op, const Var& x) { return {0, shape_of(op, x).rank()}; }
+Axes one_axis(const char* op, const Var& x, int axis) { return {checked_axis(op, axis, shape_of(op, x)), 1}; }
+
+/// One op for every run of adjacent axes, from the last to the first.
+Var reduce_axes(const char* op, Var x, std::initializer_list<int> axes, bool keep, bool average) {
+  std::array<bool, Shape::max_rank> named{};
+  for (const int axis : axes) {
+    bool& seen = named[static_cast<std::size_t>(checked_axis(op, axis, shape_of(op, x)))];
+    expects(!seen, "{}: axis {} is named twice among the axes of shape {}", op, axis, x.shape());
+    seen = true;
+  }
+  const auto wanted = [&named](int axis) { return axis >= 0 && named[static_cast<std::size_t>(axis)]; };
+  for (int last = shape_of(op, x).rank() - 1; last >= 0; --last) {
+    if (!wanted(last)) continue;
+    int first = last;
+    while (wanted(first - 1)) --first;
+    x = apply(Sum({first, last - first + 1}, keep, average), {x});
+    last = first;
+  }
+  return x;
+}
+
+}  // namespace
+
+Var sum(const Var& x) { return apply(Sum(all_axes("sum", x), false, false), {x}); }
+Var sum(const Var& x, int axis, bool keep) { return apply(Sum(one_axis("sum", x, axis), keep, false), {x}); }
+Var sum(const Var& x, std::initializer_list<int> axes, bool keep) {
+  return reduce_axes("sum", x, axes, keep, false);
+}
+Var mean(const Var& x) { return apply(Sum(all_axes("mean", x), false, true), {x}); }
+Var mean(const Var& x, int axis, bool keep) { return apply(Sum(one_axis("mean", x, axis), keep, true), {x}); }
+Var mean(const Var& x, std::initializer_list<int> axes, bool keep) {
+  return reduce_axes("mean", x, axes, keep, true);
+}
+Var max(const Var& x) { return apply(Extreme(all_axes("max", x), false, true), {x}); }
+Var max(const Var& x, int axis, bool keep) {
+  return apply(Extreme(one_axis("max", x, axis), keep, true), {x});
+}
+Var min(const Var& x) { return apply(Extreme(all_axes("min", x), false, false), {x}); }
+Var min(const Var& x, int axis, bool keep) {
+  return apply(Extreme(one_axis("min", x, axis), keep, false), {x});
+}
+Var norm(const Var& x, int axis, bool keep) { return apply(Norm(one_axis("norm", x, axis), keep), {x}); }
+
+Var var(const Var& x, int axis, bool keep, bool unbiased) {
+  const Index n = shape_of("var", x)[one_axis("var", x, axis).first], divisor = unbiased ? n - 1 : n;
+  expects(divisor > 0, "var: x of shape {} has {} elements along axis {}; {} needs at least {}", x.shape(), n,
+          axis, unbiased ? "an unbiased variance" : "a variance", unbiased ? 2 : 1);
+  const Var centred = x - mean(x, axis, true);
+  return affine(sum(square(centred), axis, keep), 1 / static_cast<double>(divisor));
+}
+
+Tensor argmax(const Tensor& x, int axis) {
+  const int at = checked_axis("argmax", axis, x.shape());
+  const TensorView view = x.view();
+  expects(is_floating(view.dtype), "argmax: needs f32 or f64, got {} of shape {}", dtype_name(view.dtype),
+          view.shape);
+  expects(view.shape[at] > 0, "argmax: x of shape {} has no elements along axis {}", view.shape, at);
+  Tensor result(view.shape.without(at), DType::i64);
+  Index inner = 1;
+  for (int i = at + 1; i < view.shape.rank(); ++i) inner *= view.shape[i];
+  dispatch(view.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    Index* found = result.data<Index>();
+    for (Index column = 0; column < result.size(); ++column) {
+      const T* first = view.data<T>() + column / inner * view.shape[at] * inner + column % inner;
+      Index best = 0;
+      for (Index i = 1; i < view.shape[at]; ++i) {
+        const T value = first[i * inner], top = first[best * inner];
+        if (!(value <= top) && !std::isnan(top)) best = i;
+      }
+      found[column] = best;
+    }
+  });
+  return result;
+}
+Tensor argmax(const Var& x, int axis) {
+  x.tape("argmax");
+  return argmax(x.value(), axis);
+}
+
+namespace {
+
+using Call = std::function<Var(const std::vector<Var>&)>;
+using OverAll = Var (*)(const Var&);
+using OverAxis = Var (*)(const Var&, int, bool);
+
+/// `low` > 0 for norm, which has a kink at 0. Values are far enough apart for the kinks of max and min.
+std::vector<Sample> axis_samples(OverAxis f, double low = -2) {
+  const auto along = [f](int axis, bool keep) -> Call {
+    return [=](const std::vector<Var>& in) { return f(in[0], axis, keep); };
+  };
+  const auto x = [low](const Shape& shape, double scale = 1) {
+    return sample_values(shape, scale * low, scale * 2, 41);
+  };
+  return {
+      {"last axis", {x({3, 4})}, along(-1, false)},
+      {"first axis", {x({3, 4})}, along(0, false)},
+      {"middle axis, kept", {x({2, 3, 4})}, along(1, true)},
+      {"last axis, kept", {x({2, 3, 4})}, along(-1, true)},
+      {"rank 1", {x({5})}, along(0, false)},
+      {"longer than the 16 lanes", {x({2, 37})}, along(1, false)},
+      {"no rows", {x({0, 3})}, along(1, false)},
+      {"size-1 axis", {x({3, 1})}, along(1, false)},
+      {"size-1 dimensions", {x({1, 3, 1})}, along(1, true)},
+      {"small magnitude", {x({2, 3}, 0.2)}, along(-1, false)},
+      {"large magnitude", {x({2, 3}, 100)}, along(-1, false)},
+      {"repeated input",
+       {x({2, 3})},
+       [f](const std::vector<Var>& in) { return mul(f(in[0], -1, true), in[0]); }},
+  };
+}
+
+std::vector<Sample> samples_of(OverAll all, OverAxis f) {
+  std::vector<Sample> samples = axis_samples(f);
+  const Call over_all = [all](const std::vector<Var>& in) { return all(in[0]); };
+  samples.push_back({"everything", {sample_values({2, 3, 4}, -2, 2, 42)}, over_all});
+  samples.push_back({"rank 0", {sample_values({}, -2, 2, 42)}, over_all});
+  return samples;
+}
+
+template <Var (*f)(const Var&, std::initializer_list<int>, bool)>
+void add_several_axes(std::vector<Sample>& samples) {
+  const Tensor x = sample_values({2, 3, 4, 2}, -2, 2, 43);
+  samples.push_back({"axes 0 and 2", {x}, [](const std::vector<Var>& in) {
+                       return f(in[0], {0, 2}, false);
+                     }});
+  samples.push_back({"axes 3, 1 and 2, kept", {x}, [](const std::vector<Var>& in) {
+                       return f(in[0], {3, 1, -2}, true);
+                     }});
+}
+
+const OpSamples sum_samples("sum", [] {
+  std::vector<Sample> samples = samples_of(sum, sum);
+  add_several_axes<sum>(samples);
+  samples.push_back(
+      {"nothing", {Tensor({2, 0}, DType::f64)}, [](const std::vector<Var>& in) { return sum(in[0], 1); }});
+  return samples;
+});
+const OpSamples mean_samples("mean", [] {
+  std::vector<Sample> samples = samples_of(mean, mean);
+  add_several_axes<mean>(samples);
+  const Call variance = [](const std::vector<Var>& in) { return var(in[0], 1, false, true); };
+  samples.push_back({"variance", {sample_values({3, 5, 2}, -2, 2, 44)}, variance});
+  return samples;
+});
+const OpSamples max_samples("max", [] { return samples_of(max, max); });
+const OpSamples min_samples("min", [] { return samples_of(min, min); });
+const OpSamples norm_samples("norm", [] { return axis_samples(norm, 0.5); });
+
+}  // namespace
+}  // namespace tapegrad

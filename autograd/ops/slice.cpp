@@ -1,0 +1,178 @@
+#include <tapegrad/autograd/ops/slice.h>
+
+#include <cstring>
+
+#include <tapegrad/autograd/axis.h>
+#include <tapegrad/autograd/ops/arithmetic.h>
+#include <tapegrad/autograd/ops/reshape.h>
+#include <tapegrad/autograd/samples.h>
+
+namespace tapegrad {
+namespace {
+
+/// slice, and select, which drops the axis (`length` is 1 then).
+struct Slice final : Primitive {
+  int axis;
+  Index begin, length;
+  bool drop;
+  Slice(int at, Index first, Index count, bool drop_axis)
+      : axis(at), begin(first), length(count), drop(drop_axis) {}
+  const char* name() const override { return "slice"; }
+  const char* formula() const override {
+    return "y = x[begin : begin + length] along an axis;  dx[begin : begin + length] = dy, 0 elsewhere";
+  }
+  Shape shape(Views in, int) const override {
+    if (drop) return in[0].shape.without(axis);
+    Shape result = in[0].shape;
+    result[axis] = length;
+    return result;
+  }
+  void forward(Views in, Views out) const override {
+    const AxisView x(in[0].shape, axis);
+    copy_blocks({in[0], begin * x.inner, x.step()}, {out[0], 0, length * x.inner}, x.outer, length * x.inner);
+  }
+  bool has_backward() const override { return true; }
+  void backward(const BackwardArgs& args) const override {
+    if (!args.dinputs[0]) return;
+    const AxisView x(args.dinputs[0].shape, axis);
+    add_blocks({args.doutputs[0], 0, length * x.inner}, {args.dinputs[0], begin * x.inner, x.step()}, x.outer,
+               length * x.inner);
+  }
+  VarList pullback(const PullbackArgs& p) const override {
+    const Shape& x = p.inputs[0].shape();
+    const Var dy = drop ? unsqueeze(p.cotangents[0], axis) : p.cotangents[0];
+    return {pad(dy, axis, begin, x[axis] - begin - length)};
+  }
+};
+
+struct Pad final : Primitive {
+  int axis;
+  Index before, after;
+  Pad(int at, Index front, Index back) : axis(at), before(front), after(back) {}
+  const char* name() const override { return "pad"; }
+  const char* formula() const override {
+    return "y = zeros, x, zeros along an axis;  dx = dy[before : before + extent]";
+  }
+  Shape shape(Views in, int) const override {
+    Shape result = in[0].shape;
+    result[axis] += before + after;
+    return result;
+  }
+  void forward(Views in, Views out) const override {
+    const AxisView x(in[0].shape, axis), y(out[0].shape, axis);
+    std::memset(out[0].bytes, 0, out[0].byte_count());
+    copy_blocks({in[0], 0, x.step()}, {out[0], before * x.inner, y.step()}, x.outer, x.step());
+  }
+  bool has_backward() const override { return true; }
+  void backward(const BackwardArgs& args) const override {
+    if (!args.dinputs[0]) return;
+    const AxisView x(args.dinputs[0].shape, axis), y(args.doutputs[0].shape, axis);
+    add_blocks({args.doutputs[0], before * x.inner, y.step()}, {args.dinputs[0], 0, x.step()}, x.outer,
+               x.step());
+  }
+  VarList pullback(const PullbackArgs& p) const override {
+    return {slice(p.cotangents[0], axis, before, p.inputs[0].shape()[axis])};
+  }
+};
+
+struct Flip final : Primitive {
+  int axis;
+  explicit Flip(int at) : axis(at) {}
+  const char* name() const override { return "flip"; }
+  const char* formula() const override {
+    return "y = x in reverse order along an axis;  dx = dy in reverse order";
+  }
+  Shape shape(Views in, int) const override { return in[0].shape; }
+  void forward(Views in, Views out) const override {
+    const AxisView x(in[0].shape, axis);
+    for (Index i = 0; i < x.extent; ++i)
+      copy_blocks({in[0], i * x.inner, x.step()}, {out[0], (x.extent - 1 - i) * x.inner, x.step()}, x.outer,
+                  x.inner);
+  }
+  VarList pullback(const PullbackArgs& p) const override { return {flip(p.cotangents[0], axis)}; }
+};
+
+}  // namespace
+
+Var slice(const Var& x, int axis, Index begin, Index length) {
+  x.tape("slice");
+  const Shape& shape = x.shape();
+  const int at = checked_axis("slice", axis, shape);
+  expects(begin >= 0 && length >= 0 && begin <= shape[at] && length <= shape[at] - begin,
+          "slice: begin {} and length {} are out of range for axis {} of shape {}, which has extent {}",
+          begin, length, axis, shape, shape[at]);
+  return length == shape[at] ? x : apply(Slice{at, begin, length, false}, {x});
+}
+
+Var pad(const Var& x, int axis, Index before, Index after) {
+  x.tape("pad");
+  const int at = checked_axis("pad", axis, x.shape());
+  expects(before >= 0 && after >= 0, "pad: {} before and {} after, neither may be negative; use slice to cut",
+          before, after);
+  return before + after == 0 ? x : apply(Pad{at, before, after}, {x});
+}
+
+Var select(const Var& x, int axis, Index i) {
+  x.tape("select");
+  const Shape& shape = x.shape();
+  const int at = checked_axis("select", axis, shape);
+  expects(i >= -shape[at] && i < shape[at],
+          "select: index {} is out of range for axis {} of shape {}, which has extent {}", i, axis, shape,
+          shape[at]);
+  return apply(Slice{at, i < 0 ? i + shape[at] : i, 1, true}, {x});
+}
+
+Var flip(const Var& x, int axis) {
+  x.tape("flip");
+  return apply(Flip{checked_axis("flip", axis, x.shape())}, {x});
+}
+
+namespace {
+
+Sample sample(std::string label, const Shape& shape, std::function<Var(const Var&)> f, double scale = 1) {
+  return {std::move(label), {sample_values(shape, -2 * scale, 2 * scale)}, [f](const std::vector<Var>& in) {
+            return f(in[0]);
+          }};
+}
+
+const OpSamples slice_samples("slice", [] {
+  return std::vector<Sample>{
+      sample("rows", {4, 3}, [](const Var& x) { return slice(x, 0, 1, 2); }),
+      sample("columns", {2, 5}, [](const Var& x) { return slice(x, -1, 0, 3); }),
+      sample("middle axis", {2, 4, 3}, [](const Var& x) { return slice(x, 1, 2, 2); }),
+      sample("length 0", {2, 3}, [](const Var& x) { return slice(x, 1, 3, 0); }),
+      sample("size-0 dimension", {0, 3}, [](const Var& x) { return slice(x, 1, 1, 1); }),
+      sample("select to rank 0", {3}, [](const Var& x) { return select(x, 0, -1); }),
+      sample(
+          "select", {2, 3, 2}, [](const Var& x) { return select(x, 1, 2); }, 30),
+      sample(
+          "overlapping slices", {4}, [](const Var& x) { return mul(slice(x, 0, 0, 3), slice(x, 0, 1, 3)); },
+          0.1)};
+});
+
+const OpSamples pad_samples("pad", [] {
+  return std::vector<Sample>{
+      sample("rows", {2, 3}, [](const Var& x) { return pad(x, 0, 1, 2); }),
+      sample("columns", {2, 3}, [](const Var& x) { return pad(x, 1, 0, 1); }),
+      sample("middle axis", {2, 1, 3}, [](const Var& x) { return pad(x, 1, 2, 0); }),
+      sample(
+          "small magnitude", {1, 2}, [](const Var& x) { return pad(x, -2, 1, 1); }, 0.1),
+      sample("nothing", {3}, [](const Var& x) { return pad(x, 0, 0, 0); }),
+      sample("size 0 filled", {2, 0}, [](const Var& x) { return pad(x, 1, 1, 1); }),
+      sample(
+          "large magnitude", {3}, [](const Var& x) { return pad(x, 0, 1, 1); }, 30)};
+});
+
+const OpSamples flip_samples("flip", [] {
+  return std::vector<Sample>{
+      sample("rows", {3, 2}, [](const Var& x) { return flip(x, 0); }),
+      sample("columns", {3, 4}, [](const Var& x) { return flip(x, -1); }),
+      sample("middle axis", {2, 3, 2}, [](const Var& x) { return flip(x, 1); }),
+      sample("extent 1", {1, 3}, [](const Var& x) { return flip(x, 0); }),
+      sample("size-0 dimension", {0, 3}, [](const Var& x) { return flip(x, 1); }),
+      sample(
+          "x against its mirror", {4}, [](const Var& x) { return mul(x, flip(x, 0)); }, 3)};
+});
+
+}  // namespace
+}  // namespace tapegrad

@@ -1,0 +1,19 @@
+#pragma once
+#include <tapegrad/autograd/tape.h>
+
+namespace tapegrad {
+
+/// Parts of x along one axis; a negative `axis` counts from the end.
+
+/// y = x[begin : begin + length] along `axis`;  dx = dy, with zeros around it. Throws unless 0 ≤ begin and
+/// begin + length ≤ extent.
+Var slice(const Var& x, int axis, Index begin, Index length);
+/// y = x in zeros: `before` of them in front of x and `after` behind it along `axis`;  dx = dy[before :
+/// before + extent].
+Var pad(const Var& x, int axis, Index before, Index after);
+/// y = x[i] along `axis`, which is dropped;  dx = dy at i, 0 elsewhere. A negative `i` counts from the end.
+Var select(const Var& x, int axis, Index i);
+/// y = x in reverse order along `axis`;  dx = dy in reverse order.
+Var flip(const Var& x, int axis);
+
+}  // namespace tapegrad

@@ -1,0 +1,173 @@
+#include <tapegrad/autograd/ops/softmax.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <tapegrad/autograd/kernels/softmax.h>
+#include <tapegrad/autograd/ops/arithmetic.h>
+#include <tapegrad/autograd/ops/detach.h>
+#include <tapegrad/autograd/ops/elementwise.h>
+#include <tapegrad/autograd/ops/reduce.h>
+#include <tapegrad/autograd/ops/reshape.h>
+#include <tapegrad/autograd/ops/transpose.h>
+#include <tapegrad/autograd/samples.h>
+
+namespace tapegrad {
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+// The definitions take out the maximum of a row without differentiating through it (the gradients of its two
+// uses cancel), as a finite number even where the row is all -inf: -inf - (-inf) would be NaN.
+
+/// Largest element of each row, [.., 1]; 0 in a row without elements.
+Var row_max(const Var& x) { return detach(x.shape().cols() == 0 ? sum(x, -1, true) : max(x, -1, true)); }
+
+Var finite(const Var& row_max) {
+  const double lowest = row_max.dtype() == DType::f32 ? std::numeric_limits<float>::lowest()
+                                                      : std::numeric_limits<double>::lowest();
+  return clamp(row_max, lowest, infinity);
+}
+
+/// Sum of each row of e = e^(x - max), [.., 1]. It is at least 1, except in a row that is all -inf, where 1/2
+/// stands for 0.
+Var row_total(const Var& e) { return clamp(sum(e, -1, true), 0.5, infinity); }
+
+/// Works on rows, i.e. along the last axis.
+class RowWise : public Fused {
+ public:
+  Shape shape(Views in, int) const override { return in[0].shape; }
+
+ protected:
+  ~RowWise() = default;
+
+  /// body(T{}, rows, cols).
+  template <class Body>
+  static void for_rows(const TensorView& x, Body body) {
+    dispatch(x.dtype, [&](auto zero) { body(zero, x.shape.rows(), x.shape.cols()); });
+  }
+};
+
+struct Softmax final : RowWise {
+  const char* name() const override { return "softmax"; }
+  const char* formula() const override { return "y = e^x / sum(e^x);  dx = y (dy - sum(dy y))"; }
+  void forward(Views in, Views out) const override {
+    for_rows(in[0], [&]<class T>(T, Index rows, Index n) {
+      kernels::softmax(in[0].data<T>(), out[0].data<T>(), rows, n);
+    });
+  }
+  void backward(const BackwardArgs& args) const override {
+    for_rows(args.inputs[0], [&]<class T>(T, Index rows, Index n) {
+      kernels::softmax_backward(args.outputs[0].data<T>(), args.doutputs[0].data<T>(),
+                                args.dinputs[0].data<T>(), rows, n);
+    });
+  }
+  VarList define(std::span<const Var> in) const override {
+    const Var e = exp(in[0] - finite(row_max(in[0])));
+    return {e / row_total(e)};
+  }
+};
+
+struct LogSoftmax final : RowWise {
+  const char* name() const override { return "log_softmax"; }
+  const char* formula() const override { return "y = x - ln(sum(e^x));  dx = dy - e^y sum(dy)"; }
+  void forward(Views in, Views out) const override {
+    for_rows(in[0], [&]<class T>(T, Index rows, Index n) {
+      const T* x = in[0].data<T>();
+      T* y = out[0].data<T>();
+      kernels::log_softmax(x, y, rows, n);
+      constexpr T nothing = -std::numeric_limits<T>::infinity();
+      for (Index row = 0; row < rows && n > 0; ++row, x += n, y += n)
+        if (std::isnan(y[0]) && std::all_of(x, x + n, [](T v) { return v == nothing; }))
+          std::fill_n(y, n, nothing);
+    });
+  }
+  void backward(const BackwardArgs& args) const override {
+    for_rows(args.inputs[0], [&]<class T>(T, Index rows, Index n) {
+      kernels::log_softmax_backward(args.outputs[0].data<T>(), args.doutputs[0].data<T>(),
+                                    args.dinputs[0].data<T>(), rows, n);
+    });
+  }
+  VarList define(std::span<const Var> in) const override {
+    const Var shifted = in[0] - finite(row_max(in[0]));
+    return {shifted - log(row_total(exp(shifted)))};
+  }
+};
+
+struct LogSumExp final : RowWise {
+  const char* name() const override { return "logsumexp"; }
+  const char* formula() const override { return "y = ln(sum(e^x));  dx = dy e^(x - y)"; }
+  Shape shape(Views in, int) const override { return in[0].shape.with_tail(1, {1}); }
+  void forward(Views in, Views out) const override {
+    for_rows(in[0], [&]<class T>(T, Index rows, Index n) {
+      kernels::logsumexp(in[0].data<T>(), out[0].data<T>(), rows, n);
+    });
+  }
+  void backward(const BackwardArgs& args) const override {
+    for_rows(args.inputs[0], [&]<class T>(T, Index rows, Index n) {
+      kernels::logsumexp_backward(args.inputs[0].data<T>(), args.outputs[0].data<T>(),
+                                  args.doutputs[0].data<T>(), args.dinputs[0].data<T>(), rows, n);
+    });
+  }
+  VarList define(std::span<const Var> in) const override {
+    const Var &x = in[0], largest = row_max(x);
+    if (x.shape().cols() == 0) return {log(largest)};  // of 0
+    return {log(row_total(exp(x - finite(largest)))) + largest};
+  }
+};
+
+/// Runs `op` along `axis`, as the last one of a transposed x where it is another.
+template <class O>
+Var along(const O& op, const Var& x, int axis) {
+  x.tape(op.name());
+  const int at = checked_axis(op.name(), axis, x.shape()), last = x.rank() - 1;
+  if (at == last) return apply(op, {x});
+  return transpose(apply(op, {transpose(x, at, last)}), at, last);
+}
+
+}  // namespace
+
+Var softmax(const Var& x, int axis) { return along(Softmax{}, x, axis); }
+Var log_softmax(const Var& x, int axis) { return along(LogSoftmax{}, x, axis); }
+Var logsumexp(const Var& x, int axis, bool keep) {
+  const Var y = along(LogSumExp{}, x, axis);
+  return keep ? y : squeeze(y, axis);
+}
+
+namespace {
+
+std::vector<Sample> row_samples(Var (*f)(const Var&, int)) {
+  const auto over = [f](int axis) { return [=](const std::vector<Var>& in) { return f(in[0], axis); }; };
+  const auto x = [](const Shape& shape, double scale = 1) {
+    return sample_values(shape, -2 * scale, 2 * scale, 51);
+  };
+  return {
+      {"matrix", {x({3, 4})}, over(-1)},
+      {"rank 1", {x({5})}, over(0)},
+      {"rank 3", {x({2, 3, 5})}, over(2)},
+      {"first axis", {x({3, 4})}, over(0)},
+      {"middle axis", {x({2, 3, 4})}, over(-2)},
+      {"longer than the 16 lanes", {x({2, 37})}, over(-1)},
+      {"no rows", {x({0, 4})}, over(-1)},
+      {"no columns", {x({3, 0})}, over(0)},
+      {"size-1 axis", {x({3, 1})}, over(-1)},
+      {"size-1 dimensions", {x({1, 3, 1})}, over(1)},
+      {"small magnitude", {x({2, 3}, 0.01)}, over(-1)},
+      {"large magnitude", {x({2, 3}, 5)}, over(-1)},
+      {"far from 0", {sample_values({2, 3}, 500, 502, 52)}, over(-1)},
+      {"repeated input", {x({2, 3})}, [f](const std::vector<Var>& in) { return mul(in[0], f(in[0], -1)); }},
+  };
+}
+
+const OpSamples softmax_samples("softmax", [] { return row_samples(softmax); });
+const OpSamples log_softmax_samples("log_softmax", [] { return row_samples(log_softmax); });
+const OpSamples logsumexp_samples("logsumexp", [] {
+  std::vector<Sample> samples = row_samples([](const Var& x, int axis) { return logsumexp(x, axis, true); });
+  const auto dropped = [](const std::vector<Var>& in) { return logsumexp(in[0], 1); };
+  samples.push_back({"axis dropped", {sample_values({2, 3, 4}, -2, 2, 53)}, dropped});
+  return samples;
+});
+
+}  // namespace
+}  // namespace tapegrad

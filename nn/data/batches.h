@@ -1,0 +1,72 @@
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace tapegrad {
+
+/// Tokens of one example's source and target.
+struct ExampleLength {
+  std::int64_t source = 0, target = 0;
+};
+
+struct BatchOptions {
+  std::int64_t batch_size = 64;  ///< most examples a batch has
+  std::int64_t max_tokens = 0;   ///< most padded tokens, examples * (longest source + longest target); 0 = no
+                                 ///< limit. A longer example goes alone.
+  std::int64_t pool = 50;        ///< batches' worth of examples that are sorted by length together
+  std::uint64_t seed = 1;
+};
+
+/// Batches of examples of like length, the same on every machine. An epoch shuffles all examples by a hash of
+/// (seed, epoch, index), cuts them into pools, sorts each pool by length (equal lengths stay shuffled), cuts
+/// the pools into batches and shuffles the batches. Every example comes once an epoch. (epoch, index) says
+/// where one stands; `seek` resumes there.
+class Batches {
+ public:
+  /// Throws Error when there are no examples or an option is out of range.
+  explicit Batches(std::vector<ExampleLength> lengths, const BatchOptions& options = {});
+
+  /// Positions of the examples of the next batch; after an epoch's last batch comes the next epoch's first.
+  /// Valid until the next call.
+  std::span<const std::int64_t> next();
+
+  /// Where the next batch stands: its epoch, from 0, and its number in it. At an epoch's end `index()` equals
+  /// `count()`.
+  std::int64_t epoch() const noexcept { return epoch_; }
+  std::int64_t index() const noexcept { return index_; }
+  /// Batches in the current epoch. Without `max_tokens` it is the same in every epoch.
+  std::int64_t count() const noexcept { return static_cast<std::int64_t>(batches_.size()); }
+  /// Continues at batch `index` of `epoch`. Throws Error when that epoch has no such place.
+  void seek(std::int64_t epoch, std::int64_t index);
+
+ private:
+  struct Slot {
+    std::uint64_t key;
+    std::int64_t example;
+  };
+  struct Batch {
+    std::uint64_t key;
+    std::int64_t begin, end;
+  };
+  void arrange();
+  void sort_pool(std::span<Slot> pool);
+  void cut_pool(std::int64_t begin, std::int64_t end);
+
+  std::vector<ExampleLength> lengths_;
+  BatchOptions options_;
+  std::vector<Slot> slots_;
+  std::vector<std::int64_t> order_;
+  std::vector<Batch> batches_;
+  std::int64_t epoch_ = 0, index_ = 0;
+};
+
+/// The SplitMix64 output function (Steele, Lea and Flood 2014): a bijection of 64-bit words that mixes well.
+constexpr std::uint64_t splitmix64(std::uint64_t x) noexcept {
+  x += 0x9E3779B97F4A7C15U;
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9U;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBU;
+  return x ^ (x >> 31);
+}
+
+}  // namespace tapegrad

@@ -1,0 +1,146 @@
+#include <tapegrad/nn/decode/beam.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <tapegrad/autograd/ops/index.h>
+#include <tapegrad/autograd/ops/slice.h>
+
+namespace tapegrad {
+namespace {
+
+/// An open hypothesis: bos and what was written so far.
+struct Open {
+  std::vector<Index> tokens;
+  double log_probability = 0;
+};
+
+struct Candidate {
+  double log_probability;
+  double logit;  // of the first model: tells apart what rounding made equal, so that a beam of 1 is greedy
+  std::size_t parent;
+  Index token;
+};
+
+bool better(const Candidate& a, const Candidate& b) {
+  if (a.log_probability != b.log_probability) return a.log_probability > b.log_probability;
+  if (a.logit != b.logit) return a.logit > b.logit;
+  return a.parent != b.parent ? a.parent < b.parent : a.token < b.token;
+}
+
+/// NaN, which has no place in an order, counts as the worst.
+double ordered(double x) { return std::isnan(x) ? -std::numeric_limits<double>::infinity() : x; }
+
+/// What one model says of the next token. In f64, so that sums over many tokens keep the order of the logits.
+class Scorer {
+ public:
+  Scorer(const Seq2Seq& model, Tape& tape, const std::vector<Index>& source)
+      : model_(model), tape_(tape), memory_(encode(model, tape, source)), mark_(tape.mark()) {}
+
+  /// Logits of every open hypothesis's next token.   -> [open, vocabulary]
+  Tensor logits(const std::vector<Open>& open) {
+    const Index rows = static_cast<Index>(open.size()), length = static_cast<Index>(open[0].tokens.size());
+    Tensor prefix({rows, length}, DType::i64), first({rows}, DType::i64);
+    Index* at = prefix.data<Index>();
+    for (const Open& hypothesis : open) at = std::copy(hypothesis.tokens.begin(), hypothesis.tokens.end(), at);
+    const Var memory = index_select(memory_, 0, first);                 // [open, source, d_model]
+    const Var hidden = model_.decode(memory, Mask::none(), prefix);     // [open, length, d_model]
+    const Tensor result = model_.generator(select(hidden, 1, length - 1)).value().to(DType::f64);
+    tape_.rewind(mark_);
+    return result;
+  }
+
+ private:
+  static Var encode(const Seq2Seq& model, Tape& tape, const std::vector<Index>& source) {
+    tape.reset();
+    const Seq2SeqBatch batch = make_source_batch(std::span(&source, 1), model.options.pad);
+    return model.encode(tape, batch.source, batch.source_mask);  // [1, source, d_model]
+  }
+
+  const Seq2Seq& model_;
+  Tape& tape_;
+  Var memory_;
+  Tape::Mark mark_;
+};
+
+/// log Σ exp of a row.
+double log_sum(const double* row, Index count) {
+  const double largest = *std::max_element(row, row + count);
+  double sum = 0;
+  for (Index i = 0; i < count; ++i) sum += std::exp(row[i] - largest);
+  return largest + std::log(sum);
+}
+
+/// The `most` best continuations, best first.
+std::vector<Candidate> continuations(std::vector<Scorer>& scorers, const std::vector<Open>& open, Index most) {
+  std::vector<Tensor> logits;
+  for (Scorer& scorer : scorers) logits.push_back(scorer.logits(open));
+  const Index vocabulary = logits[0].shape()[1];
+  for (const Tensor& other : logits)
+    expects(other.shape() == logits[0].shape(), "beam_decode: target vocabularies of {} and {} tokens", vocabulary, other.shape()[1]);
+  std::vector<Candidate> candidates;
+  std::vector<double> norms(logits.size());
+  for (std::size_t row = 0; row < open.size(); ++row) {
+    const Index offset = static_cast<Index>(row) * vocabulary;
+    for (std::size_t m = 0; m < logits.size(); ++m) norms[m] = log_sum(logits[m].data<double>() + offset, vocabulary);
+    for (Index token = 0; token < vocabulary; ++token) {
+      double sum = 0;
+      for (std::size_t m = 0; m < logits.size(); ++m) sum += logits[m].data<double>()[offset + token] - norms[m];
+      const double logit = logits[0].data<double>()[offset + token];
+      candidates.push_back({ordered(open[row].log_probability + sum / static_cast<double>(logits.size())), ordered(logit), row, token});
+    }
+  }
+  const auto kept = std::min(static_cast<std::size_t>(most), candidates.size());
+  std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(kept), candidates.end(), better);
+  candidates.resize(kept);
+  return candidates;
+}
+
+}  // namespace
+
+Hypothesis beam_decode(std::span<const Seq2Seq* const> models, std::span<Tape* const> tapes, std::span<const std::vector<Index>> sources,
+                       const BeamOptions& options) {
+  expects(!models.empty() && models.size() == tapes.size() && models.size() == sources.size(),
+          "beam_decode: {} models, {} tapes and {} sources, expected one of each for every model", models.size(), tapes.size(),
+          sources.size());
+  expects(options.beam >= 1 && options.max_length >= 1, "beam_decode: beam {} and max_length {} must be at least 1", options.beam,
+          options.max_length);
+  std::vector<Scorer> scorers;
+  Index limit = options.max_length;
+  for (std::size_t m = 0; m < models.size(); ++m) {
+    expects(!tapes[m]->options().record && !tapes[m]->training(), "beam_decode: needs tapes with .record = false that are not training");
+    scorers.emplace_back(*models[m], *tapes[m], sources[m]);
+    limit = std::min(limit, models[m]->options.max_length);
+  }
+  const auto score = [&](double log_probability, Index length) {
+    return log_probability / std::pow(static_cast<double>(length), options.length_penalty);
+  };
+  Hypothesis best;
+  bool any = false;
+  const auto finish = [&](const Open& hypothesis, Index length) {
+    const double value = score(hypothesis.log_probability, length);
+    if (!any || value > best.score) best = {{hypothesis.tokens.begin() + 1, hypothesis.tokens.end()}, value};
+    any = true;
+  };
+  std::vector<Open> open = {{{options.bos}, 0}};
+  for (Index length = 1; length <= limit && !open.empty(); ++length) {
+    std::vector<Open> next;
+    for (const Candidate& candidate : continuations(scorers, open, options.beam)) {
+      Open hypothesis{open[candidate.parent].tokens, candidate.log_probability};
+      if (candidate.token == options.eos) {
+        finish(hypothesis, length);
+      } else {
+        hypothesis.tokens.push_back(candidate.token);
+        next.push_back(std::move(hypothesis));
+      }
+    }
+    open = std::move(next);
+    // Log-probabilities only fall, and a longer output divides them by more: this is the most that an open one can reach.
+    if (any && !open.empty() && best.score >= score(open[0].log_probability, options.length_penalty > 0 ? limit : length)) return best;
+  }
+  for (const Open& hypothesis : open) finish(hypothesis, limit);
+  return best;
+}
+
+}  // namespace tapegrad
