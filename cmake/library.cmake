@@ -1,0 +1,56 @@
+# The library: every source below autograd/, nn/ and optim/. No list here hears of a new op or layer.
+
+# Includes read <tapegrad/nn/attention.h>: the build offers the source folders under that name.
+set(TAPEGRAD_VIEW ${PROJECT_BINARY_DIR}/include)
+file(MAKE_DIRECTORY ${TAPEGRAD_VIEW}/tapegrad)
+foreach(room autograd nn optim)
+  file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${room} ${TAPEGRAD_VIEW}/tapegrad/${room} SYMBOLIC)
+endforeach()
+
+file(GLOB_RECURSE TAPEGRAD_SOURCES CONFIGURE_DEPENDS
+  ${PROJECT_SOURCE_DIR}/autograd/*.cpp ${PROJECT_SOURCE_DIR}/nn/*.cpp ${PROJECT_SOURCE_DIR}/optim/*.cpp)
+list(FILTER TAPEGRAD_SOURCES EXCLUDE REGEX "/autograd/kernels/|/nn/parallel/mpi/")
+if(NOT TAPEGRAD_SOURCES)
+  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/empty.cpp CONTENT "")
+  set(TAPEGRAD_SOURCES ${PROJECT_BINARY_DIR}/empty.cpp)
+endif()
+
+# Fused multiply-adds chosen by the compiler would make a result depend on where it was compiled.
+set(TAPEGRAD_FP_FLAGS -ffp-contract=off)
+
+# Objects first: the library is made of them, and the tests link all of them (so that what a file registers at
+# start-up is there even when nothing refers to the file).
+add_library(tapegrad_objects OBJECT ${TAPEGRAD_SOURCES})
+tapegrad_target(tapegrad_objects)
+target_compile_options(tapegrad_objects PRIVATE ${TAPEGRAD_FP_FLAGS})
+target_compile_definitions(tapegrad_objects PRIVATE EIGEN_DONT_PARALLELIZE)
+target_include_directories(tapegrad_objects PUBLIC ${TAPEGRAD_VIEW})
+target_link_libraries(tapegrad_objects PUBLIC Eigen3::Eigen fmt::fmt Threads::Threads)
+tapegrad_precompile(tapegrad_objects <Eigen/Core> <fmt/format.h> <functional> <memory> <string> <vector>)
+
+include(${CMAKE_CURRENT_LIST_DIR}/kernels.cmake)
+set(TAPEGRAD_OBJECT_TARGETS tapegrad_objects ${TAPEGRAD_KERNEL_TARGETS})
+set(TAPEGRAD_OBJECTS "")
+foreach(target ${TAPEGRAD_OBJECT_TARGETS})
+  list(APPEND TAPEGRAD_OBJECTS $<TARGET_OBJECTS:${target}>)
+  if(BUILD_SHARED_LIBS)
+    set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  endif()
+endforeach()
+
+add_library(tapegrad ${TAPEGRAD_OBJECTS})
+add_library(tapegrad::tapegrad ALIAS tapegrad)
+set_target_properties(tapegrad PROPERTIES LINKER_LANGUAGE CXX
+  VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+target_compile_features(tapegrad PUBLIC cxx_std_20)
+include(GNUInstallDirs)
+target_include_directories(tapegrad PUBLIC
+  $<BUILD_INTERFACE:${TAPEGRAD_VIEW}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+target_link_libraries(tapegrad PUBLIC Eigen3::Eigen fmt::fmt Threads::Threads)
+
+# The same with every object linked in, for tests.
+add_library(tapegrad_whole INTERFACE)
+target_sources(tapegrad_whole INTERFACE ${TAPEGRAD_OBJECTS})
+target_compile_features(tapegrad_whole INTERFACE cxx_std_20)
+target_include_directories(tapegrad_whole INTERFACE ${TAPEGRAD_VIEW})
+target_link_libraries(tapegrad_whole INTERFACE Eigen3::Eigen fmt::fmt Threads::Threads)

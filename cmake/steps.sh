@@ -1,0 +1,46 @@
+# Steps that the scripts share; to be sourced from the repository root.
+exec < /dev/null
+jobs=$(nproc)
+mkdir -p build
+export CMAKE_GENERATOR="${CMAKE_GENERATOR:-Ninja}" DEBIAN_FRONTEND=noninteractive
+
+# need PROBE=PACKAGE...: installs each package whose probe (a command or a path in /usr/include) is missing.
+need() {
+  local missing=() pair probe
+  for pair in "$@"; do
+    probe=${pair%%=*}
+    command -v "$probe" > /dev/null || [ -e "/usr/include/$probe" ] || missing+=("${pair#*=}")
+  done
+  [ ${#missing[@]} -eq 0 ] && return
+  if ! command -v apt-get > /dev/null; then
+    echo "missing, and there is no apt-get to install them: ${missing[*]}" >&2
+    return 1
+  fi
+  local root=()
+  [ "$(id -u)" -eq 0 ] || root=(sudo)
+  echo "installing: ${missing[*]}"
+  "${root[@]}" apt-get -qq update
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get -qq -y --no-install-recommends install "${missing[@]}" > /dev/null
+}
+
+build_needs=(g++=g++ cmake=cmake ninja=ninja-build eigen3/Eigen/Core=libeigen3-dev fmt/format.h=libfmt-dev
+  CLI/CLI.hpp=libcli11-dev nlohmann/json.hpp=nlohmann-json3-dev)
+test_needs=(boost/test/unit_test.hpp=libboost-test-dev python3=python3 pkg-config=pkg-config)
+
+# test_preset PRESET [CMAKE ARGUMENT]...: configures, builds and tests, and ends with `N passed, N failed`.
+# BUILD_DIR names another build folder than build/PRESET, LAUNCH a command to run the tests under.
+test_preset() {
+  local preset=$1
+  shift
+  local folder=${BUILD_DIR:-build/$preset}
+  local options=(-DTAPEGRAD_WERROR=ON -DTAPEGRAD_BUILD_TESTS=ON "$@")
+  if ! { cmake --preset "$preset" -B "$folder" "${options[@]}" && cmake --build "$folder" -j "$jobs"; }; then
+    printf '\nthe build failed\n0 passed, 1 failed\n'
+    return 1
+  fi
+  rm -f "$folder/results.xml"
+  ${LAUNCH:-} ctest --test-dir "$folder" -j "$jobs" --output-junit results.xml --no-tests=error \
+    --test-output-size-passed 100000000 --test-output-size-failed 100000000 || true
+  python3 tests/summary.py "$folder/results.xml"
+}

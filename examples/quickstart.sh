@@ -1,0 +1,20 @@
+#!/bin/bash
+# From a fresh Debian 12 machine (root, or with sudo) to an encoder-decoder that has learnt to copy:
+# installs what is missing, builds the library and the programs into build/release, and trains for about a
+# minute.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source cmake/steps.sh
+
+need "${build_needs[@]}"
+
+echo "building (a few minutes the first time)"
+cmake --preset release -DTAPEGRAD_BUILD_TESTS=OFF > build/release.log || { cat build/release.log; exit 1; }
+cmake --build build/release -j "$jobs" --target programs
+
+# Trains on random sequences, then decodes 1000 that it never saw; the last lines say where the pictures lie.
+build/release/bin/copy "$@"
+
+echo
+echo "next: build/release/bin/attention_by_hand    three tokens, every number of attention and its gradient"
+echo "      build/release/bin/seq2seq train --help  data of your own"

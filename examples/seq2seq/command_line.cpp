@@ -1,0 +1,277 @@
+#include "examples/seq2seq/command_line.h"
+
+#include <tapegrad/autograd/error.h>
+#include <tapegrad/nn/data/utf8.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <map>
+
+#include "examples/seq2seq/option_fields.h"
+
+namespace tapegrad::seq2seq {
+namespace {
+
+constexpr Range beam_range{.low = 1, .high = 1024}, thread_range{.low = 0, .high = 1024};
+
+const std::vector<std::string> commands = {"train", "evaluate", "translate", "inspect"};
+
+constexpr std::string_view usage =
+    "usage: seq2seq COMMAND …\n\n"
+    "  train DATA.tsv --out DIR [options]    learn from source<TAB>target lines\n"
+    "  evaluate DIR[,DIR…] DATA.tsv          score one model, or several together\n"
+    "  translate DIR < sources > outputs     translate lines\n"
+    "  inspect FILE.safetensors              list the tensors of a file\n\n"
+    "seq2seq COMMAND --help tells more.\n";
+
+/// CLI11 takes the arguments apart; what they mean, and every message, is ours.
+class Arguments {
+ public:
+  Arguments(const std::string& command, const std::string& description)
+      : app_(description, "seq2seq " + command), command_(command) {
+    app_.allow_extras();
+    app_.set_help_flag("-h,--help", "print this");
+  }
+
+  void positional(const std::string& name, const std::string& help) {
+    add(name, "", help, "Arguments");
+    positionals_.push_back(name);
+  }
+  void option(const std::string& name, const std::string& kind, const std::string& help,
+              const std::string& group = "Options") {
+    add("--" + name, kind, help, group);
+    names_.push_back("--" + name);
+  }
+  void flag(const std::string& name, const std::string& help, const std::string& group) {
+    flags_["--" + name] = app_.add_flag("--" + name, help)->group(group);
+    names_.push_back("--" + name);
+  }
+
+  /// False when help was asked for. Throws Error on what is unknown, repeated or missing.
+  bool parse(const std::vector<std::string>& arguments) {
+    for (const std::string& argument : arguments) {
+      if (!argument.starts_with("--") || argument.find('=') != argument.size() - 1) continue;
+      fail(fmt::format("{}: value missing", printable(argument.substr(0, argument.size() - 1))));
+    }
+    try {
+      app_.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+    } catch (const CLI::CallForHelp&) {
+      return false;
+    } catch (const CLI::ArgumentMismatch&) {
+      fail(fmt::format("{}: value missing", printable(arguments.back())));
+    } catch (const CLI::ParseError& error) {
+      fail(printable(error.what()));
+    }
+    check_values();
+    check_extras();
+    for (const std::string& name : positionals_) {
+      if (!values_.contains(name))
+        fail(fmt::format("{} missing; seq2seq {} --help tells more", name, command_));
+    }
+    return true;
+  }
+
+  /// The value of an option or positional, nullptr when it was not given.
+  const std::string* value(const std::string& name) const {
+    const auto at = values_.find(name);
+    return at == values_.end() ? nullptr : &at->second.front();
+  }
+  bool flagged(const std::string& name) const { return flags_.at("--" + name)->count() > 0; }
+  std::int64_t integer(const std::string& name, const Range& range, std::int64_t otherwise) const {
+    const std::string* text = value("--" + name);
+    return text ? parse_integer(*text, range, fmt::format("{}: --{}", command_, name)) : otherwise;
+  }
+  std::string text(const std::string& name) const {
+    const std::string* found = value(name);
+    if (found && found->empty()) fail(fmt::format("{}: got \"\", expected text", name));
+    return found ? *found : "";
+  }
+  /// CLI11's text with required arguments out of brackets and single empty lines.
+  HelpText help() const {
+    std::string text = app_.help();
+    for (const std::string& name : positionals_) replace(text, "[" + name + "]", name);
+    while (replace(text, "\n\n\n", "\n\n")) continue;
+    return {text};
+  }
+  [[noreturn]] void fail(const std::string& what) const { throw Error(command_ + ": " + what); }
+
+ private:
+  static bool replace(std::string& text, const std::string& from, const std::string& to) {
+    const std::size_t at = text.find(from);
+    if (at != std::string::npos) text.replace(at, from.size(), to);
+    return at != std::string::npos;
+  }
+
+  void add(const std::string& name, const std::string& kind, const std::string& help,
+           const std::string& group) {
+    app_.add_option(
+            name,
+            [this, name](const CLI::results_t& results) {
+              values_[name] = results;
+              return true;
+            },
+            help)
+        ->type_name(kind)
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->group(group);
+  }
+
+  void check_values() const {
+    for (const auto& [name, values] : values_) {
+      if (name.starts_with("--") && values[0].starts_with("--")) {
+        fail(fmt::format("{}: value missing, got {}", name, in_quotes(values[0])));
+      }
+      if (values.size() > 1) {
+        fail(fmt::format("{}: given twice, got {} and {}", name, in_quotes(values[0]), in_quotes(values[1])));
+      }
+    }
+    for (const auto& [name, option] : flags_) {
+      if (option->count() > 1) fail(fmt::format("{}: given twice", name));
+      if (option->count() == 1 && option->results().front() != "true")
+        fail(fmt::format("{}: takes no value", name));
+    }
+  }
+
+  void check_extras() const {
+    std::vector<std::string> extras = app_.remaining();
+    if (const auto mark = std::find(extras.begin(), extras.end(), "--"); mark != extras.end())
+      extras.erase(mark);
+    const auto unknown = std::find_if(extras.begin(), extras.end(),
+                                      [](const auto& e) { return e.size() > 1 && e.starts_with('-'); });
+    if (unknown != extras.end()) {
+      const std::string name = unknown->substr(0, unknown->find('='));
+      fail(fmt::format("unknown option {}{}", in_quotes(name), suggestion(name, names_)));
+    }
+    if (!extras.empty()) fail(fmt::format("unexpected argument {}", in_quotes(extras.front())));
+  }
+
+  CLI::App app_;
+  std::string command_;
+  std::vector<std::string> names_, positionals_;
+  std::map<std::string, std::vector<std::string>> values_;
+  std::map<std::string, CLI::Option*> flags_;
+};
+
+/// What the help says behind an option: its choices and its default.
+std::string described(const Field& field) {
+  std::string text(field.help);
+  if (!field.choices.empty()) text += fmt::format(": {}", field.choices);
+  const JsonScalar value = value_of(TrainOptions{}, field);
+  const auto* words = std::get_if<std::string>(&value);
+  if (words && words->empty()) return text;
+  if (std::holds_alternative<bool>(value) || to_json(value) == "0" || to_json(value) == "0.0") return text;
+  return fmt::format("{} [{}]", text, words ? *words : to_json(value));
+}
+
+std::string kind_of(const Field& field) {
+  if (std::holds_alternative<double TrainOptions::*>(field.member)) return "X";
+  if (!std::holds_alternative<std::string TrainOptions::*>(field.member)) return "N";
+  if (field.name == "out") return "DIR";
+  return field.name == "valid" || field.name == "config" ? "FILE" : field.choices.empty() ? "TEXT" : "NAME";
+}
+
+Command parse_train(const std::vector<std::string>& rest) {
+  Arguments arguments("train", "Learns from source<TAB>target lines; a source may stand on several lines.");
+  arguments.positional("DATA.tsv", "source<TAB>target lines in UTF-8");
+  for (const Field& field : train_fields()) {
+    const std::string name(field.name), group(field.group);
+    if (!std::holds_alternative<bool TrainOptions::*>(field.member)) {
+      arguments.option(name, kind_of(field), described(field), group);
+      continue;
+    }
+    arguments.flag(name, described(field), group);
+    if (!field.negative.empty())
+      arguments.flag(std::string(field.negative), fmt::format("not --{}", name), group);
+  }
+  if (!arguments.parse(rest)) return arguments.help();
+
+  TrainOptions options;
+  if (const std::string path = arguments.text("--config"); !path.empty()) read_config(options, path);
+  for (const Field& field : train_fields()) {
+    const std::string name(field.name), where = "train: --" + name;
+    if (std::holds_alternative<bool TrainOptions::*>(field.member)) {
+      const bool on = arguments.flagged(name),
+                 off = !field.negative.empty() && arguments.flagged(std::string(field.negative));
+      if (on && off) arguments.fail(fmt::format("--{}: given together with --{}", name, field.negative));
+      if (on || off) assign(options, field, on, where);
+    } else if (const std::string* text = arguments.value("--" + name)) {
+      assign_text(options, field, *text, where);
+    }
+  }
+  options.data = arguments.text("DATA.tsv");
+  if (options.out.empty()) arguments.fail("--out missing, expected a folder for the results");
+  if (options.out == options.data)
+    arguments.fail(fmt::format("--out: got {}, which is the data", in_quotes(options.out)));
+  try {
+    resolve(options);
+  } catch (const Error& error) {
+    arguments.fail(error.what());
+  }
+  return options;
+}
+
+std::vector<std::string> split_models(const Arguments& arguments, const std::string& list) {
+  std::vector<std::string> models;
+  for (std::size_t begin = 0; begin <= list.size();) {
+    const std::size_t comma = std::min(list.find(',', begin), list.size());
+    models.push_back(list.substr(begin, comma - begin));
+    if (models.back().empty())
+      arguments.fail(fmt::format("DIR: got {}, expected folders parted by single commas", in_quotes(list)));
+    begin = comma + 1;
+  }
+  return models;
+}
+
+Command parse_evaluate(const std::vector<std::string>& rest) {
+  Arguments arguments("evaluate",
+                      "Translates the sources of a file and prints one line of JSON: examples, exact_match, "
+                      "wer, per, seconds.");
+  arguments.positional("DIR", "folder of a model; several, parted by commas, are an ensemble");
+  arguments.positional("DATA.tsv", "source<TAB>target lines in UTF-8");
+  arguments.option("beam", "N", "hypotheses kept; 1 is greedy [1]");
+  arguments.option("threads", "N", "0: all processors");
+  if (!arguments.parse(rest)) return arguments.help();
+  return EvaluateOptions{.models = split_models(arguments, arguments.text("DIR")),
+                         .data = arguments.text("DATA.tsv"),
+                         .beam = arguments.integer("beam", beam_range, 1),
+                         .threads = arguments.integer("threads", thread_range, 0)};
+}
+
+Command parse_translate(const std::vector<std::string>& rest) {
+  Arguments arguments("translate", "Translates the lines of standard input to lines of standard output.");
+  arguments.positional("DIR", "folder of a model");
+  arguments.option("beam", "N", "hypotheses kept; 1 is greedy [1]");
+  arguments.option("threads", "N", "0: all processors");
+  arguments.option("attention", "FILE.svg", "draw each head's attention for the first line");
+  if (!arguments.parse(rest)) return arguments.help();
+  return TranslateOptions{.model = arguments.text("DIR"),
+                          .beam = arguments.integer("beam", beam_range, 1),
+                          .threads = arguments.integer("threads", thread_range, 0),
+                          .attention = arguments.text("--attention")};
+}
+
+Command parse_inspect(const std::vector<std::string>& rest) {
+  Arguments arguments("inspect",
+                      "Lists name, dtype and shape of every tensor of a safetensors file, and its metadata.");
+  arguments.positional("FILE", "a .safetensors file");
+  if (!arguments.parse(rest)) return arguments.help();
+  return InspectOptions{arguments.text("FILE")};
+}
+
+}  // namespace
+
+Command parse_command_line(const std::vector<std::string>& arguments) {
+  expects(!arguments.empty(),
+          "command missing, expected train, evaluate, translate or inspect; seq2seq --help tells more");
+  const std::string& command = arguments.front();
+  if (command == "--help" || command == "-h" || command == "help") return HelpText{std::string(usage)};
+  const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
+  if (command == "train") return parse_train(rest);
+  if (command == "evaluate") return parse_evaluate(rest);
+  if (command == "translate") return parse_translate(rest);
+  if (command == "inspect") return parse_inspect(rest);
+  throw Error(fmt::format("unknown command {}{}", in_quotes(command), suggestion(command, commands)));
+}
+
+}  // namespace tapegrad::seq2seq

@@ -1,0 +1,79 @@
+#include "examples/seq2seq/corpus.h"
+
+#include <tapegrad/autograd/error.h>
+#include <tapegrad/nn/data/utf8.h>
+#include <tapegrad/nn/train/sharded_step.h>
+
+#include <algorithm>
+
+namespace tapegrad::seq2seq {
+namespace {
+
+/// FNV-1a.
+std::uint64_t mixed(std::uint64_t hash, std::string_view text) {
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
+  return hash;
+}
+
+Index length(const std::vector<Index>& ids) { return static_cast<Index>(ids.size()); }
+
+}  // namespace
+
+TokenPairs split_examples(const std::string& path, const std::vector<Example>& examples, const TrainOptions& config) {
+  const Tokenizer source(config.source_tokens), target(config.target_tokens);
+  const auto limit = static_cast<std::size_t>(config.max_length);
+  const auto check = [&](const Example& example, const char* side, std::size_t count) {
+    if (count > limit)
+      throw DataError(fmt::format("{}:{}:1: {} too long, got {} tokens, expected at most {} (--max-length)",
+                                  printable(path), example.line, side, count, limit));
+  };
+  TokenPairs pairs;
+  std::uint64_t hash = 0xcbf29ce484222325U;
+  for (const Example& example : examples) {
+    pairs.sources.push_back(source.split(example.source));
+    check(example, "source", pairs.sources.back().size());
+    pairs.targets.push_back(target.split(example.target));
+    check(example, "target", pairs.targets.back().size());
+    hash = mixed(mixed(mixed(mixed(hash, example.source), "\t"), example.target), "\n");
+  }
+  pairs.fingerprint = fmt::format("{} examples, {:016x}", examples.size(), hash);
+  return pairs;
+}
+
+Corpus::Corpus(const TokenPairs& pairs, const Vocabulary& source, const Vocabulary& target) {
+  for (const auto& tokens : pairs.sources) {
+    sources.push_back(source.encode(tokens));
+    sources.back().push_back(Vocabulary::eos);
+  }
+  for (const auto& tokens : pairs.targets) targets.push_back(target.encode(tokens));
+}
+
+std::vector<ExampleLength> Corpus::lengths() const {
+  std::vector<ExampleLength> result;
+  for (std::size_t i = 0; i < sources.size(); ++i) result.push_back({length(sources[i]), length(targets[i]) + 1});
+  return result;
+}
+
+std::vector<Seq2SeqBatch> cut_into_shards(const Corpus& corpus, std::span<const std::int64_t> examples) {
+  std::vector<std::int64_t> order(examples.begin(), examples.end());
+  const auto tokens = [&](std::int64_t i) {
+    return length(corpus.sources[static_cast<std::size_t>(i)]) + length(corpus.targets[static_cast<std::size_t>(i)]) + 1;
+  };
+  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return tokens(a) < tokens(b); });
+  Index total = 0;
+  for (const std::int64_t i : order) total += tokens(i);
+  const Index rows = static_cast<Index>(order.size()), shards = shard_count(rows, total);
+  std::vector<Seq2SeqBatch> batches;
+  for (Index shard = 0; shard < shards; ++shard) {
+    std::vector<std::vector<Index>> sources, targets;
+    for (Index row = shard_begin(rows, shard, shards); row < shard_begin(rows, shard + 1, shards); ++row) {
+      const auto i = static_cast<std::size_t>(order[static_cast<std::size_t>(row)]);
+      sources.push_back(corpus.sources[i]);
+      targets.push_back(corpus.targets[i]);
+    }
+    batches.push_back(make_batch(sources, targets, Vocabulary::bos, Vocabulary::eos, Vocabulary::pad));
+  }
+  return batches;
+}
+
+}  // namespace tapegrad::seq2seq

@@ -1,0 +1,33 @@
+#pragma once
+#include <tapegrad/nn/data/batches.h>
+#include <tapegrad/nn/data/tsv.h>
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "examples/seq2seq/model.h"
+
+namespace tapegrad::seq2seq {
+
+/// The examples of a file, taken apart into tokens.
+struct TokenPairs {
+  std::vector<std::vector<std::string>> sources, targets;
+  std::string fingerprint;  ///< of the texts in their order: whether a run is resumed on the same data
+};
+
+/// Throws DataError, with file and line, when a side has more than `config.max_length` tokens.
+TokenPairs split_examples(const std::string& path, const std::vector<Example>& examples, const TrainOptions& config);
+
+/// The examples as ids; sources end in eos.
+struct Corpus {
+  std::vector<std::vector<Index>> sources, targets;
+
+  Corpus(const TokenPairs& pairs, const Vocabulary& source, const Vocabulary& target);
+  std::vector<ExampleLength> lengths() const;
+};
+
+/// What one step computes on: the examples sorted by length and cut into shards, each padded on its own.
+std::vector<Seq2SeqBatch> cut_into_shards(const Corpus& corpus, std::span<const std::int64_t> examples);
+
+}  // namespace tapegrad::seq2seq

@@ -1,0 +1,69 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <tapegrad/autograd/error.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "examples/seq2seq/command_line.h"
+#include "examples/seq2seq/commands.h"
+#include "examples/seq2seq/interrupt.h"
+
+using namespace tapegrad;
+using namespace tapegrad::seq2seq;
+
+namespace {
+
+/// A standard descriptor that is closed would be given to the next file opened, and messages would end up in
+/// it.
+void open_missing_descriptors() {
+  for (int descriptor = 0; descriptor < 3; ++descriptor) {
+    if (::fcntl(descriptor, F_GETFD) == -1) ::open("/dev/null", O_RDWR);
+  }
+}
+
+struct Run {
+  int operator()(const TrainOptions& options) const {
+    std::signal(SIGPIPE, SIG_IGN);  // training goes on when whoever read its messages is gone
+    catch_interrupts();
+    return run_train(options);
+  }
+  int operator()(const EvaluateOptions& options) const { return run_evaluate(options); }
+  int operator()(const TranslateOptions& options) const { return run_translate(options); }
+  int operator()(const InspectOptions& options) const { return run_inspect(options); }
+  int operator()(const HelpText& help) const {
+    std::fputs(help.text.c_str(), stdout);
+    return exit_ok;
+  }
+};
+
+int fail(int code, const char* what) {
+  std::fputs(fmt::format("seq2seq: {}\n", what).c_str(), stderr);
+  return code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    open_missing_descriptors();
+    const int code = std::visit(
+        Run{}, parse_command_line(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc)));
+    // A full disk shows only when the last buffer is written.
+    return std::fflush(stdout) == 0 || code != exit_ok
+               ? code
+               : fail(exit_failure, "cannot write to standard output");
+  } catch (const DataError& error) {
+    return fail(exit_data, error.what());
+  } catch (const Error& error) {
+    return fail(exit_usage, error.what());
+  } catch (const std::bad_alloc&) {
+    return fail(exit_failure, "out of memory");
+  } catch (const std::exception& error) {
+    return fail(exit_failure, error.what());
+  }
+}

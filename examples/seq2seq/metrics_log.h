@@ -1,0 +1,34 @@
+#pragma once
+#include <fstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "examples/seq2seq/json.h"
+#include "examples/support/svg.h"
+
+namespace tapegrad::seq2seq {
+
+using JsonMembers = std::vector<std::pair<std::string, JsonScalar>>;
+
+/// DIR/metrics.jsonl, one JSON object a line, each with `kind` (train, valid) and `step`; and the curve drawn from it.
+class MetricsLog {
+ public:
+  /// Keeps what stands in DIR up to `step` (nothing for 0), without the last validation of a run that was cut
+  /// short by its limits (`"last": true`) and without lines that are not whole.
+  MetricsLog(const std::string& folder, std::int64_t step);
+
+  /// Appends a line. Throws Error when it cannot be written.
+  void write(const JsonMembers& members);
+  /// Writes DIR/loss.svg.
+  void draw() const;
+
+ private:
+  void add_to_curve(const JsonMembers& members);
+
+  std::string folder_, path_;
+  std::ofstream file_;
+  LossCurve curve_;
+};
+
+}  // namespace tapegrad::seq2seq

@@ -1,0 +1,153 @@
+#include "examples/seq2seq/model.h"
+
+#include <tapegrad/nn/data/utf8.h>
+
+#include <filesystem>
+
+#include "examples/seq2seq/json.h"
+#include "examples/seq2seq/option_fields.h"
+
+namespace tapegrad::seq2seq {
+namespace {
+
+Seq2SeqOptions network_options(const TrainOptions& c, const Vocabulary& source, const Vocabulary& target) {
+  return {.source_vocabulary = source.size(),
+          .target_vocabulary = target.size(),
+          .transformer = {.d_model = c.d_model,
+                          .nhead = c.heads,
+                          .num_encoder_layers = c.encoder_layers,
+                          .num_decoder_layers = c.decoder_layers,
+                          .dim_feedforward = c.ff,
+                          .dropout = c.dropout,
+                          .activation = c.activation == "gelu" ? Activation::gelu : Activation::relu,
+                          .norm_first = c.norm_first},
+          .positions = c.positions == "learned" ? Positions::learned : Positions::sinusoidal,
+          .max_length = c.max_length + 2,
+          .tie_embeddings = c.tie_embeddings,
+          .pad = Vocabulary::pad};
+}
+
+Vocabulary read_vocabulary(const std::map<std::string, std::string>& metadata, const std::string& key,
+                           const std::string& where) {
+  const std::string place = fmt::format("{}: {}", where, key);
+  std::vector<std::string> tokens = parse_json_strings(required(metadata, key, where), place);
+  try {
+    return Vocabulary::from_tokens(std::move(tokens));
+  } catch (const DataError& error) {
+    throw DataError(fmt::format("{}: {}", place, error.what()));
+  }
+}
+
+/// A few tensors of which every size of the network can be told, each layer by one of its own: a network is never much
+/// larger than the file that asks for it.
+void check_sizes(const TrainOptions& c, const Vocabulary& source, const Vocabulary& target, const Weights& weights,
+                 const std::string& where) {
+  const auto expect = [&](const std::string& name, const Shape& shape) {
+    const auto at = weights.find(name);
+    if (at == weights.end()) throw DataError(fmt::format("{}: no tensor '{}' of shape {}", where, name, shape));
+    if (at->second.shape() != shape)
+      throw DataError(
+          fmt::format("{}: tensor '{}': got shape {}, expected {}", where, name, at->second.shape(), shape));
+  };
+  expect("src_emb.weight", {source.size(), c.d_model});
+  expect("tgt_emb.weight", {target.size(), c.d_model});
+  for (Index i = 0; i < c.encoder_layers; ++i)
+    expect(fmt::format("transformer.encoder.layers.{}.linear1.weight", i), {c.ff, c.d_model});
+  for (Index i = 0; i < c.decoder_layers; ++i)
+    expect(fmt::format("transformer.decoder.layers.{}.linear1.weight", i), {c.ff, c.d_model});
+}
+
+std::string model_file(const std::string& folder) {
+  return (std::filesystem::path(folder) / "model.safetensors").string();
+}
+
+}  // namespace
+
+Model::Model(const TrainOptions& c, Vocabulary source_vocabulary, Vocabulary target_vocabulary, Index longest)
+    : config(c),
+      source_tokens(c.source_tokens),
+      target_tokens(c.target_tokens),
+      source(std::move(source_vocabulary)),
+      target(std::move(target_vocabulary)),
+      longest_output(longest),
+      params(c.seed),
+      network(params.root(), network_options(c, source, target)) {}
+
+std::vector<Index> Model::encode_source(const std::string& text) const {
+  std::vector<Index> ids = source.encode(source_tokens.split(text));
+  if (!ids.empty()) ids.push_back(Vocabulary::eos);
+  return ids;
+}
+
+std::string Model::spell(std::span<const Index> ids) const { return target_tokens.join(target.decode(ids)); }
+
+Weights weights_of(const ParameterStore& params, bool copied) {
+  Weights weights;
+  for (const Parameter& p : params) weights.emplace(p.path(), copied ? p.value().clone() : p.value());
+  return weights;
+}
+
+void assign_weights(ParameterStore& params, const Weights& weights, const std::string& where) {
+  for (const auto& [name, value] : weights) {
+    const Parameter p = params.find(name);
+    if (!p) throw DataError(fmt::format("{}: unknown tensor {}", where, in_quotes(name, 200)));
+    if (value.dtype() != DType::f32 && value.dtype() != DType::f64)
+      throw DataError(fmt::format("{}: tensor '{}': got {}, expected f32", where, name, dtype_name(value.dtype())));
+    if (value.shape() != p.shape())
+      throw DataError(fmt::format("{}: tensor '{}': got shape {}, expected {}", where, name, value.shape(), p.shape()));
+    p.assign(value);
+  }
+  for (const Parameter& p : params)
+    if (!weights.contains(p.path()))
+      throw DataError(fmt::format("{}: no tensor '{}' of shape {}", where, p.path(), p.shape()));
+}
+
+std::map<std::string, std::string> describe(const Model& model) {
+  return {{"program", "tapegrad seq2seq"},
+          {"config", to_json(model.config)},
+          {"source_vocabulary", to_json(model.source.tokens())},
+          {"target_vocabulary", to_json(model.target.tokens())},
+          {"longest_output", fmt::format("{}", model.longest_output)}};
+}
+
+const std::string& required(const std::map<std::string, std::string>& metadata, const std::string& key,
+                            const std::string& where) {
+  const auto at = metadata.find(key);
+  if (at == metadata.end())
+    throw DataError(fmt::format("{}: no metadata \"{}\", expected a file written by seq2seq train", where, key));
+  return at->second;
+}
+
+std::unique_ptr<Model> read_model(const std::map<std::string, std::string>& metadata, const Weights& weights,
+                                  const std::string& where) {
+  TrainOptions config;
+  from_json(config, required(metadata, "config", where), where + ": config");
+  Vocabulary source = read_vocabulary(metadata, "source_vocabulary", where);
+  Vocabulary target = read_vocabulary(metadata, "target_vocabulary", where);
+  Index longest = 0;
+  try {
+    resolve(config);
+    longest = parse_integer(required(metadata, "longest_output", where),
+                            {.low = 1, .high = static_cast<double>(config.max_length)}, "longest_output");
+  } catch (const DataError&) {
+    throw;
+  } catch (const Error& error) {
+    throw DataError(fmt::format("{}: {}", where, error.what()));
+  }
+  check_sizes(config, source, target, weights, where);
+  auto model = std::make_unique<Model>(config, std::move(source), std::move(target), longest);
+  assign_weights(model->params, weights, where);
+  return model;
+}
+
+void save_model(const std::string& folder, const Model& model, const Weights& weights) {
+  save_safetensors(model_file(folder), {weights, describe(model)});
+}
+
+std::unique_ptr<Model> load_model(const std::string& folder) {
+  const std::string path = model_file(folder);
+  const TensorFile file = load_safetensors(path);
+  return read_model(file.metadata, file.tensors, printable(path));
+}
+
+}  // namespace tapegrad::seq2seq

@@ -1,0 +1,58 @@
+#pragma once
+#include <tapegrad/nn/data/tokens.h>
+#include <tapegrad/nn/data/vocabulary.h>
+#include <tapegrad/nn/io/safetensors.h>
+#include <tapegrad/nn/seq2seq.h>
+
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "examples/seq2seq/options.h"
+
+namespace tapegrad::seq2seq {
+
+/// A network together with all that turns text into its ids and back.
+struct Model {
+  /// Freshly initialised from `config.seed`. `longest_output`: most tokens that decoding writes.
+  Model(const TrainOptions& config, Vocabulary source, Vocabulary target, Index longest_output);
+
+  /// Ids of a source's tokens, then eos; none for a text without tokens.
+  std::vector<Index> encode_source(const std::string& text) const;
+  /// The text of an output.
+  std::string spell(std::span<const Index> ids) const;
+
+  TrainOptions config;
+  Tokenizer source_tokens, target_tokens;
+  Vocabulary source, target;
+  Index longest_output;
+  ParameterStore params;
+  Seq2Seq network;
+};
+
+using Weights = std::map<std::string, Tensor>;
+
+/// The current values by path; they share the parameters' memory unless `copied`.
+Weights weights_of(const ParameterStore& params, bool copied = false);
+/// Sets every parameter. Throws DataError, beginning with `where`, when one is missing, left over, of another
+/// shape or not of numbers.
+void assign_weights(ParameterStore& params, const Weights& weights, const std::string& where);
+
+/// The metadata that `read_model` needs: config, vocabularies, longest output.
+std::map<std::string, std::string> describe(const Model& model);
+/// A model as `metadata` describes it and with `weights`. Sizes are checked against the weights before memory
+/// is taken for them. Throws DataError that begins with `where`.
+std::unique_ptr<Model> read_model(const std::map<std::string, std::string>& metadata, const Weights& weights,
+                                  const std::string& where);
+
+/// DIR/model.safetensors: the weights under their own names, and `describe`.
+void save_model(const std::string& folder, const Model& model, const Weights& weights);
+std::unique_ptr<Model> load_model(const std::string& folder);
+
+/// `metadata[key]`, or DataError: the file is not of this program.
+const std::string& required(const std::map<std::string, std::string>& metadata, const std::string& key,
+                            const std::string& where);
+
+}  // namespace tapegrad::seq2seq

@@ -1,0 +1,64 @@
+#pragma once
+#include <tapegrad/nn/train/progress.h>
+#include <tapegrad/nn/train/sharded_step.h>
+#include <tapegrad/optim/adam.h>
+#include <tapegrad/optim/ema.h>
+#include <tapegrad/optim/schedule.h>
+
+#include <chrono>
+#include <optional>
+
+#include "examples/seq2seq/checkpoint.h"
+#include "examples/seq2seq/metrics_log.h"
+#include "examples/seq2seq/validator.h"
+
+namespace tapegrad::seq2seq {
+
+/// The learning rate of each step, as the options say. `steps` is where training ends.
+Schedule make_schedule(const TrainOptions& options, std::int64_t steps);
+
+/// Trains a model and fills DIR. What it computes follows from the checkpoint, the data and the options: neither from the clock nor
+/// from threads nor from where earlier runs stopped.
+class Trainer {
+ public:
+  /// Begins, or goes on from `from`. `validator` may be null.
+  Trainer(const TrainOptions& options, Model& model, const Corpus& corpus, Validator* validator, Progression start,
+          const Checkpoint* from);
+
+  /// Until a limit, or nothing was gained for long, or an interrupt. Returns the exit code. Throws
+  /// std::runtime_error when loss or gradient is not finite; the last checkpoint stays.
+  int run();
+
+ private:
+  double elapsed() const;
+  bool limits_reached() const;
+  bool validation_due() const;
+  void train_step();
+  void log_step(double learning_rate, double norm);
+  /// False when interrupted on the way. `last`: outside the order of validations, which it does not change.
+  bool validate(bool last);
+  void save();
+  void finish();
+  void refuse_divergence(double loss, double norm) const;
+
+  const TrainOptions& options_;
+  Model& model_;
+  const Corpus& corpus_;
+  Validator* validator_;
+  Progression at_;
+  Batches batches_;
+  ShardedStep step_;
+  AdamW adam_;
+  std::optional<Ema> ema_;
+  Weights best_weights_;  // what the checkpoint keeps of `at_.best`
+  Weights last_weights_;  // better ones, seen by the last validation
+  std::int64_t total_;
+  Schedule schedule_;
+  MetricsLog log_;
+  Progress progress_;
+  std::chrono::steady_clock::time_point start_;
+  double earlier_seconds_, logged_seconds_ = 0, saved_seconds_ = 0;
+  std::int64_t logged_tokens_ = 0, saved_step_ = 0, labelled_ = -1;
+};
+
+}  // namespace tapegrad::seq2seq

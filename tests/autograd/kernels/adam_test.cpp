@@ -1,0 +1,80 @@
+#include "support.h"
+
+namespace tapegrad::test {
+namespace {
+
+template <class T>
+std::vector<T> run(const Table<T>& table, std::vector<T> state, const std::vector<T>& grad,
+                   const kernels::AdamArgs& args) {
+  const std::size_t n = grad.size();
+  table.adam(state.data(), grad.data(), state.data() + n, state.data() + 2 * n, static_cast<Index>(n), args);
+  return state;
+}
+
+template <class T>
+std::vector<double> expected(const std::vector<T>& state, const std::vector<T>& grad,
+                             const kernels::AdamArgs& args) {
+  const std::size_t n = grad.size();
+  std::vector<double> out(state.begin(), state.end());
+  for (std::size_t i = 0; i < n; ++i) {
+    double &p = out[i], &m = out[n + i], &v = out[2 * n + i];
+    double g = static_cast<double>(grad[i]) * args.grad_scale;
+    if (args.decoupled)
+      p *= 1 - args.learning_rate * args.weight_decay;
+    else
+      g += args.weight_decay * p;
+    m = args.beta1 * m + (1 - args.beta1) * g;
+    v = args.beta2 * v + (1 - args.beta2) * g * g;
+    p -= args.learning_rate / args.bias_correction1 * m /
+         (std::sqrt(v) / std::sqrt(args.bias_correction2) + args.eps);
+  }
+  return out;
+}
+
+template <class T>
+void compare() {
+  Source source(14);
+  for (const Index n : {0, 1, 15, 16, 17, 100})
+    for (const bool decoupled : {false, true}) {
+      auto state = source.values<T>(3 * n);
+      for (std::size_t i = static_cast<std::size_t>(2 * n); i < state.size(); ++i)
+        state[i] = std::abs(state[i]);
+      const auto grad = source.values<T>(n);
+      const kernels::AdamArgs args{.learning_rate = 0.02,
+                                   .beta1 = 0.8,
+                                   .beta2 = 0.95,
+                                   .eps = 1e-6,
+                                   .weight_decay = 0.3,
+                                   .decoupled = decoupled,
+                                   .bias_correction1 = 0.36,
+                                   .bias_correction2 = 0.0975,
+                                   .grad_scale = 0.25};
+      each_variant<T>([&](const Table<T>& table) {
+        check_close(run(table, state, grad, args), expected(state, grad, args), tolerance<T>(4), "adam");
+      });
+      check_same_on_fma_variants<T>([&](const Table<T>& table) { return run(table, state, grad, args); },
+                                    "adam");
+    }
+}
+
+BOOST_AUTO_TEST_SUITE(adam_kernel)
+
+BOOST_AUTO_TEST_CASE(agrees_with_loops) {
+  compare<float>();
+  compare<double>();
+}
+
+BOOST_AUTO_TEST_CASE(first_step_moves_by_the_learning_rate) {
+  each_variant<float>([&](const Table<float>& table) {
+    const kernels::AdamArgs args{
+        .learning_rate = 0.1, .bias_correction1 = 1 - 0.9, .bias_correction2 = 1 - 0.999};
+    const auto out = run<float>(table, {1, 1, 0, 0, 0, 0}, {5, -1e-3f}, args);
+    BOOST_TEST(std::abs(out[0] - 0.9f) < 1e-6);
+    BOOST_TEST(std::abs(out[1] - 1.1f) < 2e-6);
+  });
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace
+}  // namespace tapegrad::test

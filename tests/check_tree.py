@@ -1,0 +1,87 @@
+"""check_tree.py ROOT: the rules that the source tree keeps: sizes, layers, and an op's files."""
+import pathlib
+import re
+import statistics
+import sys
+
+ROOMS = ("autograd", "nn", "optim", "examples", "tests", "docs", "cmake")
+ENDINGS = (".h", ".cpp", ".py", ".sh", ".cmake")
+MAY_INCLUDE = {"autograd": {"autograd"}, "nn": {"autograd", "nn"}, "optim": {"autograd", "optim"}}
+X86 = re.compile(r"immintrin|\b_mm\d*_|\b__m(128|256|512)|__AVX|__builtin_ia32")
+
+
+def hand_written(root):
+    files = [path for room in ROOMS for path in (root / room).rglob("*") if path.is_file()]
+    files.append(root / "CMakeLists.txt")
+    return [path for path in files if path.suffix in ENDINGS or path.name == "CMakeLists.txt"]
+
+
+def sizes(texts):
+    counts = sorted(text.count("\n") for text in texts.values())
+    for path, text in texts.items():
+        if text.count("\n") > 450:
+            yield f"{path} has {text.count(chr(10))} lines, more than 450"
+    p95 = counts[min(len(counts) - 1, int(0.95 * len(counts)))]
+    if p95 > 350:
+        yield f"95th percentile of lines is {p95}, more than 350"
+    if statistics.median(counts) > 120:
+        yield f"median of lines is {statistics.median(counts)}, more than 120"
+
+
+def width(texts):
+    for path, text in texts.items():
+        wide = [number for number, line in enumerate(text.split("\n"), 1) if len(line) > 110]
+        if wide:
+            yield f"{path}:{wide[0]} is wider than 110 columns, the first of {len(wide)} such lines"
+
+
+def layers(texts):
+    """nn and optim rest on autograd alone; nothing in the library includes a program or a test."""
+    for path, text in texts.items():
+        room = path.split("/")[0]
+        for target in re.findall(r"#include [<\"]tapegrad/(\w+)/", text):
+            if room in MAY_INCLUDE and target not in MAY_INCLUDE[room]:
+                yield f"{path} includes tapegrad/{target}/"
+
+
+def portability(texts):
+    """x86 stays in the kernels, kernels do without Eigen, and no header sets a macro of Eigen's."""
+    for path, text in texts.items():
+        kernel = path.startswith("autograd/kernels/")
+        if not kernel and path.endswith((".h", ".cpp")) and X86.search(text):
+            yield f"{path} uses x86 intrinsics outside autograd/kernels"
+        if kernel and re.search(r"#include <(Eigen|unsupported)/", text):
+            yield f"{path} includes Eigen"
+        if path.endswith(".h") and re.search(r"#\s*define EIGEN_", text):
+            yield f"{path} defines a macro of Eigen's"
+        if path.endswith(".h") and "#pragma once" not in text:
+            yield f"{path} lacks #pragma once"
+
+
+def ops(texts):
+    """An op is a file pair, a test and one line in the umbrella header."""
+    umbrella = texts.get("autograd/ops.h", "")
+    for path in texts:
+        match = re.fullmatch(r"autograd/ops/(\w+)\.cpp", path)
+        if not match:
+            continue
+        name = match[1]
+        for partner in (f"autograd/ops/{name}.h", f"tests/autograd/ops/{name}_test.cpp"):
+            if partner not in texts:
+                yield f"{path} lacks {partner}"
+        if f"#include <tapegrad/autograd/ops/{name}.h>" not in umbrella:
+            yield f"autograd/ops.h does not include {name}.h"
+
+
+def main(root):
+    texts = {str(path.relative_to(root)): path.read_text(encoding="utf-8") for path in hand_written(root)}
+    bad = False
+    for rule in (sizes, width, layers, portability, ops):
+        problems = list(rule(texts))
+        print("\n".join(f"FAIL: {problem}" for problem in problems) or f"PASS: {rule.__name__}")
+        bad = bad or bool(problems)
+    sys.exit(bad)
+
+
+if __name__ == "__main__":
+    main(pathlib.Path(sys.argv[1]))

@@ -1,0 +1,23 @@
+"""The fenced code blocks of the documentation."""
+import pathlib
+import re
+
+FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```\s*$", re.M | re.S)
+
+
+def pages(docs):
+    return sorted(pathlib.Path(docs).rglob("*.md"))
+
+
+def cpp_blocks(page):
+    """(line number, text) of every ```cpp block."""
+    text = page.read_text(encoding="utf-8")
+    for match in FENCE.finditer(text):
+        if match[1] == "cpp":
+            yield text.count("\n", 0, match.start()) + 1, match[2]
+
+
+def mark(block, word):
+    """The value of a leading `// word: value` line, or None."""
+    match = re.match(rf"//\s*{word}:\s*(\S+)[ \t]*\n", block)
+    return match[1] if match else None

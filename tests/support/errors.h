@@ -1,0 +1,19 @@
+#pragma once
+#include <tapegrad/autograd/error.h>
+
+#include <string>
+
+namespace tapegrad::test {
+
+/// The text of the tapegrad::Error that `body` throws, or "no error".
+template <class Body>
+std::string error_of(Body&& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+}  // namespace tapegrad::test
