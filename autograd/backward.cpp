@@ -78,7 +78,8 @@ class BackwardPass {
 
   void check() const {
     tape_.check_not_consumed("backward", {});
-    expects(&loss_.tape("backward") == &tape_, "backward: the loss of shape {} was recorded on another tape", loss_.shape());
+    const Tape& recorded_on = loss_.tape("backward");  // throws when the handle is empty or stale
+    expects(&recorded_on == &tape_, "backward: the loss of shape {} was recorded on another tape", loss_.shape());
     expects(tape_.options().record, "backward: this tape does not record (.record = false)");
     expects(!(options_.consume && options_.create_graph), "backward: .consume and .create_graph exclude each other");
     if (options_.cotangent)
@@ -183,8 +184,8 @@ class BackwardPass {
   VarList pullback(const Node& n, const VarList& cotangents) const {
     VarList inputs, outputs;
     bool few[VarList::inline_capacity] = {};
-    std::unique_ptr<bool[]> more(n.input_count > VarList::inline_capacity ? new bool[n.input_count] : nullptr);
-    bool* wanted = more ? more.get() : few;
+    ScratchVector<char> more(n.input_count > VarList::inline_capacity ? n.input_count : 0);
+    bool* wanted = more.empty() ? few : reinterpret_cast<bool*>(more.data());
     for (std::uint16_t i = 0; i < n.input_count; ++i) {
       inputs.push_back(var(n.inputs[i]));
       wanted[i] = needs(n.inputs[i]);

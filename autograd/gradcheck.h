@@ -8,7 +8,7 @@
 namespace tapegrad {
 
 struct GradcheckOptions {
-  std::string label;        ///< names what is checked (an op, a layer) in the message
+  std::string label = {};   ///< names what is checked (an op, a layer) in the message
   double tolerance = 1e-8;  ///< largest relative error that passes: |a - n| / max(floor, |a|, |n|)
   double floor = 1e-3;      ///< below this the error is measured as if the derivative were this large
   double step = 1e-3;       ///< h = step * max(1, |x|), refined where the estimates for two steps disagree

@@ -2,8 +2,8 @@
 #include <cstddef>
 #include <new>
 #include <span>
-#include <vector>
 
+#include <tapegrad/autograd/scratch.h>
 #include <tapegrad/autograd/var.h>
 
 namespace tapegrad {
@@ -26,7 +26,7 @@ class ViewBuffer {
  private:
   static constexpr std::size_t few = 8;
   alignas(TensorView) std::byte bytes_[few * sizeof(TensorView)];
-  std::vector<TensorView> more_;
+  ScratchVector<TensorView> more_;
   TensorView* views_;
   std::size_t size_ = 0;
 };

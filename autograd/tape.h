@@ -60,11 +60,13 @@ class Tape {
   /// A copy of `x` through which no gradient flows. Its dtype must be the tape's.
   Var constant(const Tensor& x) { return leaf(x, false, "constant"); }
   Var constant(const Nested& values) { return constant(Tensor::of(values, options_.dtype)); }
+  Var constant(std::initializer_list<Nested> values) { return constant(Tensor::of(values, options_.dtype)); }
   /// A scalar or a filled array in the tape's dtype, without an allocation.
   Var full(Shape shape, double value);
   /// A copy of `x` whose gradient is wanted.
   Var variable(const Tensor& x) { return leaf(x, true, "variable"); }
   Var variable(const Nested& values) { return variable(Tensor::of(values, options_.dtype)); }
+  Var variable(std::initializer_list<Nested> values) { return variable(Tensor::of(values, options_.dtype)); }
   /// The node of a parameter in this recording, made once; converted when the tape computes in another dtype.
   Var operator[](const Parameter& p);
 

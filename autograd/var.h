@@ -1,8 +1,8 @@
 #pragma once
 #include <initializer_list>
 #include <span>
-#include <vector>
 
+#include <tapegrad/autograd/scratch.h>
 #include <tapegrad/autograd/tensor.h>
 
 namespace tapegrad {
@@ -69,7 +69,7 @@ class VarList {
 
  private:
   Var few_[inline_capacity];
-  std::vector<Var> many_;
+  ScratchVector<Var> many_;
   std::size_t size_ = 0;
 };
 

@@ -4,7 +4,6 @@
 
 #include <tapegrad/autograd/ops/arithmetic.h>
 #include <tapegrad/autograd/ops/slice.h>
-#include <tapegrad/nn/init.h>
 
 namespace tapegrad {
 namespace {
@@ -41,8 +40,12 @@ SinusoidalPositions::SinusoidalPositions(const Scope& scope, Index max_length, I
 
 Var SinusoidalPositions::forward(const Var& x) const { return add_rows(x, table); }
 
-LearnedPositions::LearnedPositions(const Scope& scope, Index max_length, Index width, double deviation)
-    : Layer(scope), weight(scope.parameter("weight", {max_length, width}, normal(0, deviation))) {}
+void sinusoidal(Tensor& table, RandomKey) {
+  convert(sinusoidal_positions(table.shape()[0], table.shape()[1]).view(), table.view());
+}
+
+LearnedPositions::LearnedPositions(const Scope& scope, Index max_length, Index width, const Initializer& init)
+    : Layer(scope), weight(scope.parameter("weight", {max_length, width}, init)) {}
 
 Var LearnedPositions::forward(const Var& x) const { return add_rows(x, weight); }
 

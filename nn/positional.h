@@ -14,9 +14,13 @@ struct SinusoidalPositions : Layer<SinusoidalPositions> {
   Parameter table;  // read like a parameter, but of no store
 };
 
-/// Adds a trained table `weight` [max_length, width], N(0, deviation²) at first.   [batch, time, width] -> same
+/// Initialiser of a table that starts as the sinusoids.
+void sinusoidal(Tensor& table, RandomKey key);
+
+/// Adds a trained table `weight` [max_length, width], the sinusoids at first unless `init` says otherwise.
+/// [batch, time, width] -> same
 struct LearnedPositions : Layer<LearnedPositions> {
-  LearnedPositions(const Scope& scope, Index max_length, Index width, double deviation = 0.02);
+  LearnedPositions(const Scope& scope, Index max_length, Index width, const Initializer& init = sinusoidal);
   Var forward(const Var& x) const;
 
   Parameter weight;

@@ -56,19 +56,20 @@ struct Head {
     }
   }
 
-  /// s [rows, n] = query key^T.
+  /// s [rows, n] = query key^T, and some columns more: whole vectors.
   void products(Index q, Index rows, Index n, T* s) const {
     const T* query = args.query + Place{b, h, q}.in(args.query_strides);
-    gemm_packed(false, rows, n, args.head_dim, query, args.query_strides.row, packed_key, args.head_dim, keys,
-                s, ld, false);
+    gemm_packed(false, rows, round_up(n, kWidth<T>), args.head_dim, query, args.query_strides.row, packed_key,
+                args.head_dim, keys, s, ld, false);
   }
 };
 
 template <class T>
 void write_weights(const AttentionArgs<T>& args, Index row, const T* s, Index n) {
   T* to = args.weights + row * args.key_len;
-  for (Index j = 0; j < n; ++j) to[j] = s[j];
-  zero(to, n, args.key_len);
+  for_each_vector<T>(
+      n, [&](auto mask, Index j) __attribute__((always_inline)) { mask.store(to + j, mask.load(s + j)); });
+  for (Index j = n; j < args.key_len; ++j) to[j] = 0;
 }
 
 template <class T>
@@ -88,9 +89,8 @@ void attention_forward(const AttentionArgs<T>& args) {
           const Index row = at.row(args);
           const Index allowed = allowed_keys(args, b, q + i);
           T* si = s + i * head.ld;
-          finish_scores(args, at, si, allowed);
-          const RowScale<T> scale = softmax_row(si, allowed);
-          zero(si, allowed, n);
+          const RowScale<T> scale = softmax_row(scores_of(args, at, si, allowed), si, allowed);
+          zero_blocks(si, allowed, n);
           if (args.row_max) args.row_max[row] = scale.max;
           if (args.row_inverse_sum) args.row_inverse_sum[row] = scale.inverse_sum;
           if (args.weights) write_weights(args, row, si, allowed);
@@ -114,7 +114,9 @@ void add_bias_gradient(const AttentionGradients<T>& grads, Place at, const T* d,
   T* to = grads.dbias + at.in(grads.dbias_strides);
   const Index step = grads.dbias_strides.key;
   if (step == 1)
-    for (Index j = 0; j < n; ++j) to[j] += d[j];
+    for_each_vector<T>(
+        n, [&](auto mask, Index j)
+               __attribute__((always_inline)) { mask.store(to + j, mask.load(to + j) + mask.load(d + j)); });
   else
     for (Index j = 0; j < n; ++j) to[j * step] += d[j];
 }
@@ -129,34 +131,37 @@ void backward_block(const Head<T>& head, const AttentionGradients<T>& grads, con
   const T* dout = grads.dout ? grads.dout + Place{b, h, q}.in(grads.dout_strides) : nullptr;
   head.products(q, rows, n, w);
   if (dout)  // d = dout value^T, the cotangents of the dropped weights
-    gemm_packed(false, rows, n, args.value_dim, dout, grads.dout_strides.row, head.packed_value,
-                args.value_dim, head.keys, d, ld, false);
+    gemm_packed(false, rows, round_up(n, kWidth<T>), args.value_dim, dout, grads.dout_strides.row,
+                head.packed_value, args.value_dim, head.keys, d, ld, false);
   for (Index i = 0; i < rows; ++i) {
     const Place at{b, h, q + i};
     const Index row = at.row(args);
     const Index allowed = allowed_keys(args, b, q + i);
     T* wi = w + i * ld;
     T* di = d + i * ld;
-    finish_scores(args, at, wi, allowed);
-    repeat_softmax_row(wi, allowed, {args.row_max[row], args.row_inverse_sum[row]});
-    zero(wi, allowed, n);
-    if (!dout) zero(di, 0, allowed);
+    const Scores<T> scores = scores_of(args, at, wi, allowed);
+    repeat_softmax_row(scores, wi, allowed, {args.row_max[row], args.row_inverse_sum[row]});
+    zero_blocks(wi, allowed, n);
+    if (!dout) zero_blocks(di, 0, allowed);
     if (args.dropout > 0) {
+      zero_blocks(dropped + i * ld, allowed / kLanes * kLanes, n);
       drop_row(args, dropout, row, wi, dropped + i * ld, allowed);
-      zero(dropped + i * ld, allowed, n);
       if (dout) drop_row(args, dropout, row, di, di, allowed);
     }
     if (grads.dweights) {
       const T* dweights = grads.dweights + row * args.key_len;
-      for (Index j = 0; j < allowed; ++j) di[j] += dweights[j];
+      for_each_vector<T>(
+          allowed, [&](auto mask, Index j) __attribute__((always_inline)) {
+            mask.store(di + j, mask.load(di + j) + mask.load(dweights + j));
+          });
     }
     if (args.row_inverse_sum[row] == 0)
-      zero(di, 0, n);
+      zero_blocks(di, 0, n);
     else
       softmax_row_backward(wi, di, allowed);
-    zero(di, allowed, n);
+    zero_blocks(di, allowed, n);
     if (grads.dbias) add_bias_gradient(grads, at, di, allowed);
-    for (Index j = 0; j < allowed; ++j) di[j] *= args.scale;
+    for (Index j = 0; j < allowed; j += kWidth<T>) store(di + j, load(di + j) * args.scale);
   }
   if (dout && grads.dvalue)
     gemm<T>(true, false, n, args.value_dim, rows, args.dropout > 0 ? dropped : w, ld, dout,

@@ -29,19 +29,30 @@ TAPEGRAD_INLINE Index allowed_keys(const AttentionArgs<T>& args, Index b, Index 
   return max_of<Index>(n, 0);
 }
 
-/// Products to masked scores: s = s * scale + bias, -inf where `keep` forbids. n allowed keys.
+// Rows of scratch have room for whole blocks of 16 elements; see PaddedTail.
+
+/// Products to scores while they are loaded: s * scale + bias.
 template <class T>
-TAPEGRAD_INLINE void finish_scores(const AttentionArgs<T>& args, Place at, T* s, Index n) {
-  const T scale = args.scale;
-  for (Index j = 0; j < n; ++j) s[j] *= scale;
-  if (args.bias) {
-    const T* bias = args.bias + at.in(args.bias_strides);
-    const Index step = args.bias_strides.key;
-    if (step == 1)
-      for (Index j = 0; j < n; ++j) s[j] += bias[j];
-    else
-      for (Index j = 0; j < n; ++j) s[j] += bias[j * step];
+struct Scores {
+  T scale;
+  const T* bias;  // or null
+
+  template <class M>
+  TAPEGRAD_INLINE Vector<T> load(const M& mask, const T* s, Index j) const {
+    const Vector<T> scaled = mask.load(s + j) * scale;
+    return bias ? scaled + load_exact(mask, bias + j) : scaled;
   }
+};
+
+/// The score transform of a row of n allowed keys. What vectors cannot do as they load, a bias with gaps and
+/// `keep`, is done at once, and nothing is left to do.
+template <class T>
+TAPEGRAD_INLINE Scores<T> scores_of(const AttentionArgs<T>& args, Place at, T* s, Index n) {
+  const T* bias = args.bias ? args.bias + at.in(args.bias_strides) : nullptr;
+  if (!args.keep && (!bias || args.bias_strides.key == 1)) return {args.scale, bias};
+  for (Index j = 0; j < n; ++j) s[j] *= args.scale;
+  if (bias)
+    for (Index j = 0; j < n; ++j) s[j] += bias[j * args.bias_strides.key];
   if (args.keep) {
     const std::uint8_t* keep = args.keep + at.in(args.keep_strides);
     const Index step = args.keep_strides.key;
@@ -50,11 +61,13 @@ TAPEGRAD_INLINE void finish_scores(const AttentionArgs<T>& args, Place at, T* s,
     else
       for (Index j = 0; j < n; ++j) s[j] = keep[j * step] ? s[j] : -kInfinity<T>;
   }
+  return {T{1}, nullptr};
 }
 
+/// Zeros from the block of 16 after `begin` to the end of that of `end`.
 template <class T>
-TAPEGRAD_INLINE void zero(T* p, Index begin, Index end) {
-  for (Index j = begin; j < end; ++j) p[j] = 0;
+TAPEGRAD_INLINE void zero_blocks(T* p, Index begin, Index end) {
+  for (Index j = round_up(begin, kLanes); j < end; j += kWidth<T>) store(p + j, Vector<T>{});
 }
 
 /// How a row was normalised: weight = exp(score - max) * inverse_sum.
@@ -63,35 +76,40 @@ struct RowScale {
   T max, inverse_sum;
 };
 
-/// Masked scores to weights, in place.
+/// Products to weights, in place.
 template <class T>
-TAPEGRAD_INLINE RowScale<T> softmax_row(T* s, Index n) {
-  const T max = row_max(s, n);
+TAPEGRAD_INLINE RowScale<T> softmax_row(Scores<T> scores, T* s, Index n) {
+  Lanes<T> highest(-kInfinity<T>);
+  for_row<T, PaddedTail>(
+      n, [&](auto mask, int part, Index j) __attribute__((always_inline)) {
+        const Vector<T> v = scores.load(mask, s, j);
+        mask.store(s + j, v);
+        highest.part[part] = vmax(highest.part[part], mask.select(v, -kInfinity<T>));
+      });
+  const T max = highest.max();
   if (max == -kInfinity<T> && row_sum(s, n) <= 0) {  // not so when there are NaNs
-    zero(s, 0, n);
+    zero_blocks(s, 0, n);
     return {max, T{0}};
   }
   Lanes<T> sum(0);
-  for_row<T>(
+  for_row<T, PaddedTail>(
       n, [&](auto mask, int part, Index j) __attribute__((always_inline)) {
         const Vector<T> e = mask.select(exp(mask.load(s + j) - max), T{0});
-        mask.store(s + j, e);
+        store(s + j, e);
         sum.part[part] += e;
       });
   const T inverse = 1 / sum.sum();
-  for_each_vector<T>(
-      n, [&](auto mask, Index j)
-             __attribute__((always_inline)) { mask.store(s + j, mask.load(s + j) * inverse); });
+  for (Index j = 0; j < n; j += kWidth<T>) store(s + j, load(s + j) * inverse);
   return {max, inverse};
 }
 
 /// The same weights again, from a saved scale.
 template <class T>
-TAPEGRAD_INLINE void repeat_softmax_row(T* s, Index n, RowScale<T> scale) {
-  if (scale.inverse_sum == 0) return zero(s, 0, n);
-  for_each_vector<T>(
-      n, [&](auto mask, Index j) __attribute__((always_inline)) {
-        mask.store(s + j, exp(mask.load(s + j) - scale.max) * scale.inverse_sum);
+TAPEGRAD_INLINE void repeat_softmax_row(Scores<T> scores, T* s, Index n, RowScale<T> scale) {
+  if (scale.inverse_sum == 0) return zero_blocks(s, 0, n);
+  for_row<T, PaddedTail>(
+      n, [&](auto mask, int, Index j) __attribute__((always_inline)) {
+        mask.store(s + j, exp(scores.load(mask, s, j) - scale.max) * scale.inverse_sum);
       });
 }
 
@@ -99,20 +117,25 @@ TAPEGRAD_INLINE void repeat_softmax_row(T* s, Index n, RowScale<T> scale) {
 template <class T>
 TAPEGRAD_INLINE void drop_row(const AttentionArgs<T>& args, const Dropout<T>& dropout, Index row,
                               const T* from, T* to, Index n) {
+  const auto first = static_cast<std::uint64_t>(row * args.key_len);
   dropout.for_each(
-      n,
-      static_cast<std::uint64_t>(row * args.key_len), [=](Index j, T factor) __attribute__((always_inline)) {
-        const T kept = from[j] * factor;
-        to[j] = factor == 0 ? T{0} : kept;
+      n, first, [=](auto mask, Index j, Vector<T> factor) __attribute__((always_inline)) {
+        mask.store(to + j, dropped(mask.load(from + j), factor));
       });
 }
 
-/// Cotangents of the weights to cotangents of the scores, in place: d = w * (d - sum(w * d)).
+/// d = w * (d - dot), the cotangents of the weights to those of the scores, with dot = sum(w * d).
 template <class T>
 TAPEGRAD_INLINE void softmax_row_backward(const T* w, T* d, Index n) {
-  const T dot = row_dot(w, d, n);
-  for_each_vector<T>(
-      n, [&](auto mask, Index j) __attribute__((always_inline)) {
+  Lanes<T> lanes(0);
+  for_row<T, PaddedTail>(
+      n, [&](auto mask, int part, Index j) __attribute__((always_inline)) {
+        const Vector<T> cotangent = mask.select(mask.load(d + j), T{0});
+        lanes.part[part] = fma(mask.load(w + j), cotangent, lanes.part[part]);
+      });
+  const T dot = lanes.sum();
+  for_row<T, PaddedTail>(
+      n, [&](auto mask, int, Index j) __attribute__((always_inline)) {
         mask.store(d + j, mask.load(w + j) * (mask.load(d + j) - dot));
       });
 }

@@ -4,14 +4,12 @@
 namespace tapegrad::kernels::TAPEGRAD_ISA {
 namespace {
 
-// A dropped element becomes +0 whatever it was: x * 0 would keep NaN, inf and the sign.
 template <class T>
 void dropout_forward(const T* x, T* y, Index n, double p, RandomKey key, std::uint64_t first_element) {
   const Dropout<T> dropout(p, key);
   dropout.for_each(
-      n, first_element, [=](Index i, T factor) __attribute__((always_inline)) {
-        const T kept = x[i] * factor;
-        y[i] = factor == 0 ? T{0} : kept;
+      n, first_element, [=](auto mask, Index i, Vector<T> factor) __attribute__((always_inline)) {
+        mask.store(y + i, dropped(mask.load(x + i), factor));
       });
 }
 
@@ -19,9 +17,8 @@ template <class T>
 void dropout_backward(const T* dy, T* dx, Index n, double p, RandomKey key, std::uint64_t first_element) {
   const Dropout<T> dropout(p, key);
   dropout.for_each(
-      n, first_element, [=](Index i, T factor) __attribute__((always_inline)) {
-        const T kept = dy[i] * factor;
-        dx[i] += factor == 0 ? T{0} : kept;
+      n, first_element, [=](auto mask, Index i, Vector<T> factor) __attribute__((always_inline)) {
+        mask.store(dx + i, mask.load(dx + i) + dropped(mask.load(dy + i), factor));
       });
 }
 

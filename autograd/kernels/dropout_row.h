@@ -1,8 +1,8 @@
 /// Internal: dropout of a run of elements.
 #pragma once
 
-#include <tapegrad/autograd/kernels/isa.h>
 #include <tapegrad/autograd/kernels/random.h>
+#include <tapegrad/autograd/kernels/rows.h>
 
 namespace tapegrad::kernels::TAPEGRAD_ISA {
 
@@ -19,26 +19,46 @@ struct Dropout {
         none(p >= 1),
         factor(none ? T{0} : static_cast<T>(1 / (1 - p))) {}
 
-  /// write(i, factor or 0) for i < n: element `first + i` decides. As random_bits, with the high word out of
-  /// the loop.
-  template <class Write>
-  TAPEGRAD_INLINE void for_each(Index n, std::uint64_t first, Write write) const {
-    const auto low_key = static_cast<std::uint32_t>(keys);
-    for (Index i = 0; i < n;) {
-      const std::uint64_t element = first + static_cast<std::uint64_t>(i);
+  /// visit(mask, i, factor or 0) for every vector of n elements: `first + i` decides. As random_bits, with
+  /// the high word of the element out of the loop.
+  template <class Visit>
+  TAPEGRAD_INLINE void for_each(Index n, std::uint64_t first, Visit visit) const {
+    for (Index begin = 0; begin < n;) {
+      const std::uint64_t element = first + static_cast<std::uint64_t>(begin);
       const auto low = static_cast<std::uint32_t>(element);
       const auto high = static_cast<std::uint32_t>(element >> 32);
-      const Index run = min_of<Index>(n - i, static_cast<Index>(std::uint64_t{0x100000000u} - low));
       const std::uint32_t high_key = static_cast<std::uint32_t>(keys >> 32) + high * 0x9e3779b9u;
-      const std::uint32_t start = low + low_key;
-      const int count = static_cast<int>(min_of<Index>(run, 1 << 30));
-      for (int r = 0; r < count; ++r) {
-        const std::uint32_t bits = mix32(mix32(start + static_cast<std::uint32_t>(r)) ^ high_key);
-        write(i + r, bits >= threshold ? factor : T{0});
-      }
-      i += count;
+      const std::uint32_t start = low + static_cast<std::uint32_t>(keys);
+      const Index run = min_of<Index>(n - begin, Index{0x100000000} - low);
+      for_each_vector<T>(
+          run, [&](auto mask, Index i) __attribute__((always_inline)) {
+            visit(mask, begin + i, factors(start + static_cast<std::uint32_t>(i), high_key));
+          });
+      begin += run;
     }
   }
+
+ private:
+  TAPEGRAD_INLINE Vector<T> factors(std::uint32_t start, std::uint32_t high_key) const {
+    typename VectorOf<T>::Unsigned lane;
+    for (int i = 0; i < kWidth<T>; ++i) lane[i] = static_cast<std::uint32_t>(i);
+    const auto bits = mix(mix((lane + start) & 0xffffffffu) ^ high_key);
+    return none ? Vector<T>{} : (bits >= threshold ? splat(factor) : Vector<T>{});
+  }
+
+  /// mix32 in every lane; lanes of doubles hold 32 bits too.
+  template <class V>
+  TAPEGRAD_INLINE static V mix(V x) {
+    x = ((x ^ (x >> 16)) * 0x21f0aaadu) & 0xffffffffu;
+    x = ((x ^ (x >> 15)) * 0x735a2d97u) & 0xffffffffu;
+    return x ^ (x >> 15);
+  }
 };
+
+/// A dropped element becomes +0 whatever it was: times 0 would keep NaN, inf and the sign.
+template <class V>
+TAPEGRAD_INLINE V dropped(V x, V factor) {
+  return factor > 0 ? x * factor : V{};
+}
 
 }  // namespace tapegrad::kernels::TAPEGRAD_ISA

@@ -100,8 +100,8 @@ TAPEGRAD_INLINE MicroKernel<T> pick_tail(int rows, bool tail, bool trans_a) {
                  : pick_rows<T, vectors, false, false>(rows, all);
 }
 
-/// Vectors of columns that a kernel for a product of `rows` rows takes at once: few rows need many to keep the
-/// multipliers busy.
+/// Vectors of columns that a kernel for a product of `rows` rows takes at once: few rows need many to keep
+/// the multipliers busy.
 TAPEGRAD_INLINE int widest(Index rows) { return rows == 1 ? 8 : rows == 2 ? 4 : kPanelVectors; }
 
 /// Columns of the next step when `left` are: whole vectors by the width of a kernel (8, 4, 2 or 1 vectors).

@@ -22,22 +22,47 @@ struct Full {
   TAPEGRAD_INLINE Vector<T> select(Vector<T> v, T) const { return v; }
 };
 
+/// v in the first `live` lanes, `other` in the rest.
+template <class T>
+TAPEGRAD_INLINE Vector<T> select_first(Index live, Vector<T> v, T other) {
+  IntVector<T> lane;
+  for (int i = 0; i < kWidth<T>; ++i) lane[i] = i;
+  using Lane = std::remove_reference_t<decltype(lane[0])>;
+  return lane < static_cast<Lane>(min_of<Index>(live, kWidth<T>)) ? v : splat<T>(other);
+}
+
 /// A `Mask` that can also put `other` into the dead lanes.
 template <class T>
 struct Tail : Mask<T> {
   Index live;
   TAPEGRAD_INLINE explicit Tail(Index n) : Mask<T>(n), live(n) {}
-  TAPEGRAD_INLINE Vector<T> select(Vector<T> v, T other) const {
-    IntVector<T> lane;
-    for (int i = 0; i < kWidth<T>; ++i) lane[i] = i;
-    using Lane = std::remove_reference_t<decltype(lane[0])>;
-    return lane < static_cast<Lane>(min_of<Index>(live, kWidth<T>)) ? v : splat<T>(other);
-  }
+  TAPEGRAD_INLINE Vector<T> select(Vector<T> v, T other) const { return select_first(live, v, other); }
 };
+
+/// The same for rows of scratch memory that have room for whole blocks of 16: dead lanes load as they are and
+/// are stored as zeros. Whole vectors, unlike masked ones, are quick to load again after a store.
+template <class T>
+struct PaddedTail {
+  Index live;
+  TAPEGRAD_INLINE explicit PaddedTail(Index n) : live(n) {}
+  TAPEGRAD_INLINE Vector<T> load(const T* p) const { return TAPEGRAD_ISA::load(p); }
+  TAPEGRAD_INLINE void store(T* p, Vector<T> v) const { TAPEGRAD_ISA::store(p, select(v, T{0})); }
+  TAPEGRAD_INLINE Vector<T> select(Vector<T> v, T other) const { return select_first(live, v, other); }
+};
+
+/// Loads from memory that is not padded, for either kind of body.
+template <class T>
+TAPEGRAD_INLINE Vector<T> load_exact(const Full<T>&, const T* p) {
+  return load(p);
+}
+template <class T>
+TAPEGRAD_INLINE Vector<T> load_exact(const PaddedTail<T>& tail, const T* p) {
+  return Mask<T>(tail.live).load(p);
+}
 
 /// Calls body(mask, part, j) for every vector of a row of n elements: j is its first element, part its place
 /// in the block of 16 lanes.
-template <class T, class Body>
+template <class T, template <class> class Last = Tail, class Body>
 TAPEGRAD_INLINE void for_row(Index n, Body body) {
   Index j = 0;
   for (; j + kLanes <= n; j += kLanes) {
@@ -47,7 +72,7 @@ TAPEGRAD_INLINE void for_row(Index n, Body body) {
   if (j < n) {
     TAPEGRAD_UNROLL
     for (int part = 0; part < kParts<T>; ++part)
-      body(Tail<T>(n - j - part * kWidth<T>), part, j + part * kWidth<T>);
+      body(Last<T>(n - j - part * kWidth<T>), part, j + part * kWidth<T>);
   }
 }
 

@@ -62,13 +62,17 @@ void softmax_backward(const T* y, const T* dy, T* dx, Index rows, Index n) {
   }
 }
 
+// The maximum comes out first: x - logsumexp(x) would be rounded as coarsely as the largest x.
 template <class T>
 void log_softmax(const T* x, T* y, Index rows, Index n) {
   for (Index row = 0; row < rows; ++row, x += n, y += n) {
-    const T total = log_sum_exp(x, n);
+    const T max = row_max(x, n);
+    const bool nothing = max == -kInfinity<T> && row_sum(x, n) <= 0;
+    const T shift = nothing ? 0 : max;
+    const T total = nothing ? 0 : static_cast<T>(__builtin_log(static_cast<double>(sum_exp(x, n, max))));
     for_each_vector<T>(
         n, [&](auto mask, Index j)
-               __attribute__((always_inline)) { mask.store(y + j, mask.load(x + j) - total); });
+               __attribute__((always_inline)) { mask.store(y + j, mask.load(x + j) - shift - total); });
   }
 }
 
@@ -92,12 +96,12 @@ void logsumexp(const T* x, T* y, Index rows, Index n) {
 template <class T>
 void logsumexp_backward(const T* x, const T* y, const T* dy, T* dx, Index rows, Index n) {
   for (Index row = 0; row < rows; ++row, x += n, dx += n) {
-    const T total = y[row];
-    const T g = dy[row];
-    if (total == -kInfinity<T>) continue;
+    if (y[row] == -kInfinity<T>) continue;
+    const T max = row_max(x, n);  // not y, which is rounded as coarsely as the largest x
+    const T g = dy[row] / sum_exp(x, n, max);
     for_each_vector<T>(
         n, [&](auto mask, Index j) __attribute__((always_inline)) {
-          mask.store(dx + j, fma(exp(mask.load(x + j) - total), splat(g), mask.load(dx + j)));
+          mask.store(dx + j, fma(exp(mask.load(x + j) - max), splat(g), mask.load(dx + j)));
         });
   }
 }

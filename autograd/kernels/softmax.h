@@ -15,7 +15,7 @@ void softmax(const T* x, T* y, Index rows, Index n);
 template <class T>
 void softmax_backward(const T* y, const T* dy, T* dx, Index rows, Index n);
 
-/// y = x - logsumexp(x) in every row. y may be x.
+/// y = x - logsumexp(x) in every row. y may be x. A row that is all -inf gives -inf.
 template <class T>
 void log_softmax(const T* x, T* y, Index rows, Index n);
 
@@ -27,7 +27,7 @@ void log_softmax_backward(const T* y, const T* dy, T* dx, Index rows, Index n);
 template <class T>
 void logsumexp(const T* x, T* y, Index rows, Index n);
 
-/// dx += dy[row] * exp(x - y[row]), y the logsumexp. A row with y = -inf gets nothing.
+/// dx += dy[row] * softmax(x), y the logsumexp. A row with y = -inf gets nothing.
 template <class T>
 void logsumexp_backward(const T* x, const T* y, const T* dy, T* dx, Index rows, Index n);
 

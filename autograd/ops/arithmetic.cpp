@@ -117,6 +117,23 @@ struct Extremum final : Broadcasting {
     const Var a_share = where(a_wins, one, where(b_wins, none, half));
     return {p.needs[0] ? sum_to(dc * a_share, a.shape()) : Var(), p.needs[1] ? sum_to(dc * (1 - a_share), b.shape()) : Var()};
   }
+  bool has_backward() const override { return true; }
+  void backward(const BackwardArgs& args) const override {
+    dispatch(args.outputs[0].dtype, [&](auto zero) {
+      using T = decltype(zero);
+      const T *a = args.inputs[0].data<T>(), *b = args.inputs[1].data<T>(), *dc = args.doutputs[0].data<T>();
+      T *da = args.dinputs[0].data<T>(), *db = args.dinputs[1].data<T>();
+      const auto run = [&](Index c_at, Index a_at, Index b_at, Index n, Index a_step, Index b_step) {
+        for (Index i = 0; i < n; ++i) {
+          const T x = a[a_at + i * a_step], y = b[b_at + i * b_step];
+          const T a_share = (largest ? x > y : x < y) ? T(1) : (largest ? x < y : x > y) ? T(0) : T(0.5);
+          if (da) da[a_at + i * a_step] += dc[c_at + i] * a_share;
+          if (db) db[b_at + i * b_step] += dc[c_at + i] * (1 - a_share);
+        }
+      };
+      for_each_run(args.outputs[0].shape, args.inputs[0].shape, args.inputs[1].shape, run);
+    });
+  }
 };
 
 struct Affine final : Primitive {

@@ -9,8 +9,8 @@ namespace {
 
 template <class F>
 Tensor compare(const char* op, const Var& a, const Var& b, F holds) {
-  expects(&a.tape(op) == &b.tape(op), "{}: operands of shapes {} and {} were recorded on two tapes", op,
-          a.shape(), b.shape());
+  const bool together = &a.tape(op) == &b.tape(op);
+  expects(together, "{}: operands of shapes {} and {} were recorded on two tapes", op, a.shape(), b.shape());
   const TensorView left = a.value().view(), right = b.value().view();
   Shape shape;
   expects(broadcast(left.shape, right.shape, shape),

@@ -29,7 +29,8 @@ std::string read_file(const std::string& path, std::size_t most) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.number < 0) throw DataError(fmt::format("{}: cannot be opened: {}", path, reason()));
   struct stat status {};
-  if (::fstat(file.number, &status) != 0) throw DataError(fmt::format("{}: cannot be read: {}", path, reason()));
+  if (::fstat(file.number, &status) != 0)
+    throw DataError(fmt::format("{}: cannot be read: {}", path, reason()));
   if (!S_ISREG(status.st_mode)) throw DataError(fmt::format("{}: not a regular file", path));
   const auto size = static_cast<std::size_t>(status.st_size);
   if (size > most) throw DataError(fmt::format("{}: {} bytes, at most {} are accepted", path, size, most));

@@ -38,7 +38,9 @@ void JsonCursor::fail(std::string_view what) const {
 }
 
 void JsonCursor::space() {
-  while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\t' || text_[at_] == '\r')) ++at_;
+  while (at_ < text_.size() &&
+         (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\t' || text_[at_] == '\r'))
+    ++at_;
 }
 
 char JsonCursor::peek() {
@@ -106,13 +108,18 @@ void JsonCursor::escape(std::string& out) {
 }
 
 void JsonCursor::utf8_tail(std::string& out) {
-  const auto byte = [&](std::size_t i) { return at_ + i < text_.size() ? static_cast<unsigned char>(text_[at_ + i]) : 0U; };
+  const auto byte = [&](std::size_t i) {
+    return at_ + i < text_.size() ? static_cast<unsigned char>(text_[at_ + i]) : 0U;
+  };
   const unsigned lead = byte(0);
-  const std::size_t length = lead >= 0xC2 && lead < 0xE0 ? 2 : lead >= 0xE0 && lead < 0xF0 ? 3 : lead >= 0xF0 && lead < 0xF5 ? 4 : 0;
+  const std::size_t length = lead >= 0xC2 && lead < 0xE0   ? 2
+                             : lead >= 0xE0 && lead < 0xF0 ? 3
+                             : lead >= 0xF0 && lead < 0xF5 ? 4
+                                                           : 0;
   bool valid = length > 0;
   for (std::size_t i = 1; i < length; ++i) valid &= (byte(i) & 0xC0) == 0x80;
-  valid &= !(lead == 0xE0 && byte(1) < 0xA0) && !(lead == 0xED && byte(1) > 0x9F) && !(lead == 0xF0 && byte(1) < 0x90) &&
-           !(lead == 0xF4 && byte(1) > 0x8F);
+  valid &= !(lead == 0xE0 && byte(1) < 0xA0) && !(lead == 0xED && byte(1) > 0x9F) &&
+           !(lead == 0xF0 && byte(1) < 0x90) && !(lead == 0xF4 && byte(1) > 0x8F);
   if (!valid) fail("invalid UTF-8 in a string");
   out += text_.substr(at_, length);
   at_ += length;
@@ -146,11 +153,13 @@ std::uint64_t JsonCursor::unsigned_integer() {
   std::uint64_t value = 0;
   for (; digit(); ++at_) {
     const auto d = static_cast<std::uint64_t>(text_[at_] - '0');
-    if (value > (std::numeric_limits<std::uint64_t>::max() - d) / 10) fail("an integer that does not fit 64 bits");
+    if (value > (std::numeric_limits<std::uint64_t>::max() - d) / 10)
+      fail("an integer that does not fit 64 bits");
     value = value * 10 + d;
   }
   if (at_ - start > 1 && text_[start] == '0') fail("an integer with a leading zero");
-  if (at_ < text_.size() && (text_[at_] == '.' || text_[at_] == 'e' || text_[at_] == 'E')) fail("expected a plain integer");
+  if (at_ < text_.size() && (text_[at_] == '.' || text_[at_] == 'e' || text_[at_] == 'E'))
+    fail("expected a plain integer");
   return value;
 }
 
@@ -189,13 +198,22 @@ void JsonCursor::number() {
 
 void JsonCursor::skip() {
   switch (peek()) {
-    case '{': return object([this](const std::string&) { skip(); });
-    case '[': return array([this] { skip(); });
-    case '"': string(); return;
-    case 't': return literal("true");
-    case 'f': return literal("false");
-    case 'n': return literal("null");
-    default: return number();
+    case '{':
+      return object([this](const std::string&) { skip(); });
+    case '[':
+      return array([this] { skip(); });
+    case '"':
+      string();
+      return;
+    case 't':
+      return literal("true");
+    case 'f':
+      return literal("false");
+    case 'n':
+      return literal("null");
+    default:
+      if (peek() != '-' && (peek() < '0' || peek() > '9')) fail("expected a JSON value");
+      return number();
   }
 }
 

@@ -5,8 +5,9 @@
 
 namespace tapegrad {
 
-/// Reads strict JSON (RFC 8259, UTF-8) from front to back without building a tree: the caller asks for what must come next. Every error
-/// is a DataError that names the source and the byte position. Nesting is bounded.
+/// Reads strict JSON (RFC 8259, UTF-8) from front to back without building a tree: the caller asks for what
+/// must come next. Every error is a DataError that names the source and the byte position. Nesting is
+/// bounded.
 class JsonCursor {
  public:
   /// `source` names the text in errors; `base` is added to positions.

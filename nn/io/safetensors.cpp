@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <optional>
 #include <set>
+#include <tuple>
 #include <vector>
 
+#include <tapegrad/nn/data/utf8.h>
 #include <tapegrad/nn/io/json_cursor.h>
 
 namespace tapegrad {
@@ -23,7 +26,9 @@ struct Entry {
   std::uint64_t begin = 0, end = 0;
 };
 
-[[noreturn]] void fail(const std::string& path, const std::string& what) { throw DataError(fmt::format("{}: {}", path, what)); }
+[[noreturn]] void fail(const std::string& path, const std::string& what) {
+  throw DataError(fmt::format("{}: {}", path, what));
+}
 
 std::optional<DType> supported_dtype(const std::string& name) {
   if (name == "F32") return DType::f32;
@@ -43,7 +48,8 @@ Entry read_entry(JsonCursor& json, const std::string& name) {
   entry.name = name;
   std::set<std::string> seen;
   json.object([&](const std::string& field) {
-    if (!seen.insert(field).second) json.fail(fmt::format("field '{}' of tensor '{}' stands twice", field, name));
+    if (!seen.insert(field).second)
+      json.fail(fmt::format("field '{}' of tensor '{}' stands twice", printable(field), printable(name)));
     if (field == "dtype") {
       entry.dtype = json.string();
     } else if (field == "shape") {
@@ -51,7 +57,9 @@ Entry read_entry(JsonCursor& json, const std::string& name) {
     } else if (field == "data_offsets") {
       std::vector<std::uint64_t> offsets;
       json.array([&] { offsets.push_back(json.unsigned_integer()); });
-      if (offsets.size() != 2) json.fail(fmt::format("tensor '{}' has {} data offsets instead of 2", name, offsets.size()));
+      if (offsets.size() != 2)
+        json.fail(
+            fmt::format("tensor '{}' has {} data offsets instead of 2", printable(name), offsets.size()));
       entry.begin = offsets[0];
       entry.end = offsets[1];
     } else {
@@ -59,7 +67,7 @@ Entry read_entry(JsonCursor& json, const std::string& name) {
     }
   });
   for (const char* field : {"dtype", "shape", "data_offsets"})
-    if (!seen.contains(field)) json.fail(fmt::format("tensor '{}' has no {}", name, field));
+    if (!seen.contains(field)) json.fail(fmt::format("tensor '{}' has no {}", printable(name), field));
   return entry;
 }
 
@@ -67,13 +75,14 @@ std::vector<Entry> read_header(JsonCursor& json, TensorFile& file) {
   std::vector<Entry> entries;
   std::set<std::string> seen;
   json.object([&](const std::string& name) {
-    if (!seen.insert(name).second) json.fail(fmt::format("'{}' stands twice", name));
+    if (!seen.insert(name).second) json.fail(fmt::format("'{}' stands twice", printable(name)));
     if (name.find('\0') != std::string::npos) json.fail("a tensor's name holds a NUL character");
     if (name != metadata_key) {
       entries.push_back(read_entry(json, name));
     } else if (!json.null()) {
       json.object([&](const std::string& key) {
-        if (!file.metadata.emplace(key, json.string()).second) json.fail(fmt::format("metadata key '{}' stands twice", key));
+        if (!file.metadata.emplace(key, json.string()).second)
+          json.fail(fmt::format("metadata key '{}' stands twice", printable(key)));
       });
     }
   });
@@ -84,66 +93,85 @@ std::vector<Entry> read_header(JsonCursor& json, TensorFile& file) {
 Tensor copy_tensor(const std::string& path, const Entry& entry, std::string_view data) {
   const std::optional<DType> dtype = supported_dtype(entry.dtype);
   if (!dtype)
-    fail(path, fmt::format("tensor '{}' has dtype {}; F64, F32, I64, U8 and BOOL are supported", entry.name, entry.dtype));
+    fail(path, fmt::format("tensor '{}' has dtype {}; F64, F32, I64, U8 and BOOL are supported",
+                           printable(entry.name), printable(entry.dtype)));
   if (entry.shape.size() > Shape::max_rank)
-    fail(path, fmt::format("tensor '{}' has {} axes, at most {} are supported", entry.name, entry.shape.size(), Shape::max_rank));
-  std::uint64_t bytes = byte_size(*dtype);
+    fail(path, fmt::format("tensor '{}' has {} axes, at most {} are supported", printable(entry.name),
+                           entry.shape.size(), Shape::max_rank));
+  constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<Index>::max());
+  std::uint64_t stride = byte_size(*dtype);  // the product leaves out zeros: no axis may overflow behind one
+  bool empty = false;
   std::vector<Index> extents;
   for (std::uint64_t extent : entry.shape) {
-    if (extent > static_cast<std::uint64_t>(std::numeric_limits<Index>::max()) ||
-        (extent > 0 && bytes > std::numeric_limits<std::uint64_t>::max() / extent))
-      fail(path, fmt::format("the size of tensor '{}' overflows", entry.name));
-    bytes *= extent;
+    if (extent > 0 && stride > most / extent)
+      fail(path, fmt::format("the size of tensor '{}' overflows", printable(entry.name)));
+    if (extent == 0) empty = true;
+    if (extent > 0) stride *= extent;
     extents.push_back(static_cast<Index>(extent));
   }
+  const std::uint64_t bytes = empty ? 0 : stride;
   const Shape shape{std::span<const Index>(extents)};
   if (entry.end - entry.begin != bytes)
-    fail(path, fmt::format("tensor '{}' of dtype {} and shape {} needs {} bytes, its offsets give {}", entry.name, entry.dtype, shape,
-                           bytes, entry.end - entry.begin));
+    fail(path, fmt::format("tensor '{}' of dtype {} and shape {} needs {} bytes, its offsets give {}",
+                           printable(entry.name), entry.dtype, shape, bytes, entry.end - entry.begin));
   Tensor tensor(shape, *dtype);
   if (bytes > 0) std::memcpy(tensor.view().bytes, data.data() + entry.begin, bytes);
   return tensor;
 }
 
-void append_json_string(std::string& out, std::string_view text) {
-  out += '"';
+/// `text` as a JSON string, escaped as the reference writer does.
+std::string quoted(std::string_view text) {
+  std::string out(1, '"');
   for (char c : text) {
     constexpr std::string_view values = "\"\\\b\f\n\r\t", names = "\"\\bfnrt";
-    if (const std::size_t found = values.find(c); found != values.npos)
-      (out += '\\') += names[found];
-    else if (static_cast<unsigned char>(c) < 0x20)
-      out += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
-    else
-      out += c;
+    if (const std::size_t found = values.find(c); found != values.npos) {
+      out.push_back('\\');
+      out.push_back(names[found]);
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned char>(c));
+    } else {
+      out.push_back(c);
+    }
   }
-  out += '"';
+  out.push_back('"');
+  return out;
 }
 
 /// The reference writer's order of types, so that files are byte for byte its own.
-int dtype_rank(DType dtype) { return dtype == DType::i64 ? 3 : dtype == DType::f64 ? 2 : dtype == DType::f32 ? 1 : 0; }
+int dtype_rank(DType dtype) {
+  return dtype == DType::i64 ? 3 : dtype == DType::f64 ? 2 : dtype == DType::f32 ? 1 : 0;
+}
 
-std::string header_of(const TensorFile& file, const std::vector<const std::pair<const std::string, Tensor>*>& order) {
+using Item = std::pair<const std::string, Tensor>;
+
+void check_item(const Item& item) {
+  const auto& [name, tensor] = item;
+  expects(name != metadata_key, "save_safetensors: '{}' cannot be a tensor's name", name);
+  expects(name.find('\0') == std::string::npos && first_bad_utf8(name) == std::string::npos,
+          "save_safetensors: the name {} is not UTF-8 or holds a NUL character", in_quotes(name));
+  expects(static_cast<bool>(tensor), "save_safetensors: tensor '{}' is empty", name);
+}
+
+std::string header_of(const TensorFile& file, const std::vector<const Item*>& order) {
   auto metadata = file.metadata;
   metadata.try_emplace("format", "pt");
-  std::string header;
-  append_json_string(header += '{', metadata_key);
-  std::string separator = ":{";
+  std::vector<std::string> members, pairs;
   for (const auto& [key, value] : metadata) {
-    append_json_string(header += separator, key);
-    append_json_string(header += ':', value);
-    separator = ",";
+    expects(first_bad_utf8(key) == std::string::npos && first_bad_utf8(value) == std::string::npos,
+            "save_safetensors: metadata {} is not UTF-8", in_quotes(key));
+    pairs.push_back(fmt::format("{}:{}", quoted(key), quoted(value)));
   }
-  header += '}';
+  members.push_back(fmt::format("{}:{{{}}}", quoted(metadata_key), fmt::join(pairs, ",")));
   std::size_t offset = 0;
-  for (const auto* item : order) {
-    append_json_string(header += ',', item->first);
+  for (const Item* item : order) {
     const Tensor& tensor = item->second;
     const std::size_t end = offset + tensor.view().byte_count();
-    header += fmt::format(":{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}", file_dtype(tensor.dtype()),
-                          fmt::join(tensor.shape(), ","), offset, end);
+    members.push_back(fmt::format("{}:{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}",
+                                  quoted(item->first), file_dtype(tensor.dtype()),
+                                  fmt::join(tensor.shape(), ","), offset, end));
     offset = end;
   }
-  header += '}';
+  std::string header = fmt::format("{{{}}}", fmt::join(members, ","));
   header.resize((header.size() + 7) / 8 * 8, ' ');
   return header;
 }
@@ -152,10 +180,13 @@ std::string header_of(const TensorFile& file, const std::vector<const std::pair<
 
 TensorFile load_safetensors(const std::string& path) {
   const std::string content = read_file(path, std::numeric_limits<std::size_t>::max() / 2);
-  if (content.size() < prefix_bytes) fail(path, fmt::format("{} bytes are too few for a safetensors file", content.size()));
+  if (content.size() < prefix_bytes)
+    fail(path, fmt::format("{} bytes are too few for a safetensors file", content.size()));
   std::uint64_t header_bytes = 0;
-  for (std::size_t i = prefix_bytes; i-- > 0;) header_bytes = header_bytes << 8 | static_cast<unsigned char>(content[i]);
-  if (header_bytes > largest_header) fail(path, fmt::format("a header of {} bytes, at most {} are accepted", header_bytes, largest_header));
+  for (std::size_t i = prefix_bytes; i-- > 0;)
+    header_bytes = header_bytes << 8 | static_cast<unsigned char>(content[i]);
+  if (header_bytes > largest_header)
+    fail(path, fmt::format("a header of {} bytes, at most {} are accepted", header_bytes, largest_header));
   if (header_bytes > content.size() - prefix_bytes)
     fail(path, fmt::format("a header of {} bytes in a file of {}", header_bytes, content.size()));
   const std::string_view all(content);
@@ -163,32 +194,38 @@ TensorFile load_safetensors(const std::string& path) {
   TensorFile file;
   std::vector<Entry> entries = read_header(json, file);
   const std::string_view data = all.substr(prefix_bytes + header_bytes);
-  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return std::tie(a.begin, a.end) < std::tie(b.begin, b.end); });
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+    return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
+  });
   std::uint64_t position = 0;
   for (const Entry& entry : entries) {
     if (entry.begin != position || entry.end < entry.begin || entry.end > data.size())
-      fail(path, fmt::format("tensor '{}' lies at bytes {} to {} of {}, expected to begin at {}: the data must have no holes and no overlaps",
-                             entry.name, entry.begin, entry.end, data.size(), position));
+      fail(path, fmt::format("tensor '{}' lies at bytes {} to {} of {}, expected to begin at {}: the data "
+                             "must have no holes and no overlaps",
+                             printable(entry.name), entry.begin, entry.end, data.size(), position));
     position = entry.end;
   }
-  if (position != data.size()) fail(path, fmt::format("{} bytes after the last tensor", data.size() - position));
+  if (position != data.size())
+    fail(path, fmt::format("{} bytes after the last tensor", data.size() - position));
   for (const Entry& entry : entries) file.tensors.emplace(entry.name, copy_tensor(path, entry, data));
   return file;
 }
 
 void save_safetensors(const std::string& path, const TensorFile& file) {
-  std::vector<const std::pair<const std::string, Tensor>*> order;
-  for (const auto& item : file.tensors) {
-    expects(item.first != metadata_key, "save_safetensors: '{}' cannot be a tensor's name", metadata_key);
+  std::vector<const Item*> order;
+  for (const Item& item : file.tensors) {
+    check_item(item);
     order.push_back(&item);
   }
-  std::stable_sort(order.begin(), order.end(),
-                   [](const auto* a, const auto* b) { return dtype_rank(a->second.dtype()) > dtype_rank(b->second.dtype()); });
+  std::stable_sort(order.begin(), order.end(), [](const Item* a, const Item* b) {
+    return dtype_rank(a->second.dtype()) > dtype_rank(b->second.dtype());
+  });
   const std::string header = header_of(file, order);
   std::string content;
-  for (std::size_t i = 0; i < prefix_bytes; ++i) content.push_back(static_cast<char>(header.size() >> (8 * i) & 0xFF));
-  content += header;
-  for (const auto* item : order) {
+  for (std::size_t i = 0; i < prefix_bytes; ++i)
+    content.push_back(static_cast<char>(header.size() >> (8 * i) & 0xFF));
+  content.append(header);
+  for (const Item* item : order) {
     const TensorView view = item->second.view();
     content.append(static_cast<const char*>(view.bytes), view.byte_count());
   }
