@@ -45,7 +45,7 @@ class PathGuard {
 }  // namespace detail
 
 /// Base of every layer: `struct Mine : Layer<Mine> { Mine(Scope s) : Layer(s), … {} Var forward(const Var& x) const; };`. It keeps
-/// the layer's path; calling the layer runs `forward` with that path on the tape, and an Error that passes gets it as its place.
+/// the layer's path; calling the layer runs `forward` with that path on the tape, then the tape's hooks, and an Error that passes gets it as its place.
 /// Layers move and do not copy. A layer whose rows depend on other examples of the batch says
 /// `static constexpr bool mixes_examples = true;` and is refused in a sharded step.
 template <class Self>
@@ -60,14 +60,16 @@ class Layer {
   const std::string& path() const { return *path_; }
 
   template <class... Args>
-  decltype(auto) operator()(Args&&... args) const {
+  auto operator()(Args&&... args) const {
     Tape& tape = detail::find_tape(args...);
     const detail::PathGuard guard(tape, path_);
     try {
       if constexpr (requires { Self::mixes_examples; })
         expects(!Self::mixes_examples || !tape.options().sharded,
                 "layer: it mixes examples, so its result would depend on how a sharded step cuts the batch");
-      return static_cast<const Self&>(*this).forward(std::forward<Args>(args)...);
+      auto result = static_cast<const Self&>(*this).forward(std::forward<Args>(args)...);
+      if constexpr (std::is_same_v<decltype(result), Var>) tape.hooks().run(*path_, result);
+      return result;
     } catch (Error& error) {
       error.add_path(*path_);
       throw;

@@ -6,6 +6,7 @@
 
 #include <tapegrad/autograd/arena.h>
 #include <tapegrad/autograd/gradients.h>
+#include <tapegrad/autograd/hooks.h>
 #include <tapegrad/autograd/op.h>
 #include <tapegrad/autograd/parameter.h>
 #include <tapegrad/autograd/random.h>
@@ -116,6 +117,8 @@ class Tape {
 
   /// Values inside layers that were asked for by name.
   Taps& taps() { return taps_; }
+  /// Functions that run after layers, by path.
+  LayerHooks& hooks() { return hooks_; }
 
   const Node& node(std::uint32_t index) const { return nodes_[index]; }
   /// Value of the flat output `number`.
@@ -157,6 +160,7 @@ class Tape {
   ArenaVector<FlatOutput> flat_;  // every output of every node, in order
   std::uint64_t draws_ = 0;
   Taps taps_;
+  LayerHooks hooks_;
   const std::string* path_;
   std::uint64_t consumed_loss_ = 0;  // serial of the loss that consumed this recording, or 0
   std::vector<std::uint64_t> live_passes_;

@@ -1,5 +1,7 @@
-// Attention over three tokens of width 2: every intermediate and every gradient, once by the formulas on paper
-// (with Eigen) and once by the tape.
+// Attention over three tokens of width 2: every intermediate and every gradient, once by the formulas on
+// paper (with Eigen) and once by the tape.
+#include <cmath>
+
 #include <tapegrad/autograd/ops.h>
 
 using namespace tapegrad;
@@ -22,7 +24,7 @@ struct Comparison {
   int matrices = 0;
 
   void operator()(const char* name, const char* formula, const Matrix& hand, const Tensor& tape) {
-    fmt::print("\n{:<3}= {}\n", name, formula);
+    fmt::print("\n{:<4}= {}\n", name, formula);
     for (Index i = 0; i < hand.rows(); ++i) {
       for (Index j = 0; j < hand.cols(); ++j) fmt::print(" {:8.4f}", hand(i, j));
       fmt::print("{:{}}|", "", 4 + 9 * (3 - hand.cols()));
@@ -79,13 +81,13 @@ int main() {
   show("dO", "O", dO, g[o]);
   show("dV", "P' dO", dV, g[v]);
   show("dP", "dO V'", dP, g[p]);
-  show("dS", "P * (dP - row sums of P * dP)    (* is element by element; every row sums to 0)", dS, g[s]);
+  show("dS", "P * (dP - row sums of P * dP)    (* by elements; every row sums to 0)", dS, g[s]);
   show("dQ", "dS K / sqrt(2)", dQ, g[q]);
   show("dK", "dS' Q / sqrt(2)", dK, g[k]);
   show("dWq", "X' dQ", dWq, g[wq]);
   show("dWk", "X' dK", dWk, g[wk]);
   show("dWv", "X' dV", dWv, g[wv]);
-  show("dX", "dQ Wq' + dK Wk' + dV Wv'         (X was used three times: the parts add up)", dX, g[x]);
+  show("dX", "dQ Wq' + dK Wk' + dV Wv'         (X was used three times: parts add up)", dX, g[x]);
 
   // The fused op does scores, softmax and mix in one kernel.
   Tape fused({.dtype = DType::f64});
@@ -96,6 +98,7 @@ int main() {
   const double context_off = (context.value().matrix<double>() - O).cwiseAbs().maxCoeff();
   const double gradient_off = (again[token].matrix<double>() - dX).cwiseAbs().maxCoeff();
   fmt::print("\nlargest difference over {} matrices: {:.1e}\n", show.matrices, show.largest);
-  fmt::print("attention(Q, K, V), one fused op: O differs by {:.1e}, dX by {:.1e}\n", context_off, gradient_off);
+  fmt::print("attention(Q, K, V), one fused op: O differs by {:.1e}, dX by {:.1e}\n", context_off,
+             gradient_off);
   return std::max({show.largest, context_off, gradient_off}) < 1e-12 ? 0 : 1;
 }

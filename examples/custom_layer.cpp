@@ -1,5 +1,7 @@
-// A layer of one's own, whole: the gated feed-forward network. It is checked against finite differences, learns to
-// multiply two numbers, and says where a mistake was made.
+// A layer of one's own, whole: the gated feed-forward network. It is checked against finite differences,
+// learns to multiply two numbers, and says where a mistake was made.
+#include <cmath>
+
 #include <tapegrad/autograd/gradcheck.h>
 #include <tapegrad/autograd/ops.h>
 #include <tapegrad/nn/linear.h>
@@ -8,11 +10,15 @@
 
 using namespace tapegrad;
 
-/// down(silu(gate(x)) ⊙ up(x)): one branch decides how much of the other passes (Shazeer, 2020, arXiv 2002.05202).
-/// x [.., width] -> [.., out]
+/// down(silu(gate(x)) ⊙ up(x)): one branch decides how much of the other passes (Shazeer, 2020, arXiv
+/// 2002.05202).   x [.., width] -> [.., out]
+/// It can multiply exactly, with two hidden values: silu(a) b − silu(−a) b = a b.
 struct GatedFeedForward : Layer<GatedFeedForward> {
   GatedFeedForward(const Scope& s, Index width, Index hidden, Index out)
-      : Layer(s), gate(s / "gate", width, hidden), up(s / "up", width, hidden), down(s / "down", hidden, out) {}
+      : Layer(s),
+        gate(s / "gate", width, hidden),
+        up(s / "up", width, hidden),
+        down(s / "down", hidden, out) {}
   Var forward(const Var& x) const { return down(silu(gate(x)) * up(x)); }
   Linear gate, up, down;
 };
@@ -33,8 +39,8 @@ bool check_gradients() {
   const Tensor x = Tensor::of({{0.3, -1.2, 0.8}, {1.5, 0.1, -0.4}}, DType::f64);
   const auto call = [&](const std::vector<Var>& in) { return layer(in[0]); };
   const GradcheckResult result = gradcheck(call, {x}, params);
-  fmt::print("gradients: {} of {} derivatives agree, largest relative error {:.0e}\n", result ? result.checked : 0,
-             result.checked, result.max_relative_error);
+  fmt::print("gradients: {} of {} derivatives agree, largest relative error {:.0e}\n",
+             result ? result.checked : 0, result.checked, result.max_relative_error);
   if (!result) fmt::print("{}\n", result.message);
   return result.ok;
 }
@@ -69,8 +75,10 @@ int main() {
   for (const Parameter& p : params) fmt::print("  {:<20} {}\n", p.path(), p.shape());
   const double error = learn(multiply);
   Tape tape({.record = false});
-  for (const auto& [a, b] : {std::pair{1.5, -0.8}, {-1.2, -1.1}, {0.5, 1.9}})
-    fmt::print("  {:4.1f} * {:4.1f} = {:5.2f}   it says {:5.2f}\n", a, b, a * b, multiply(tape.constant({a, b})).item());
+  for (const auto& [a, b] : {std::pair{1.5, -0.8}, {-1.2, -1.1}, {0.5, 1.9}}) {
+    const double said = multiply(tape.constant({a, b})).item();
+    fmt::print("  {:4.1f} * {:4.1f} = {:5.2f}   it says {:5.2f}\n", a, b, a * b, said);
+  }
   fmt::print("root mean squared error on 1000 new pairs: {:.3f}\n", error);
 
   fmt::print("\nand given three numbers instead of two it says:\n");

@@ -26,7 +26,7 @@ int main() {
     if (step % 100 == 0) fmt::print("step {:3}   loss {:.5f}\n", step, loss.item());
   }
   tape.reset();
-  const Var answers = network(tape.constant(questions));
+  const Tensor said = network(tape.constant(questions)).value();
   for (Index i = 0; i < 4; ++i)
-    fmt::print("{} xor {} = {:.2f}\n", questions.at({i, 0}), questions.at({i, 1}), answers.value().at({i, 0}));
+    fmt::print("{} xor {} = {:.2f}\n", questions.at({i, 0}), questions.at({i, 1}), said.at({i, 0}));
 }

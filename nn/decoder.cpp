@@ -4,15 +4,6 @@
 #include <tapegrad/autograd/ops/dropout.h>
 
 namespace tapegrad {
-namespace {
-
-std::vector<DecoderLayer> make_layers(const Scope& scope, const TransformerOptions& options) {
-  std::vector<DecoderLayer> layers;
-  for (Index i = 0; i < options.num_decoder_layers; ++i) layers.emplace_back(scope / i, options);
-  return layers;
-}
-
-}  // namespace
 
 DecoderLayer::DecoderLayer(const Scope& scope, const TransformerOptions& o)
     : Layer(scope),
@@ -41,7 +32,7 @@ Var DecoderLayer::forward(const Var& x, const Var& memory, const Mask& mask, con
 
 Decoder::Decoder(const Scope& scope, const TransformerOptions& options)
     : Layer(scope),
-      layers(make_layers(scope / "layers", options)),
+      layers(scope / "layers", options.num_decoder_layers, [&](const Scope& s, Index) { return DecoderLayer(s, options); }),
       norm(scope / "norm", options.d_model, {.eps = options.layer_norm_eps, .bias = options.bias}) {}
 
 Var Decoder::forward(const Var& x, const Var& memory, const Mask& mask, const Mask& memory_mask) const {

@@ -1,6 +1,4 @@
 #pragma once
-#include <vector>
-
 #include <tapegrad/nn/encoder.h>
 
 namespace tapegrad {
@@ -23,7 +21,7 @@ struct Decoder : Layer<Decoder> {
   Decoder(const Scope& scope, const TransformerOptions& options);
   Var forward(const Var& x, const Var& memory, const Mask& mask = {}, const Mask& memory_mask = {}) const;
 
-  std::vector<DecoderLayer> layers;
+  LayerList<DecoderLayer> layers;
   LayerNorm norm;
 };
 

@@ -4,15 +4,6 @@
 #include <tapegrad/autograd/ops/dropout.h>
 
 namespace tapegrad {
-namespace {
-
-std::vector<EncoderLayer> make_layers(const Scope& scope, const TransformerOptions& options) {
-  std::vector<EncoderLayer> layers;
-  for (Index i = 0; i < options.num_encoder_layers; ++i) layers.emplace_back(scope / i, options);
-  return layers;
-}
-
-}  // namespace
 
 EncoderLayer::EncoderLayer(const Scope& scope, const TransformerOptions& o)
     : Layer(scope),
@@ -36,7 +27,7 @@ Var EncoderLayer::forward(const Var& x, const Mask& mask) const {
 
 Encoder::Encoder(const Scope& scope, const TransformerOptions& options)
     : Layer(scope),
-      layers(make_layers(scope / "layers", options)),
+      layers(scope / "layers", options.num_encoder_layers, [&](const Scope& s, Index) { return EncoderLayer(s, options); }),
       norm(scope / "norm", options.d_model, {.eps = options.layer_norm_eps, .bias = options.bias}) {}
 
 Var Encoder::forward(const Var& x, const Mask& mask) const {

@@ -1,7 +1,6 @@
 #pragma once
-#include <vector>
-
 #include <tapegrad/nn/attention.h>
+#include <tapegrad/nn/containers.h>
 #include <tapegrad/nn/feed_forward.h>
 #include <tapegrad/nn/norm.h>
 
@@ -39,7 +38,7 @@ struct Encoder : Layer<Encoder> {
   Encoder(const Scope& scope, const TransformerOptions& options);
   Var forward(const Var& x, const Mask& mask = {}) const;
 
-  std::vector<EncoderLayer> layers;
+  LayerList<EncoderLayer> layers;
   LayerNorm norm;
 };
 

@@ -96,10 +96,12 @@ void check_copy(const char* group, const Weights& copy, const Weights& model, co
   for (const auto& [name, value] : model) {
     const auto at = copy.find(name);
     if (at == copy.end() || at->second.shape() != value.shape() || at->second.dtype() != value.dtype())
-      throw DataError(fmt::format("{}: tensor '{}.{}' of shape {} missing", where, group, name, value.shape()));
+      throw DataError(
+          fmt::format("{}: tensor '{}.{}' of shape {} missing", where, group, name, value.shape()));
   }
   if (copy.size() != model.size())
-    throw DataError(fmt::format("{}: got {} tensors '{}.…', expected {}", where, copy.size(), group, model.size()));
+    throw DataError(
+        fmt::format("{}: got {} tensors '{}.…', expected {}", where, copy.size(), group, model.size()));
 }
 
 }  // namespace
@@ -130,7 +132,8 @@ LoadedCheckpoint load_checkpoint(const std::string& folder) {
   checkpoint.progression = read_progression(required(file.metadata, "training", where), where + ": training");
   const std::string& tensors = required(file.metadata, "tensors", where);
   if (tensors != fmt::format("{}", file.tensors.size()))
-    throw DataError(fmt::format("{}: got {} tensors, expected {}", where, file.tensors.size(), printable(tensors, 20)));
+    throw DataError(
+        fmt::format("{}: got {} tensors, expected {}", where, file.tensors.size(), printable(tensors, 20)));
   const std::pair<std::string_view, Weights*> groups[] = {{"model.", &checkpoint.model},
                                                           {"optim.", &checkpoint.optimizer},
                                                           {"ema.", &checkpoint.average},

@@ -16,7 +16,8 @@ struct Best {
   }
 };
 
-/// Where training stands, beside weights and the optimizer's state. All that later numbers follow from is here.
+/// Where training stands, beside weights and the optimizer's state. All that later numbers follow from is
+/// here.
 struct Progression {
   std::int64_t step = 0;              ///< steps done
   std::int64_t epoch = 0, index = 0;  ///< the next batch
@@ -25,13 +26,13 @@ struct Progression {
   std::optional<Best> best;
   double seconds = 0;  ///< trained so far, over all runs
   std::int64_t ema_updates = 0;
-  double window_loss = 0;          ///< sum of the losses since the last line of metrics
-  std::int64_t window_count = 0;   ///< and of how many targets
-  std::string data, validation;    ///< fingerprints
+  double window_loss = 0;         ///< sum of the losses since the last line of metrics
+  std::int64_t window_count = 0;  ///< and of how many targets
+  std::string data, validation;   ///< fingerprints
 };
 
-/// DIR/checkpoint.safetensors, which alone resumes: tensors `model.<name>`, `optim.<name>.<state>`, `ema.<name>`
-/// and `best.<name>`.
+/// DIR/checkpoint.safetensors, which alone resumes: tensors `model.<name>`, `optim.<name>.<state>`,
+/// `ema.<name>` and `best.<name>`.
 struct Checkpoint {
   Progression progression;
   Weights model, optimizer, average, best;  ///< `average`, `best`: empty when there are none

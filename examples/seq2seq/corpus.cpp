@@ -19,7 +19,8 @@ Index length(const std::vector<Index>& ids) { return static_cast<Index>(ids.size
 
 }  // namespace
 
-TokenPairs split_examples(const std::string& path, const std::vector<Example>& examples, const TrainOptions& config) {
+TokenPairs split_examples(const std::string& path, const std::vector<Example>& examples,
+                          const TrainOptions& config) {
   const Tokenizer source(config.source_tokens), target(config.target_tokens);
   const auto limit = static_cast<std::size_t>(config.max_length);
   const auto check = [&](const Example& example, const char* side, std::size_t count) {
@@ -50,14 +51,16 @@ Corpus::Corpus(const TokenPairs& pairs, const Vocabulary& source, const Vocabula
 
 std::vector<ExampleLength> Corpus::lengths() const {
   std::vector<ExampleLength> result;
-  for (std::size_t i = 0; i < sources.size(); ++i) result.push_back({length(sources[i]), length(targets[i]) + 1});
+  for (std::size_t i = 0; i < sources.size(); ++i)
+    result.push_back({length(sources[i]), length(targets[i]) + 1});
   return result;
 }
 
 std::vector<Seq2SeqBatch> cut_into_shards(const Corpus& corpus, std::span<const std::int64_t> examples) {
   std::vector<std::int64_t> order(examples.begin(), examples.end());
   const auto tokens = [&](std::int64_t i) {
-    return length(corpus.sources[static_cast<std::size_t>(i)]) + length(corpus.targets[static_cast<std::size_t>(i)]) + 1;
+    return length(corpus.sources[static_cast<std::size_t>(i)]) +
+           length(corpus.targets[static_cast<std::size_t>(i)]) + 1;
   };
   std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return tokens(a) < tokens(b); });
   Index total = 0;

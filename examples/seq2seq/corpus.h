@@ -17,7 +17,8 @@ struct TokenPairs {
 };
 
 /// Throws DataError, with file and line, when a side has more than `config.max_length` tokens.
-TokenPairs split_examples(const std::string& path, const std::vector<Example>& examples, const TrainOptions& config);
+TokenPairs split_examples(const std::string& path, const std::vector<Example>& examples,
+                          const TrainOptions& config);
 
 /// The examples as ids; sources end in eos.
 struct Corpus {

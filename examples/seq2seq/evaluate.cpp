@@ -13,7 +13,8 @@ namespace tapegrad::seq2seq {
 int run_evaluate(const EvaluateOptions& options) {
   std::vector<std::unique_ptr<Model>> models;
   std::vector<const Model*> pointers;
-  for (const std::string& folder : options.models) pointers.push_back(models.emplace_back(load_model(folder)).get());
+  for (const std::string& folder : options.models)
+    pointers.push_back(models.emplace_back(load_model(folder)).get());
   const std::vector<Example> examples = read_tsv(options.data);
   const std::vector<References> references = group_by_source(examples);
   std::vector<std::string> sources;

@@ -40,7 +40,8 @@ MetricsLog::MetricsLog(const std::string& folder, std::int64_t step)
   std::string kept;
   if (step > 0 && std::filesystem::exists(path_)) {
     const std::string content = read_file(path_, largest_log);
-    for (std::size_t begin = 0, end; (end = content.find('\n', begin)) != std::string::npos; begin = end + 1) {
+    for (std::size_t begin = 0, end; (end = content.find('\n', begin)) != std::string::npos;
+         begin = end + 1) {
       const std::string line = content.substr(begin, end - begin);
       const JsonMembers members = parsed(line);
       const std::optional<std::int64_t> at = step_of(members);

@@ -11,7 +11,8 @@ namespace tapegrad::seq2seq {
 
 using JsonMembers = std::vector<std::pair<std::string, JsonScalar>>;
 
-/// DIR/metrics.jsonl, one JSON object a line, each with `kind` (train, valid) and `step`; and the curve drawn from it.
+/// DIR/metrics.jsonl, one JSON object a line, each with `kind` (train, valid) and `step`; and the curve drawn
+/// from it.
 class MetricsLog {
  public:
   /// Keeps what stands in DIR up to `step` (nothing for 0), without the last validation of a run that was cut

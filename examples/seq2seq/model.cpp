@@ -38,13 +38,14 @@ Vocabulary read_vocabulary(const std::map<std::string, std::string>& metadata, c
   }
 }
 
-/// A few tensors of which every size of the network can be told, each layer by one of its own: a network is never much
-/// larger than the file that asks for it.
-void check_sizes(const TrainOptions& c, const Vocabulary& source, const Vocabulary& target, const Weights& weights,
-                 const std::string& where) {
+/// A few tensors of which every size of the network can be told, each layer by one of its own: a network is
+/// never much larger than the file that asks for it.
+void check_sizes(const TrainOptions& c, const Vocabulary& source, const Vocabulary& target,
+                 const Weights& weights, const std::string& where) {
   const auto expect = [&](const std::string& name, const Shape& shape) {
     const auto at = weights.find(name);
-    if (at == weights.end()) throw DataError(fmt::format("{}: no tensor '{}' of shape {}", where, name, shape));
+    if (at == weights.end())
+      throw DataError(fmt::format("{}: no tensor '{}' of shape {}", where, name, shape));
     if (at->second.shape() != shape)
       throw DataError(
           fmt::format("{}: tensor '{}': got shape {}, expected {}", where, name, at->second.shape(), shape));
@@ -92,9 +93,11 @@ void assign_weights(ParameterStore& params, const Weights& weights, const std::s
     const Parameter p = params.find(name);
     if (!p) throw DataError(fmt::format("{}: unknown tensor {}", where, in_quotes(name, 200)));
     if (value.dtype() != DType::f32 && value.dtype() != DType::f64)
-      throw DataError(fmt::format("{}: tensor '{}': got {}, expected f32", where, name, dtype_name(value.dtype())));
+      throw DataError(
+          fmt::format("{}: tensor '{}': got {}, expected f32", where, name, dtype_name(value.dtype())));
     if (value.shape() != p.shape())
-      throw DataError(fmt::format("{}: tensor '{}': got shape {}, expected {}", where, name, value.shape(), p.shape()));
+      throw DataError(
+          fmt::format("{}: tensor '{}': got shape {}, expected {}", where, name, value.shape(), p.shape()));
     p.assign(value);
   }
   for (const Parameter& p : params)
@@ -114,7 +117,8 @@ const std::string& required(const std::map<std::string, std::string>& metadata, 
                             const std::string& where) {
   const auto at = metadata.find(key);
   if (at == metadata.end())
-    throw DataError(fmt::format("{}: no metadata \"{}\", expected a file written by seq2seq train", where, key));
+    throw DataError(
+        fmt::format("{}: no metadata \"{}\", expected a file written by seq2seq train", where, key));
   return at->second;
 }
 

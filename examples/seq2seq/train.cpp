@@ -37,13 +37,16 @@ Index longest_output(const TokenPairs& pairs, const TrainOptions& options) {
 
 std::unique_ptr<Model> new_model(const TokenPairs& pairs, const TrainOptions& options) {
   return std::make_unique<Model>(options, Vocabulary::build(pairs.sources, options.min_count),
-                                 Vocabulary::build(pairs.targets, options.min_count), longest_output(pairs, options));
+                                 Vocabulary::build(pairs.targets, options.min_count),
+                                 longest_output(pairs, options));
 }
 
-void expect_same(const std::string& what, const std::string& now, const std::string& then, const std::string& checkpoint) {
+void expect_same(const std::string& what, const std::string& now, const std::string& then,
+                 const std::string& checkpoint) {
   if (now == then) return;
-  throw DataError(fmt::format("{}: not what {} was trained with, got {}, expected {}", what, printable(checkpoint),
-                              now.empty() ? "none" : now, then.empty() ? "none" : then));
+  throw DataError(fmt::format("{}: not what {} was trained with, got {}, expected {}", what,
+                              printable(checkpoint), now.empty() ? "none" : now,
+                              then.empty() ? "none" : then));
 }
 
 }  // namespace
@@ -76,21 +79,24 @@ int run_train(const TrainOptions& asked) {
   if (!options.attention.empty()) check_sentence(*model, options.attention);
   const Corpus corpus(pairs, model->source, model->target);
   std::optional<Validator> validator;
-  if (!options.valid.empty()) validator.emplace(*model, valid_examples, valid_pairs, thread_count(options.threads));
+  if (!options.valid.empty())
+    validator.emplace(*model, valid_examples, valid_pairs, thread_count(options.threads));
 
   Progression start = loaded.checkpoint.progression;
   start.data = pairs.fingerprint;
   start.validation = valid_pairs.fingerprint;
   make_folder(options.out);
-  std::fputs(fmt::format("{} examples, {} source and {} target tokens, {} trainable values\n", corpus.sources.size(),
-                         model->source.size(), model->target.size(), model->params.trainable_values())
-                 .c_str(),
-             stderr);
+  std::fputs(
+      fmt::format("{} examples, {} source and {} target tokens, {} trainable values\n", corpus.sources.size(),
+                  model->source.size(), model->target.size(), model->params.trainable_values())
+          .c_str(),
+      stderr);
   Trainer trainer(options, *model, corpus, validator ? &*validator : nullptr, std::move(start),
                   resuming ? &loaded.checkpoint : nullptr);
   const int code = trainer.run();
   if (!options.attention.empty() && code == exit_ok)
-    draw_attention(*load_model(options.out), options.attention, (fs::path(options.out) / "attention.svg").string());
+    draw_attention(*load_model(options.out), options.attention,
+                   (fs::path(options.out) / "attention.svg").string());
   return code;
 }
 

@@ -15,7 +15,8 @@ namespace {
 constexpr double save_every = 60;  // seconds
 
 std::int64_t total_steps(const TrainOptions& options, std::int64_t an_epoch) {
-  const std::int64_t by_epochs = options.epochs > INT64_MAX / an_epoch ? INT64_MAX : options.epochs * an_epoch;
+  const std::int64_t by_epochs =
+      options.epochs > INT64_MAX / an_epoch ? INT64_MAX : options.epochs * an_epoch;
   if (options.steps == 0) return by_epochs;
   return options.epochs == 0 ? options.steps : std::min(options.steps, by_epochs);
 }
@@ -41,11 +42,13 @@ Schedule make_schedule(const TrainOptions& options, std::int64_t steps) {
   if (options.schedule == "inverse-sqrt") return inverse_square_root(options.lr, options.warmup);
   const Schedule rise = linear_warmup(options.lr, options.warmup);
   if (options.schedule == "constant") return rise;
-  return [rise, fall = step_decay(1, options.decay_every, options.decay_factor)](Index s) { return rise(s) * fall(s); };
+  return [rise, fall = step_decay(1, options.decay_every, options.decay_factor)](Index s) {
+    return rise(s) * fall(s);
+  };
 }
 
-Trainer::Trainer(const TrainOptions& options, Model& model, const Corpus& corpus, Validator* validator, Progression start,
-                 const Checkpoint* from)
+Trainer::Trainer(const TrainOptions& options, Model& model, const Corpus& corpus, Validator* validator,
+                 Progression start, const Checkpoint* from)
     : options_(options),
       model_(model),
       corpus_(corpus),
@@ -53,7 +56,10 @@ Trainer::Trainer(const TrainOptions& options, Model& model, const Corpus& corpus
       at_(std::move(start)),
       batches_(corpus.lengths(), {.batch_size = options.batch, .seed = options.seed}),
       step_(model.params, {.threads = thread_count(options.threads), .seed = options.seed}),
-      adam_({.learning_rate = options.lr, .beta1 = options.beta1, .beta2 = options.beta2, .weight_decay = options.weight_decay}),
+      adam_({.learning_rate = options.lr,
+             .beta1 = options.beta1,
+             .beta2 = options.beta2,
+             .weight_decay = options.weight_decay}),
       total_(total_steps(options, batches_.count())),
       schedule_(make_schedule(options, total_)),
       log_(options.out, at_.step),
@@ -113,13 +119,16 @@ int Trainer::run() {
 
 void Trainer::train_step() {
   const std::vector<Seq2SeqBatch> shards = cut_into_shards(corpus_, batches_.next());
-  if (labelled_ != batches_.epoch()) progress_.relabel(fmt::format("epoch {}", (labelled_ = batches_.epoch()) + 1));
+  if (labelled_ != batches_.epoch())
+    progress_.relabel(fmt::format("epoch {}", (labelled_ = batches_.epoch()) + 1));
   const auto number = static_cast<std::uint64_t>(at_.step) + 1;
-  const StepResult result = step_.run(number, static_cast<Index>(shards.size()), [&](Tape& tape, Index shard) -> ShardLoss {
-    const Seq2SeqBatch& batch = shards[static_cast<std::size_t>(shard)];
-    return {model_.network.loss_sum(tape, batch, options_.label_smoothing), batch.targets};
-  });
-  const double norm = options_.clip > 0 ? clip_grad_norm(result.gradients, options_.clip) : grad_norm(result.gradients);
+  const StepResult result =
+      step_.run(number, static_cast<Index>(shards.size()), [&](Tape& tape, Index shard) -> ShardLoss {
+        const Seq2SeqBatch& batch = shards[static_cast<std::size_t>(shard)];
+        return {model_.network.loss_sum(tape, batch, options_.label_smoothing), batch.targets};
+      });
+  const double norm =
+      options_.clip > 0 ? clip_grad_norm(result.gradients, options_.clip) : grad_norm(result.gradients);
   refuse_divergence(result.loss(), norm);
   const double rate = schedule_(at_.step + 1);
   adam_.set_learning_rate(rate);
@@ -179,8 +188,8 @@ bool Trainer::validate(bool last) {
     if (last) line.emplace_back("last", true);
     log_.write(line);
     log_.draw();
-    progress_.note(fmt::format("step {}: validation loss {:.4f}, word error rate {:.2f} %{}", at_.step, found.loss,
-                               100 * found.error_rate, better ? ", the best so far" : ""));
+    progress_.note(fmt::format("step {}: validation loss {:.4f}, word error rate {:.2f} %{}", at_.step,
+                               found.loss, 100 * found.error_rate, better ? ", the best so far" : ""));
   }
   if (ema_) ema_->swap();
   return result.has_value();
@@ -205,10 +214,10 @@ void Trainer::save() {
 
 void Trainer::refuse_divergence(double loss, double norm) const {
   if (std::isfinite(loss) && std::isfinite(norm)) return;
-  throw std::runtime_error(
-      fmt::format("training diverged at step {}: loss {}, gradient norm {}; the last checkpoint is of step {}; try a "
-                  "smaller --lr (now {}) or --clip (now {})",
-                  at_.step + 1, loss, norm, saved_step_, options_.lr, options_.clip));
+  throw std::runtime_error(fmt::format(
+      "training diverged at step {}: loss {}, gradient norm {}; the last checkpoint is of step {}; try a "
+      "smaller --lr (now {}) or --clip (now {})",
+      at_.step + 1, loss, norm, saved_step_, options_.lr, options_.clip));
 }
 
 }  // namespace tapegrad::seq2seq

@@ -17,13 +17,13 @@ namespace tapegrad::seq2seq {
 /// The learning rate of each step, as the options say. `steps` is where training ends.
 Schedule make_schedule(const TrainOptions& options, std::int64_t steps);
 
-/// Trains a model and fills DIR. What it computes follows from the checkpoint, the data and the options: neither from the clock nor
-/// from threads nor from where earlier runs stopped.
+/// Trains a model and fills DIR. What it computes follows from the checkpoint, the data and the options:
+/// neither from the clock nor from threads nor from where earlier runs stopped.
 class Trainer {
  public:
   /// Begins, or goes on from `from`. `validator` may be null.
-  Trainer(const TrainOptions& options, Model& model, const Corpus& corpus, Validator* validator, Progression start,
-          const Checkpoint* from);
+  Trainer(const TrainOptions& options, Model& model, const Corpus& corpus, Validator* validator,
+          Progression start, const Checkpoint* from);
 
   /// Until a limit, or nothing was gained for long, or an interrupt. Returns the exit code. Throws
   /// std::runtime_error when loss or gradient is not finite; the last checkpoint stays.

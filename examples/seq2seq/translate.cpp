@@ -20,8 +20,10 @@ constexpr const char* input_name = "standard input";
 void note_unknown(const Model& model, const std::string& text, std::int64_t line) {
   for (const std::string& token : model.source_tokens.split(text)) {
     if (model.source.id(token) == Vocabulary::unk)
-      std::fputs(fmt::format("seq2seq: {}:{}: unknown token {}, read as <unk>\n", input_name, line, in_quotes(token)).c_str(),
-                 stderr);
+      std::fputs(
+          fmt::format("seq2seq: {}:{}: unknown token {}, read as <unk>\n", input_name, line, in_quotes(token))
+              .c_str(),
+          stderr);
   }
 }
 

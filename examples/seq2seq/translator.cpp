@@ -40,13 +40,15 @@ std::vector<std::string> Translator::operator()(std::span<const std::string> sou
       const Ids& own = ids[m].emplace_back(models_[m]->encode_source(sources[i]));
       const auto limit = static_cast<std::size_t>(models_[m]->config.max_length);
       if (own.size() > limit + 1)
-        throw DataError(fmt::format("{}: source too long, got {} tokens, expected at most {}, the --max-length of training",
-                                    place(i), own.size() - 1, limit));
+        throw DataError(fmt::format(
+            "{}: source too long, got {} tokens, expected at most {}, the --max-length of training", place(i),
+            own.size() - 1, limit));
     }
   std::vector<std::size_t> order;
   for (std::size_t i = 0; i < sources.size(); ++i)
     if (!ids[0][i].empty()) order.push_back(i);
-  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return ids[0][a].size() < ids[0][b].size(); });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](auto a, auto b) { return ids[0][a].size() < ids[0][b].size(); });
 
   std::vector<std::span<const std::size_t>> batches;
   for (std::size_t begin = 0, end; begin < order.size(); begin = end) {
@@ -56,7 +58,8 @@ std::vector<std::string> Translator::operator()(std::span<const std::string> sou
   }
   std::vector<Ids> outputs(sources.size());
   team_.run(batches.size(), [&](std::size_t worker, std::size_t number) {
-    if (!stop || !stop()) decode(worker, batches[batches.size() - 1 - number], ids, outputs);  // the longest first
+    if (!stop || !stop())
+      decode(worker, batches[batches.size() - 1 - number], ids, outputs);  // the longest first
   });
   std::vector<std::string> texts;
   for (const Ids& output : outputs) {
@@ -88,9 +91,10 @@ void Translator::decode(std::size_t worker, std::span<const std::size_t> rows,
   for (const std::size_t i : rows) {
     std::vector<Ids> sentence;
     for (const auto& of_model : sources) sentence.push_back(of_model[i]);
-    outputs[i] = beam_decode(networks, tapes, sentence,
-                             {.beam = beam_, .bos = Vocabulary::bos, .eos = Vocabulary::eos, .max_length = longest})
-                     .tokens;
+    outputs[i] =
+        beam_decode(networks, tapes, sentence,
+                    {.beam = beam_, .bos = Vocabulary::bos, .eos = Vocabulary::eos, .max_length = longest})
+            .tokens;
   }
 }
 

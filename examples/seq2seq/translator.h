@@ -14,14 +14,15 @@ namespace tapegrad::seq2seq {
 /// `threads` of the options, 0 = as many as there are processors.
 std::size_t thread_count(std::int64_t threads);
 
-/// Source texts to target texts, by one model or an ensemble. Each output is what its source alone would give.
+/// Source texts to target texts, by one model or an ensemble. Each output is what its source alone would
+/// give.
 class Translator {
  public:
   /// Throws Error when the models' targets differ in tokens.
   Translator(std::vector<const Model*> models, std::int64_t beam, std::size_t threads);
 
-  /// In the order of `sources`; a text without tokens gives an empty one. Throws DataError, `NAME(i): …`, for a
-  /// source of more tokens than a model takes. When `stop` becomes true the rest is left empty.
+  /// In the order of `sources`; a text without tokens gives an empty one. Throws DataError, `NAME(i): …`, for
+  /// a source of more tokens than a model takes. When `stop` becomes true the rest is left empty.
   std::vector<std::string> operator()(std::span<const std::string> sources,
                                       const std::function<std::string(std::size_t)>& place,
                                       const std::function<bool()>& stop = {});
@@ -30,8 +31,8 @@ class Translator {
 
  private:
   using Ids = std::vector<Index>;
-  void decode(std::size_t worker, std::span<const std::size_t> rows, std::span<const std::vector<Ids>> sources,
-              std::vector<Ids>& outputs);
+  void decode(std::size_t worker, std::span<const std::size_t> rows,
+              std::span<const std::vector<Ids>> sources, std::vector<Ids>& outputs);
 
   std::vector<const Model*> models_;
   std::int64_t beam_;

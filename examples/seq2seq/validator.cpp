@@ -54,8 +54,8 @@ double Validator::mean_loss(const std::function<bool()>& stop) {
 
 std::optional<Validation> Validator::run(const std::function<bool()>& stop) {
   Validation result{.loss = mean_loss(stop), .score = {}};
-  const std::vector<std::string> outputs =
-      translator_(sources_, [](std::size_t i) { return fmt::format("source {}", i + 1); }, stop);
+  const std::vector<std::string> outputs = translator_(
+      sources_, [](std::size_t i) { return fmt::format("source {}", i + 1); }, stop);
   if (stop()) return std::nullopt;
   result.score = score(references_, outputs, model_.target_tokens);
   return result;

@@ -9,14 +9,15 @@
 namespace tapegrad::seq2seq {
 
 struct Validation {
-  double loss = 0;  ///< mean cross-entropy a target token, without label smoothing
-  ErrorRates score;      ///< of free-running greedy outputs
+  double loss = 0;   ///< mean cross-entropy a target token, without label smoothing
+  ErrorRates score;  ///< of free-running greedy outputs
 };
 
 /// Measures a model's current weights on a file.
 class Validator {
  public:
-  Validator(const Model& model, const std::vector<Example>& examples, const TokenPairs& pairs, std::size_t threads);
+  Validator(const Model& model, const std::vector<Example>& examples, const TokenPairs& pairs,
+            std::size_t threads);
 
   /// Nothing when `stop` became true on the way.
   std::optional<Validation> run(const std::function<bool()>& stop);

@@ -15,7 +15,7 @@ double ErrorRates::word_error_rate() const { return ratio(examples - right, exam
 double ErrorRates::token_error_rate() const { return ratio(edits, reference_tokens); }
 
 ErrorRates score(const std::vector<References>& references, const std::vector<std::string>& outputs,
-            const Tokenizer& tokenizer) {
+                 const Tokenizer& tokenizer) {
   expects(references.size() == outputs.size(), "score: got {} outputs for {} sources, expected one for each",
           outputs.size(), references.size());
   ErrorRates total;

@@ -49,6 +49,6 @@ struct ErrorRates {
 /// spaces do not count under `space`. The nearest target is the one with the fewest edits, the first of
 /// several. Throws Error when the two differ in number.
 ErrorRates score(const std::vector<References>& references, const std::vector<std::string>& outputs,
-            const Tokenizer& tokenizer);
+                 const Tokenizer& tokenizer);
 
 }  // namespace tapegrad

@@ -43,9 +43,10 @@ class Scorer {
     const Index rows = static_cast<Index>(open.size()), length = static_cast<Index>(open[0].tokens.size());
     Tensor prefix({rows, length}, DType::i64), first({rows}, DType::i64);
     Index* at = prefix.data<Index>();
-    for (const Open& hypothesis : open) at = std::copy(hypothesis.tokens.begin(), hypothesis.tokens.end(), at);
-    const Var memory = index_select(memory_, 0, first);                 // [open, source, d_model]
-    const Var hidden = model_.decode(memory, Mask::none(), prefix);     // [open, length, d_model]
+    for (const Open& hypothesis : open)
+      at = std::copy(hypothesis.tokens.begin(), hypothesis.tokens.end(), at);
+    const Var memory = index_select(memory_, 0, first);              // [open, source, d_model]
+    const Var hidden = model_.decode(memory, Mask::none(), prefix);  // [open, length, d_model]
     const Tensor result = model_.generator(select(hidden, 1, length - 1)).value().to(DType::f64);
     tape_.rewind(mark_);
     return result;
@@ -73,43 +74,50 @@ double log_sum(const double* row, Index count) {
 }
 
 /// The `most` best continuations, best first.
-std::vector<Candidate> continuations(std::vector<Scorer>& scorers, const std::vector<Open>& open, Index most) {
+std::vector<Candidate> continuations(std::vector<Scorer>& scorers, const std::vector<Open>& open,
+                                     Index most) {
   std::vector<Tensor> logits;
   for (Scorer& scorer : scorers) logits.push_back(scorer.logits(open));
   const Index vocabulary = logits[0].shape()[1];
   for (const Tensor& other : logits)
-    expects(other.shape() == logits[0].shape(), "beam_decode: target vocabularies of {} and {} tokens", vocabulary, other.shape()[1]);
+    expects(other.shape() == logits[0].shape(), "beam_decode: target vocabularies of {} and {} tokens",
+            vocabulary, other.shape()[1]);
   std::vector<Candidate> candidates;
   std::vector<double> norms(logits.size());
   for (std::size_t row = 0; row < open.size(); ++row) {
     const Index offset = static_cast<Index>(row) * vocabulary;
-    for (std::size_t m = 0; m < logits.size(); ++m) norms[m] = log_sum(logits[m].data<double>() + offset, vocabulary);
+    for (std::size_t m = 0; m < logits.size(); ++m)
+      norms[m] = log_sum(logits[m].data<double>() + offset, vocabulary);
     for (Index token = 0; token < vocabulary; ++token) {
       double sum = 0;
-      for (std::size_t m = 0; m < logits.size(); ++m) sum += logits[m].data<double>()[offset + token] - norms[m];
+      for (std::size_t m = 0; m < logits.size(); ++m)
+        sum += logits[m].data<double>()[offset + token] - norms[m];
       const double logit = logits[0].data<double>()[offset + token];
-      candidates.push_back({ordered(open[row].log_probability + sum / static_cast<double>(logits.size())), ordered(logit), row, token});
+      candidates.push_back({ordered(open[row].log_probability + sum / static_cast<double>(logits.size())),
+                            ordered(logit), row, token});
     }
   }
   const auto kept = std::min(static_cast<std::size_t>(most), candidates.size());
-  std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(kept), candidates.end(), better);
+  std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(kept),
+                    candidates.end(), better);
   candidates.resize(kept);
   return candidates;
 }
 
 }  // namespace
 
-Hypothesis beam_decode(std::span<const Seq2Seq* const> models, std::span<Tape* const> tapes, std::span<const std::vector<Index>> sources,
-                       const BeamOptions& options) {
+Hypothesis beam_decode(std::span<const Seq2Seq* const> models, std::span<Tape* const> tapes,
+                       std::span<const std::vector<Index>> sources, const BeamOptions& options) {
   expects(!models.empty() && models.size() == tapes.size() && models.size() == sources.size(),
-          "beam_decode: {} models, {} tapes and {} sources, expected one of each for every model", models.size(), tapes.size(),
-          sources.size());
-  expects(options.beam >= 1 && options.max_length >= 1, "beam_decode: beam {} and max_length {} must be at least 1", options.beam,
-          options.max_length);
+          "beam_decode: {} models, {} tapes and {} sources, expected one of each for every model",
+          models.size(), tapes.size(), sources.size());
+  expects(options.beam >= 1 && options.max_length >= 1,
+          "beam_decode: beam {} and max_length {} must be at least 1", options.beam, options.max_length);
   std::vector<Scorer> scorers;
   Index limit = options.max_length;
   for (std::size_t m = 0; m < models.size(); ++m) {
-    expects(!tapes[m]->options().record && !tapes[m]->training(), "beam_decode: needs tapes with .record = false that are not training");
+    expects(!tapes[m]->options().record && !tapes[m]->training(),
+            "beam_decode: needs tapes with .record = false that are not training");
     scorers.emplace_back(*models[m], *tapes[m], sources[m]);
     limit = std::min(limit, models[m]->options.max_length);
   }
@@ -136,8 +144,11 @@ Hypothesis beam_decode(std::span<const Seq2Seq* const> models, std::span<Tape* c
       }
     }
     open = std::move(next);
-    // Log-probabilities only fall, and a longer output divides them by more: this is the most that an open one can reach.
-    if (any && !open.empty() && best.score >= score(open[0].log_probability, options.length_penalty > 0 ? limit : length)) return best;
+    // Log-probabilities only fall, and a longer output divides them by more: this is the most that an open
+    // one can reach.
+    if (any && !open.empty() &&
+        best.score >= score(open[0].log_probability, options.length_penalty > 0 ? limit : length))
+      return best;
   }
   for (const Open& hypothesis : open) finish(hypothesis, limit);
   return best;

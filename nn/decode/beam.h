@@ -10,17 +10,19 @@ struct BeamOptions {
   Index max_length = 128;  ///< tokens of an output at most, without eos
 };
 
-/// An output without bos and eos, and its score Σ log p / lengthᵅ; eos counts as a token unless `max_length` cut the output short.
+/// An output without bos and eos, and its score Σ log p / lengthᵅ; eos counts as a token unless `max_length`
+/// cut the output short.
 struct Hypothesis {
   std::vector<Index> tokens;
   double score = 0;
 };
 
-/// Beam search for one sentence by one model or several, whose log-probabilities are averaged. At each step the `beam` best
-/// continuations of all hypotheses go on, those that end in eos are finished, and the search ends when no open one can beat the best
-/// finished. Of several models each reads its own ids of the sentence; their target vocabularies must agree. `tapes[m]` serves
-/// `models[m]`, must not record, and is reset. One model with a beam of 1 gives exactly what `greedy_decode` gives.
-Hypothesis beam_decode(std::span<const Seq2Seq* const> models, std::span<Tape* const> tapes, std::span<const std::vector<Index>> sources,
-                       const BeamOptions& options = {});
+/// Beam search for one sentence by one model or several, whose log-probabilities are averaged. At each step
+/// the `beam` best continuations of all hypotheses go on, those that end in eos are finished, and the search
+/// ends when no open one can beat the best finished. Of several models each reads its own ids of the
+/// sentence; their target vocabularies must agree. `tapes[m]` serves `models[m]`, must not record, and is
+/// reset. One model with a beam of 1 gives exactly what `greedy_decode` gives.
+Hypothesis beam_decode(std::span<const Seq2Seq* const> models, std::span<Tape* const> tapes,
+                       std::span<const std::vector<Index>> sources, const BeamOptions& options = {});
 
 }  // namespace tapegrad

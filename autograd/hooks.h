@@ -1,0 +1,30 @@
+#pragma once
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <tapegrad/autograd/parameter.h>
+#include <tapegrad/autograd/var.h>
+
+namespace tapegrad {
+
+/// Functions that run after every layer whose path matches: to look at results, to measure, to stop on what should not be. A hook may
+/// record on the tape; it cannot replace the result.
+class LayerHooks {
+ public:
+  using Hook = std::function<void(const std::string& path, const Var& result)>;
+
+  /// `pattern` as in ParameterStore::freeze: `*` stands for any characters.
+  void add(std::string pattern, Hook hook) { hooks_.emplace_back(std::move(pattern), std::move(hook)); }
+  void clear() { hooks_.clear(); }
+  void run(const std::string& path, const Var& result) const {
+    for (const auto& [pattern, hook] : hooks_)
+      if (path_matches(pattern, path)) hook(path, result);
+  }
+
+ private:
+  std::vector<std::pair<std::string, Hook>> hooks_;
+};
+
+}  // namespace tapegrad
