@@ -26,7 +26,8 @@ struct TapeOptions {
 };
 
 struct BackwardOptions {
-  /// Lets the pass free values as it walks: afterwards any use but of the loss and of the returned gradients throws.
+  /// Gives the recorded values up to the pass, which may then reuse their memory: afterwards any use but of the loss and
+  /// of the returned gradients throws, until `reset()`. Training loops say it.
   bool consume = false;
   /// Records the pass itself, so that the gradients are Vars that can be differentiated again.
   bool create_graph = false;

@@ -11,11 +11,14 @@
 namespace tapegrad {
 namespace {
 
-/// [batch, time, heads · dim] -> [batch, heads, time, dim]
+/// [batch, time, heads · dim], or without batch, -> [batch, heads, time, dim]
 Var split_heads(const Var& x, Index heads) {
   if (heads == 0) return x;
-  const Index batch = x.shape()[0], time = x.shape()[1];
-  return transpose(reshape(x, {batch, time, heads, x.shape()[2] / heads}), 1, 2);
+  const Shape s = x.shape();
+  expects(s.rank() == 2 || s.rank() == 3, "attention: {} heads packed in a value of shape {}; it must be "
+          "[batch, time, heads * dim], or without batch", heads, s);
+  expects(heads > 0 && s[-1] % heads == 0, "attention: {} heads do not divide the last axis of {}", heads, s);
+  return transpose(reshape(x, {s.rank() == 3 ? s[0] : 1, s[-2], heads, s[-1] / heads}), 1, 2);
 }
 
 /// x / ‖x‖ over the last axis; a zero row stays zero.
@@ -24,9 +27,18 @@ Var unit_rows(const Var& x) {
   return x / maximum(norm(x, -1, true), x.tape().full({}, tiny));
 }
 
-/// −‖q − k‖ for every pair.   q [.., query, dim], k [.., key, dim] -> [.., query, key]
+/// −‖q − k‖ for every pair.   q [.., query, dim], k [.., key, dim] -> [batch, heads, query, key], or [query, key]
 Var negative_distances(const Var& q, const Var& k) {
-  return -norm(unsqueeze(q, -2) - unsqueeze(k, -3), -1);
+  const Var scores = -norm(unsqueeze(q, -2) - unsqueeze(k, -3), -1);
+  return q.rank() == 3 ? unsqueeze(scores, 1) : scores;  // one head: [batch, 1, query, key]
+}
+
+/// Before any parameter is made.
+const Scope& checked(const Scope& scope, Index d_model, Index heads) {
+  const std::string_view name = scope.path().empty() ? "MultiHeadAttention" : std::string_view(scope.path());
+  expects(d_model > 0 && heads > 0 && d_model % heads == 0,
+          "{}: {} heads do not divide d_model = {}; take a divisor of {}", name, heads, d_model, d_model);
+  return scope;
 }
 
 }  // namespace
@@ -44,29 +56,28 @@ AttentionResult attention_by_score(const Var& query, const Var& key, const Var& 
     q = unit_rows(q);
     k = unit_rows(k);
   } else {
-    const Var scores = negative_distances(q, k);  // [batch, heads, query, key]
+    const Var scores = negative_distances(q, k);
     inner.bias = options.bias ? scores + options.bias : scores;
     q = affine(q, 0);  // the scores are all in the bias
   }
   AttentionResult result = attention_with_weights(q, k, v, inner);
   if (options.heads > 0) {
-    const Shape& s = result.context.shape();  // [batch, heads, query, dim] -> [batch, query, heads · dim]
-    const Index batch = s[0], time = s[2], width = s[1] * s[3];
-    result.context = reshape(transpose(result.context, 1, 2), {batch, time, width});
+    const Shape s = result.context.shape();  // [batch, heads, query, dim] -> [batch, query, heads · dim]
+    const Var merged = transpose(result.context, 1, 2);
+    result.context = query.rank() == 2 ? reshape(merged, {s[2], s[1] * s[3]})
+                                       : reshape(merged, {s[0], s[2], s[1] * s[3]});
   }
   return result;
 }
 
-MultiHeadAttention::MultiHeadAttention(const Scope& scope, Index d_model, Index head_count, const MultiHeadAttentionOptions& opts)
-    : Layer(scope),
+MultiHeadAttention::MultiHeadAttention(const Scope& scope, Index d_model, Index head_count,
+                                       const MultiHeadAttentionOptions& opts)
+    : Layer(checked(scope, d_model, head_count)),
       in_proj_weight(scope.parameter("in_proj_weight", {3 * d_model, d_model}, xavier_uniform())),
       in_proj_bias(opts.bias ? scope.parameter("in_proj_bias", {3 * d_model}, zeros) : Parameter()),
       out_proj(scope / "out_proj", d_model, d_model, {.bias = opts.bias, .bias_init = zeros}),
       heads(head_count),
-      options(opts) {
-  expects(heads > 0 && d_model % heads == 0, "{}: {} heads do not divide d_model = {}; take a divisor of {}", scope.path(), heads,
-          d_model, d_model);
-}
+      options(opts) {}
 
 Var MultiHeadAttention::forward(const Var& query, const Var& key, const Var& value, const Mask& mask) const {
   Tape& tape = query.tape();

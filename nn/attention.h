@@ -34,7 +34,7 @@ struct MultiHeadAttentionOptions {
 /// Asks a MultiHeadAttention for its weights too.
 struct WithWeights {};
 
-/// MultiHead(Q, K, V) = concat(head₁, …, head_h) Wᴼ,  head_i = Attention(Q W_iᴼ, K W_iᴷ, V W_iⱽ) (Vaswani et al., 2017, 3.2.2).
+/// MultiHead(Q, K, V) = concat(head₁, …, head_h) Wᴼ,  head_i = Attention(Q W_i^Q, K W_i^K, V W_i^V) (Vaswani et al., 2017, 3.2.2).
 /// Parameters, as in PyTorch: `in_proj_weight` [3 d_model, d_model] (rows query | key | value, heads contiguous), `in_proj_bias`,
 /// `out_proj.weight`, `out_proj.bias`. Tap: `weights`.
 struct MultiHeadAttention : Layer<MultiHeadAttention> {

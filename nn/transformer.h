@@ -12,7 +12,8 @@ struct TransformerMasks {
 };
 
 /// Encoder and decoder of "Attention is all you need" (Vaswani et al., 2017) between embedded sequences; parameters are named and
-/// shaped as in PyTorch's `nn.Transformer`. Every weight matrix starts xavier-uniform, each layer on its own.
+/// shaped as in PyTorch's `nn.Transformer`. Every weight matrix starts xavier-uniform, but for attention's output projection, U(±1/√d_model);
+/// each layer on its own.
 /// source [batch, source, d_model], target [batch, target, d_model] -> [batch, target, d_model]
 struct Transformer : Layer<Transformer> {
   Transformer(const Scope& scope, const TransformerOptions& options);

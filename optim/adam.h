@@ -33,7 +33,11 @@ struct AdamWOptions {
 class AdamW : public Adam {
  public:
   explicit AdamW(const AdamWOptions& o = {})
-      : Adam({.learning_rate = o.learning_rate, .beta1 = o.beta1, .beta2 = o.beta2, .eps = o.eps, .weight_decay = o.weight_decay,
+      : Adam({.learning_rate = o.learning_rate,
+              .beta1 = o.beta1,
+              .beta2 = o.beta2,
+              .eps = o.eps,
+              .weight_decay = o.weight_decay,
               .decoupled = true}) {}
 };
 

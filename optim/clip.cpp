@@ -10,7 +10,8 @@ double grad_norm(const Gradients& gradients) {
   double squares = 0;
   for (const Gradients::Entry& entry : gradients.parameters("grad_norm"))
     dispatch(entry.gradient.dtype, [&](auto zero) {
-      squares += static_cast<double>(kernels::sum_squares(entry.gradient.data<decltype(zero)>(), entry.gradient.size()));
+      squares += static_cast<double>(
+          kernels::sum_squares(entry.gradient.data<decltype(zero)>(), entry.gradient.size()));
     });
   return std::sqrt(squares);
 }

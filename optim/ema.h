@@ -3,15 +3,20 @@
 
 namespace tapegrad {
 
-/// Exponential moving average of all parameters: average ← d · average + (1 − d) · parameter, d = min(decay, (1 + t) / (10 + t)) so
-/// that early steps do not weigh for ever (as in TensorFlow's ExponentialMovingAverage). Averaged weights often generalise better than the last.
+/// Exponential moving average of all parameters: average ← d · average + (1 − d) · parameter, d = min(decay,
+/// (1 + t) / (10 + t)) so that early steps do not weigh for ever (as in TensorFlow's
+/// ExponentialMovingAverage). Averaged weights often generalise better than the last.
 class Ema {
  public:
   Ema(ParameterStore& params, double decay);
-  /// After every optimizer step.
+  /// After every optimizer step. Throws while the average is swapped in, and when parameters were created
+  /// since.
   void update();
   /// Exchanges the parameters with the average; call it again to go back.
-  void swap() { params_.swap(average_); }
+  void swap() {
+    params_.swap(average_);
+    swapped_ = !swapped_;
+  }
   /// The averaged values, by the parameters' paths.
   ParameterStore& average() { return average_; }
   Index updates() const { return updates_; }
@@ -21,6 +26,7 @@ class Ema {
   ParameterStore& params_;
   ParameterStore average_;
   double decay_;
+  bool swapped_ = false;
   Index updates_ = 0;
 };
 

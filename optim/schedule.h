@@ -5,7 +5,8 @@
 
 namespace tapegrad {
 
-/// The learning rate of step 1, 2, 3, …: `optimizer.set_learning_rate(schedule(step))`. A pure function, so a resumed run needs no state.
+/// The learning rate of step 1, 2, 3, …: `optimizer.set_learning_rate(schedule(step))`. A pure function, so a
+/// resumed run needs no state.
 using Schedule = std::function<double(Index step)>;
 
 Schedule constant_rate(double rate);
@@ -17,8 +18,8 @@ Schedule linear_decay(double rate, Index warmup, Index total, double final_rate 
 Schedule noam(Index d_model, Index warmup, double factor = 1);
 /// Warm-up to `rate`, then rate · √(warmup / s): Noam's shape with its peak said directly.
 Schedule inverse_square_root(double rate, Index warmup);
-/// Warm-up, then final + (rate − final)(1 + cos(π (s − warmup) / (total − warmup))) / 2, without warm-up counted from s − 1
-/// (Loshchilov and Hutter, 2017).
+/// Warm-up, then final + (rate − final)(1 + cos(π (s − warmup) / (total − warmup))) / 2, without warm-up
+/// counted from s − 1 (Loshchilov and Hutter, 2017).
 Schedule cosine_decay(double rate, Index warmup, Index total, double final_rate = 0);
 /// rate · gamma^⌊(s − 1) / size⌋.
 Schedule step_decay(double rate, Index size, double gamma = 0.1);

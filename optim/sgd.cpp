@@ -3,12 +3,15 @@
 namespace tapegrad {
 
 Sgd::Sgd(const SgdOptions& options)
-    : Optimizer(options.learning_rate, options.momentum != 0 ? std::vector<std::string>{"momentum_buffer"} : std::vector<std::string>{}),
+    : Optimizer(options.learning_rate, options.momentum != 0 ? std::vector<std::string>{"momentum_buffer"}
+                                                             : std::vector<std::string>{}),
       options_(options) {
-  expects(options.momentum >= 0 && options.weight_decay >= 0, "Sgd: momentum {} and weight_decay {} must not be negative", options.momentum,
+  expects(options.momentum >= 0 && options.weight_decay >= 0,
+          "Sgd: momentum {} and weight_decay {} must not be negative", options.momentum,
           options.weight_decay);
   expects(!options.nesterov || (options.momentum > 0 && options.dampening == 0),
-          "Sgd: nesterov needs momentum > 0 and dampening 0, got {} and {}", options.momentum, options.dampening);
+          "Sgd: nesterov needs momentum > 0 and dampening 0, got {} and {}", options.momentum,
+          options.dampening);
 }
 
 void Sgd::update(Slot& slot, const TensorView& gradient, double learning_rate) {

@@ -11,8 +11,8 @@ struct SgdOptions {
   bool nesterov = false;
 };
 
-/// Stochastic gradient descent, PyTorch's formulas:  g = ∇ + λ p;  with momentum μ and dampening τ:  b = μ b + (1 − τ) g (b = g at the
-/// first step), g = g + μ b (Nesterov) or b;  p ← p − η g.
+/// Stochastic gradient descent, PyTorch's formulas:  g = ∇ + λ p;  with momentum μ and dampening τ:  b = μ b
+/// + (1 − τ) g (b = g at the first step), g = g + μ b (Nesterov) or b;  p ← p − η g.
 class Sgd : public Optimizer {
  public:
   explicit Sgd(const SgdOptions& options = {});

@@ -10,6 +10,7 @@ namespace tapegrad {
 std::vector<std::vector<Index>> greedy_decode(const Seq2Seq& model, Tape& tape, std::span<const std::vector<Index>> sources,
                                               const DecodeOptions& options) {
   expects(!tape.options().record && !tape.training(), "greedy_decode: needs a tape with .record = false that is not training");
+  expects(options.max_length >= 1, "greedy_decode: max_length {} must be at least 1", options.max_length);
   std::vector<std::vector<Index>> outputs(sources.size());
   if (sources.empty()) return outputs;
   tape.reset();
@@ -17,7 +18,7 @@ std::vector<std::vector<Index>> greedy_decode(const Seq2Seq& model, Tape& tape, 
   const Var memory = model.encode(tape, batch.source, batch.source_mask);
   const Tape::Mark mark = tape.mark();
   const Index rows = static_cast<Index>(sources.size());
-  const Index limit = std::min(options.max_length + 1, model.options.max_length);
+  const Index limit = std::min(options.max_length, model.options.max_length);
   std::vector<char> finished(sources.size());
   Tensor prefix({rows, limit}, DType::i64);  // row-major [batch, step], the first column bos
   prefix.matrix<Index>().col(0).setConstant(options.bos);
@@ -33,7 +34,7 @@ std::vector<std::vector<Index>> greedy_decode(const Seq2Seq& model, Tape& tape, 
       const Index token = next.data<Index>()[row];
       if (length < limit) prefix.matrix<Index>()(row, length) = token;
       finished[r] |= token == options.eos;
-      if (!finished[r] && static_cast<Index>(outputs[r].size()) < options.max_length) outputs[r].push_back(token);
+      if (!finished[r]) outputs[r].push_back(token);
       all_finished &= finished[r] != 0;
     }
     if (all_finished) break;

@@ -5,7 +5,7 @@ namespace tapegrad {
 
 struct DecodeOptions {
   Index bos = 1, eos = 2;
-  Index max_length = 128;  ///< tokens of an output at most, without eos
+  Index max_length = 128;  ///< tokens of an output at most, without eos; the model's own limit also holds
 };
 
 /// The likeliest next token again and again, from bos until eos or `max_length`, free-running. Returns the outputs without bos and eos.

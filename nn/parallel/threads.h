@@ -30,6 +30,7 @@ class ThreadTeam {
   void run_tasks(std::size_t count, const Task& task);
   void work(std::size_t worker, std::size_t count, const Task& task);
   void loop(std::size_t worker);
+  void stop();
 
   std::size_t workers_;
   std::vector<std::thread> threads_;

@@ -20,8 +20,8 @@ ShardedStep::ShardedStep(const ParameterStore& params, const ShardedStepOptions&
     tapes_.push_back(std::make_unique<Tape>(
         TapeOptions{.dtype = options.dtype, .training = options.training, .sharded = true, .seed = options.seed}));
   for (const Parameter& p : params)
-    if (p.trainable()) trained_.push_back(p);
-  entries_.reserve(trained_.size());
+    if (!p.is_buffer()) parameters_.push_back(p);
+  entries_.reserve(parameters_.size());
 }
 
 ShardedStep::~ShardedStep() { release_slot(slot_); }
@@ -34,13 +34,19 @@ std::size_t ShardedStep::peak_bytes() const {
 
 void ShardedStep::begin(Index shards) {
   expects(shards >= 1, "sharded step: {} shards", shards);
-  slot_->live_pass = 0;  // earlier results are stale from here on
+  slot_->live_pass = slot_->next_serial++;  // earlier results are stale from here on, and this pass has none yet
   active_ = static_cast<std::size_t>(shards);
   while (shards_.size() < active_) {
     Shard& shard = shards_.emplace_back();
-    for (const Parameter& p : trained_) shard.gradients.emplace_back(p.shape(), p.dtype());
-    shard.reached.resize(trained_.size());
+    shard.gradients.resize(parameters_.size());
+    shard.reached.resize(parameters_.size());
   }
+}
+
+TensorView ShardedStep::gradient(Shard& shard, std::size_t parameter) const {
+  Tensor& own = shard.gradients[parameter];
+  if (!own) own = Tensor(parameters_[parameter].shape(), parameters_[parameter].dtype());
+  return own.view();
 }
 
 void ShardedStep::finish(std::size_t number, Tape& tape, const ShardLoss& loss) {
@@ -52,22 +58,25 @@ void ShardedStep::finish(std::size_t number, Tape& tape, const ShardLoss& loss) 
   if (!loss.sum.needs_grad()) return;
   const Gradients gradients = tape.backward(loss.sum, {.consume = true});
   for (const Gradients::Entry& entry : gradients.parameters("sharded step")) {
-    const auto at = std::find(trained_.begin(), trained_.end(), *entry.parameter);
-    if (at == trained_.end()) continue;  // frozen since, or of another store
-    const auto i = static_cast<std::size_t>(at - trained_.begin());
-    std::memcpy(shard.gradients[i].view().bytes, entry.gradient.bytes, entry.gradient.byte_count());
+    const auto at = std::find(parameters_.begin(), parameters_.end(), *entry.parameter);
+    expects(at != parameters_.end(),
+            "sharded step: the loss trains parameter '{}', which is none of the {} that the store held when the step was "
+            "made; make the step after the model, or freeze that parameter",
+            entry.parameter->path(), parameters_.size());
+    const auto i = static_cast<std::size_t>(at - parameters_.begin());
+    std::memcpy(gradient(shard, i).bytes, entry.gradient.bytes, entry.gradient.byte_count());
     shard.reached[i] = 1;
   }
 }
 
 StepResult ShardedStep::combine() {
   // A fixed tree, whatever the threads: shard s takes in s + 1, then s + 2, s + 4, … Parameters are independent, so they are the tasks.
-  team_.run(trained_.size(), [&](std::size_t, std::size_t i) {
+  team_.run(parameters_.size(), [&](std::size_t, std::size_t i) {
     for (std::size_t stride = 1; stride < active_; stride *= 2)
       for (std::size_t s = 0; s + stride < active_; s += 2 * stride) {
         Shard &into = shards_[s], &from = shards_[s + stride];
         if (!from.reached[i]) continue;
-        const TensorView sum = into.gradients[i].view(), part = from.gradients[i].view();
+        const TensorView sum = gradient(into, i), part = gradient(from, i);
         if (into.reached[i])
           dispatch(sum.dtype, [&](auto zero) { kernels::add_into(sum.data<decltype(zero)>(), part.data<decltype(zero)>(), sum.size()); });
         else
@@ -84,14 +93,14 @@ StepResult ShardedStep::combine() {
   result.loss_sum = shards_[0].loss_sum;
   result.count = shards_[0].count;
   entries_.clear();
-  for (std::size_t i = 0; i < trained_.size(); ++i) {
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
     if (!shards_[0].reached[i]) continue;
-    const TensorView sum = shards_[0].gradients[i].view();
+    const TensorView sum = gradient(shards_[0], i);
     dispatch(sum.dtype, [&](auto zero) {
       using T = decltype(zero);
       kernels::scale(sum.data<T>(), result.count > 0 ? static_cast<T>(1.0 / static_cast<double>(result.count)) : T(0), sum.data<T>(), sum.size());
     });
-    entries_.push_back({&trained_[i], sum});
+    entries_.push_back({&parameters_[i], sum});
   }
   slot_->live_pass = slot_->next_serial++;
   result.gradients = Gradients(entries_, {slot_, slot_->live_pass, Stamp::pass});

@@ -38,7 +38,8 @@ inline Index shard_begin(Index rows, Index shard, Index shards) { return rows * 
 
 /// Forward and backward over the shards of a batch, one tape a thread, threads sharing nothing while they run. Every shard's gradient is that
 /// of its loss sum; the shards' gradients are added along a fixed binary tree and then multiplied once by 1 / count of all shards. So 1,
-/// 2 or 64 threads give the same bits. An exception in a shard surfaces once and leaves the parameters untouched.
+/// 2 or 64 threads give the same bits. An exception in a shard surfaces once and leaves the parameters untouched. The parameters are those
+/// that `params` holds when the step is made; a trainable one outside them in the loss throws.
 class ShardedStep {
  public:
   ShardedStep(const ParameterStore& params, const ShardedStepOptions& options = {});
@@ -63,19 +64,20 @@ class ShardedStep {
 
  private:
   struct Shard {
-    std::vector<Tensor> gradients;  // by position in `trained_`
+    std::vector<Tensor> gradients;  // by position in `parameters_`; made when first reached
     std::vector<char> reached;
     double loss_sum = 0;
     Index count = 0;
   };
 
   void begin(Index shards);
+  TensorView gradient(Shard& shard, std::size_t parameter) const;
   void finish(std::size_t shard, Tape& tape, const ShardLoss& loss);
   StepResult combine();
 
   ThreadTeam team_;
   std::vector<std::unique_ptr<Tape>> tapes_;
-  std::vector<Parameter> trained_;
+  std::vector<Parameter> parameters_;
   std::vector<Shard> shards_;
   std::size_t active_ = 0;
   std::vector<Gradients::Entry> entries_;

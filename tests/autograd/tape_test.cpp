@@ -69,6 +69,24 @@ BOOST_AUTO_TEST_CASE(values_are_recorded_and_printed) {
   BOOST_TEST(&y.tape() == &tape);
 }
 
+BOOST_AUTO_TEST_CASE(braces_of_any_rank) {
+  Tape tape;
+  const auto shape = [](const Var& x) { return fmt::format("{}", x.shape()); };
+  BOOST_TEST(shape(tape.constant(7)) == "[]");
+  BOOST_TEST(shape(tape.variable({7})) == "[1]");
+  BOOST_TEST(shape(tape.constant({{1, 2}})) == "[1, 2]");  // one nested row
+  BOOST_TEST(shape(tape.variable({{7}})) == "[1, 1]");
+  BOOST_TEST(shape(tape.variable({{1}, {2}})) == "[2, 1]");
+  BOOST_TEST(shape(tape.constant({{{1, 2, 3}}})) == "[1, 1, 3]");
+  BOOST_TEST(shape(tape.constant({{{1}, {2}}, {{3}, {4}}})) == "[2, 2, 1]");
+  BOOST_TEST(shape(tape.constant({})) == "[0]");
+  BOOST_TEST(fmt::format("{}", Tensor::of({{1, 2}}).shape()) == "[1, 2]");
+  BOOST_TEST(fmt::format("{}", Tensor::ids({{7}}).shape()) == "[1, 1]");
+  const Tensor made = Tensor::of({1, 2});
+  BOOST_TEST(shape(tape.constant(made)) == "[2]");
+  BOOST_TEST(error_of([&] { tape.constant({{1, 2}, {3}}); }) == "tensor: nested braces of unequal shapes [2] and [1]");
+}
+
 BOOST_AUTO_TEST_CASE(a_copy_is_recorded_and_cannot_be_written) {
   Tape tape;
   Tensor data = Tensor::of({1, 2});

@@ -4,8 +4,6 @@
 #include <tapegrad/nn/containers.h>
 #include <tapegrad/nn/linear.h>
 
-#include <tests/support/expect.h>
-
 using namespace tapegrad;
 
 namespace {

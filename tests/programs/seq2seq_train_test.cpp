@@ -2,8 +2,10 @@
 
 #include <tests/support/program.h>
 #include <tests/support/scratch.h>
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
+#include <regex>
 
 using namespace tapegrad;
 using namespace tapegrad::test;
@@ -15,7 +17,8 @@ std::string pairs(int count, int from = 0) {
   std::string text;
   for (int i = from; i < from + count; ++i) {
     std::string source, target;
-    for (int n = i * 37 + 11, k = 0; k < 2 + i % 5; ++k, n = n * 5 + 3) source += static_cast<char>('a' + n % 7);
+    for (int n = i * 37 + 11, k = 0; k < 2 + i % 5; ++k, n = n * 5 + 3)
+      source += static_cast<char>('a' + n % 7);
     for (auto c = source.rbegin(); c != source.rend(); ++c) target += static_cast<char>(*c - 'a' + 'A');
     text += source + "\t" + target + "\n";
   }
@@ -27,8 +30,12 @@ struct Training {
   std::string data = folder.write("data.tsv", pairs(40)), valid = folder.write("valid.tsv", pairs(10, 50));
 
   std::vector<std::string> arguments(const std::string& out, const std::vector<std::string>& more) const {
-    std::vector<std::string> all = {"train", data, "--out", folder / out, "--d-model", "16", "--heads", "2", "--layers", "1", "--ff", "24",
-                                    "--batch", "16", "--warmup", "10", "--lr", "0.01", "--log-every", "5", "--dropout", "0.1"};
+    const std::pair<const char*, const char*> defaults[] = {
+        {"--d-model", "16"}, {"--heads", "2"}, {"--layers", "1"},    {"--ff", "24"},      {"--batch", "16"},
+        {"--warmup", "10"},  {"--lr", "0.01"}, {"--log-every", "5"}, {"--dropout", "0.1"}};
+    std::vector<std::string> all = {"train", data, "--out", folder / out};
+    for (const auto& [name, value] : defaults)
+      if (std::find(more.begin(), more.end(), name) == more.end()) all.insert(all.end(), {name, value});
     all.insert(all.end(), more.begin(), more.end());
     return all;
   }
@@ -37,6 +44,12 @@ struct Training {
   }
   std::string model(const std::string& out) const { return contents(folder / (out + "/model.safetensors")); }
 };
+
+/// metrics.jsonl without what a clock says.
+std::string metrics(const std::string& folder) {
+  const std::string text = contents(folder + "/metrics.jsonl");
+  return std::regex_replace(text, std::regex("\"(tokens_per_second|seconds)\":[^,}]*"), "");
+}
 
 void check_same_state(const std::string& a, const std::string& b) {
   const TensorFile one = load_safetensors(a), two = load_safetensors(b);
@@ -54,7 +67,8 @@ BOOST_AUTO_TEST_SUITE(seq2seq_train)
 BOOST_FIXTURE_TEST_CASE(stopped_and_resumed_gives_the_same_bits, Training) {
   const std::vector<std::vector<std::string>> variants = {
       {"--schedule", "constant", "--threads", "1"},
-      {"--schedule", "inverse-sqrt", "--threads", "2", "--ema", "0.9", "--valid", valid, "--valid-every", "7", "--patience", "100"}};
+      {"--schedule", "inverse-sqrt", "--threads", "2", "--ema", "0.9", "--valid", valid, "--valid-every", "7",
+       "--patience", "100"}};
   int number = 0;
   for (auto options : variants) {
     const std::string whole = "whole" + std::to_string(number), halves = "halves" + std::to_string(number++);
@@ -71,18 +85,22 @@ BOOST_FIXTURE_TEST_CASE(stopped_and_resumed_gives_the_same_bits, Training) {
     const ProgramResult second = train(halves, with_steps("60", true));
     BOOST_TEST_REQUIRE(second.code == 0, second.err);
     BOOST_TEST((model(whole) == model(halves)));
-    check_same_state(folder / (whole + "/checkpoint.safetensors"), folder / (halves + "/checkpoint.safetensors"));
+    BOOST_TEST(metrics(folder / whole) == metrics(folder / halves));
+    check_same_state(folder / (whole + "/checkpoint.safetensors"),
+                     folder / (halves + "/checkpoint.safetensors"));
   }
 }
 
 BOOST_FIXTURE_TEST_CASE(interrupted_anywhere_and_resumed_gives_the_same_bits, Training) {
-  const std::vector<std::string> options = {"--schedule", "cosine", "--steps", "400", "--valid", valid, "--valid-every", "9", "--patience", "30"};
+  const std::vector<std::string> options = {"--schedule", "cosine",        "--steps", "400",        "--valid",
+                                            valid,        "--valid-every", "9",       "--patience", "30"};
   BOOST_TEST_REQUIRE(train("whole", options).code == 0);
   auto resumed = options;
   resumed.push_back("--resume");
   int interrupts = 0, code = 0;
   for (int round = 0; round < 4; ++round) {
-    const ProgramResult part = interrupt_program("seq2seq", arguments("parts", resumed), folder / "parts/metrics.jsonl", 4 + 20 * round);
+    const ProgramResult part = interrupt_program("seq2seq", arguments("parts", resumed),
+                                                 folder / "parts/metrics.jsonl", 4 + 20 * round);
     code = part.code;
     BOOST_TEST_REQUIRE((code == 0 || code == 130), part.err);
     interrupts += code == 130;
@@ -97,7 +115,8 @@ BOOST_FIXTURE_TEST_CASE(interrupted_anywhere_and_resumed_gives_the_same_bits, Tr
 BOOST_FIXTURE_TEST_CASE(threads_change_no_bit, Training) {
   std::string first;
   for (const char* threads : {"1", "2", "4"}) {
-    const ProgramResult result = train(threads, {"--steps", "20", "--batch", "40", "--ff", "32", "--threads", threads, "--valid", valid});
+    const ProgramResult result = train(
+        threads, {"--steps", "20", "--batch", "40", "--ff", "32", "--threads", threads, "--valid", valid});
     BOOST_TEST_REQUIRE(result.code == 0, result.err);
     if (first.empty()) first = model(threads);
     BOOST_TEST((model(threads) == first));
@@ -107,18 +126,31 @@ BOOST_FIXTURE_TEST_CASE(threads_change_no_bit, Training) {
 BOOST_FIXTURE_TEST_CASE(learns_and_fills_the_folder, Training) {
   const ProgramResult result = train("run", {"--steps", "300", "--dropout", "0", "--attention", "abc"});
   BOOST_TEST_REQUIRE(result.code == 0, result.err);
-  for (const char* name : {"checkpoint.safetensors", "model.safetensors", "metrics.jsonl", "loss.svg", "attention.svg"})
+  for (const char* name :
+       {"checkpoint.safetensors", "model.safetensors", "metrics.jsonl", "loss.svg", "attention.svg"})
     BOOST_TEST(std::filesystem::exists(folder / (std::string("run/") + name)), name);
   const ProgramResult score = run_program("seq2seq", {"evaluate", folder / "run", data});
   BOOST_TEST_REQUIRE(score.code == 0, score.err);
   BOOST_TEST(score.out.find("\"exact_match\":1.0,\"wer\":0.0,\"per\":0.0,") != std::string::npos, score.out);
   BOOST_TEST(score.out.find("\"beam\":1,\"models\":1}\n") != std::string::npos, score.out);
-  const ProgramResult ensemble = run_program("seq2seq", {"evaluate", folder / "run," + folder / "run", data, "--beam", "3"});
+  const ProgramResult ensemble =
+      run_program("seq2seq", {"evaluate", folder / "run," + folder / "run", data, "--beam", "3"});
   BOOST_TEST(ensemble.out.find("\"exact_match\":1.0") != std::string::npos, ensemble.out << ensemble.err);
 }
 
+BOOST_FIXTURE_TEST_CASE(ends_when_validation_gains_nothing, Training) {
+  const std::vector<std::string> options = {"--steps", "900",        "--valid", valid,     "--valid-every",
+                                            "6",       "--patience", "1",       "--resume"};
+  BOOST_TEST_REQUIRE(train("run", options).code == 0);
+  const std::string before = metrics(folder / "run");
+  BOOST_TEST(before.find("\"step\":900,") == std::string::npos, before);
+  BOOST_TEST_REQUIRE(train("run", options).code == 0);
+  BOOST_TEST(metrics(folder / "run") == before);
+}
+
 BOOST_FIXTURE_TEST_CASE(a_loss_that_is_not_finite_ends_training, Training) {
-  const ProgramResult result = train("run", {"--steps", "100", "--lr", "1e30", "--warmup", "0", "--clip", "0"});
+  const ProgramResult result =
+      train("run", {"--steps", "100", "--lr", "1e30", "--warmup", "0", "--clip", "0"});
   BOOST_TEST(result.code == 1);
   BOOST_TEST(result.err.find("seq2seq: training diverged at step 2: loss ") != std::string::npos, result.err);
 }

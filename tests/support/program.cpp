@@ -21,8 +21,8 @@ namespace {
 constexpr auto time_limit = std::chrono::minutes(2);
 
 /// In the child: standard streams to files, then the program.
-[[noreturn]] void become(const std::string& path, const std::vector<std::string>& arguments, const std::string& in,
-                         const std::string& out, const std::string& err) {
+[[noreturn]] void become(const std::string& path, const std::vector<std::string>& arguments,
+                         const std::string& in, const std::string& out, const std::string& err) {
   const auto redirect = [](const std::string& file, int flags, int descriptor) {
     const int opened = ::open(file.c_str(), flags, 0600);
     if (opened < 0 || ::dup2(opened, descriptor) < 0) ::_exit(126);
@@ -38,8 +38,8 @@ constexpr auto time_limit = std::chrono::minutes(2);
 }
 
 /// `watch(pid)` is called again and again while the program runs.
-ProgramResult run(const std::string& name, const std::vector<std::string>& arguments, const std::string& input,
-                  const std::function<void(pid_t)>& watch) {
+ProgramResult run(const std::string& name, const std::vector<std::string>& arguments,
+                  const std::string& input, const std::function<void(pid_t)>& watch) {
   const ScratchFolder scratch;
   const std::string in = scratch.write("in", input), out = scratch / "out", err = scratch / "err";
   const std::string path = std::string(TAPEGRAD_BIN_DIR) + "/" + name;
@@ -64,12 +64,13 @@ std::string contents(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-ProgramResult run_program(const std::string& name, const std::vector<std::string>& arguments, const std::string& input) {
+ProgramResult run_program(const std::string& name, const std::vector<std::string>& arguments,
+                          const std::string& input) {
   return run(name, arguments, input, [](pid_t) {});
 }
 
-ProgramResult interrupt_program(const std::string& name, const std::vector<std::string>& arguments, const std::string& awaited,
-                                int count) {
+ProgramResult interrupt_program(const std::string& name, const std::vector<std::string>& arguments,
+                                const std::string& awaited, int count) {
   bool sent = false;
   return run(name, arguments, "", [&](pid_t pid) {
     std::ifstream file(awaited, std::ios::binary);

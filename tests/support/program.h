@@ -10,11 +10,12 @@ struct ProgramResult {
 };
 
 /// Runs `bin/NAME` of this build with `arguments` and `input` on standard input, for at most two minutes.
-ProgramResult run_program(const std::string& name, const std::vector<std::string>& arguments, const std::string& input = "");
+ProgramResult run_program(const std::string& name, const std::vector<std::string>& arguments,
+                          const std::string& input = "");
 
 /// The same, but sends SIGINT once the file `awaited` holds `count` lines.
-ProgramResult interrupt_program(const std::string& name, const std::vector<std::string>& arguments, const std::string& awaited,
-                                int count);
+ProgramResult interrupt_program(const std::string& name, const std::vector<std::string>& arguments,
+                                const std::string& awaited, int count);
 
 /// A whole file; fails the test when it cannot be read.
 std::string contents(const std::string& path);

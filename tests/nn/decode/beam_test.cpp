@@ -21,7 +21,11 @@ struct Tiny {
       : params(seed),
         network(params.root(), {.source_vocabulary = 6,
                                 .target_vocabulary = vocabulary,
-                                .transformer = {.d_model = 8, .nhead = 2, .num_encoder_layers = 1, .num_decoder_layers = 1, .dim_feedforward = 8},
+                                .transformer = {.d_model = 8,
+                                                .nhead = 2,
+                                                .num_encoder_layers = 1,
+                                                .num_decoder_layers = 1,
+                                                .dim_feedforward = 8},
                                 .max_length = max_length}) {
     params.at("generator.weight").update([](Tensor& w) { w.array<float>() *= 2; });
   }
@@ -34,7 +38,8 @@ std::vector<double> next_log_probabilities(const Tiny& model, const Ids& source,
   const Tensor logits = model.network(tape, batch).value();
   std::vector<double> row(vocabulary);
   double sum = 0;
-  for (Index t = 0; t < vocabulary; ++t) sum += std::exp(row[static_cast<std::size_t>(t)] = logits.at({0, static_cast<Index>(prefix.size()), t}));
+  for (Index t = 0; t < vocabulary; ++t)
+    sum += std::exp(row[static_cast<std::size_t>(t)] = logits.at({0, static_cast<Index>(prefix.size()), t}));
   for (double& x : row) x -= std::log(sum);
   return row;
 }
@@ -87,7 +92,8 @@ BOOST_AUTO_TEST_CASE(a_beam_of_everything_finds_the_best) {
       for (const auto& models : {std::vector<const Tiny*>{&one}, std::vector<const Tiny*>{&one, &two}}) {
         const Ids source = {3, 5, 4};
         const Hypothesis expected = brute_force(models, source, alpha);
-        const Hypothesis found = search(models, source, {.beam = 625, .length_penalty = alpha, .max_length = longest});
+        const Hypothesis found =
+            search(models, source, {.beam = 625, .length_penalty = alpha, .max_length = longest});
         BOOST_TEST(found.tokens == expected.tokens, boost::test_tools::per_element());
         BOOST_TEST(found.score == expected.score, boost::test_tools::tolerance(1e-5));
       }
@@ -121,7 +127,8 @@ BOOST_AUTO_TEST_CASE(mistakes) {
     return std::string("no error");
   };
   const Tiny model(1);
-  BOOST_TEST(message([&] { search({&model}, {3}, {.beam = 0}); }) == "beam_decode: beam 0 and max_length 128 must be at least 1");
+  BOOST_TEST(message([&] { search({&model}, {3}, {.beam = 0}); }) ==
+             "beam_decode: beam 0 and max_length 128 must be at least 1");
   BOOST_TEST(message([&] { beam_decode({}, {}, {}); }) ==
              "beam_decode: 0 models, 0 tapes and 0 sources, expected one of each for every model");
 }

@@ -1,0 +1,67 @@
+// The one-page programs run, end well, and say what they promise.
+#include <tests/support/program.h>
+
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <cstdlib>
+#include <string>
+
+using tapegrad::test::run_program;
+
+namespace {
+
+/// The number that follows `label` in `text`; NaN when the label is missing.
+double number_after(const std::string& text, const std::string& label) {
+  const std::size_t at = text.find(label);
+  return at == std::string::npos ? std::nan("") : std::strtod(text.c_str() + at + label.size(), nullptr);
+}
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(programs)
+
+BOOST_AUTO_TEST_CASE(xor_is_learnt) {
+  const auto r = run_program("xor", {});
+  BOOST_TEST(r.code == 0);
+  BOOST_TEST(number_after(r.out, "0 xor 0 = ") < 0.05);
+  BOOST_TEST(number_after(r.out, "0 xor 1 = ") > 0.95);
+  BOOST_TEST(number_after(r.out, "1 xor 0 = ") > 0.95);
+  BOOST_TEST(number_after(r.out, "1 xor 1 = ") < 0.05);
+  BOOST_TEST(number_after(r.out, "step 400   loss ") < number_after(r.out, "step   0   loss ") / 100);
+}
+
+BOOST_AUTO_TEST_CASE(attention_by_hand_agrees_with_the_tape) {
+  const auto r = run_program("attention_by_hand", {});
+  BOOST_TEST(r.code == 0);
+  for (const char* name : {"Q", "K", "V", "S", "P", "O", "dO", "dV", "dP", "dS", "dQ", "dK", "dWq", "dX"}) {
+    const std::string line = "\n" + std::string(name) + std::string(4 - std::string(name).size(), ' ') + "= ";
+    BOOST_TEST(has(r.out, line), name << " is missing");
+  }
+  BOOST_TEST(number_after(r.out, "largest difference over 16 matrices: ") < 1e-12);
+  BOOST_TEST(number_after(r.out, "one fused op: O differs by ") < 1e-12);
+  BOOST_TEST(has(r.out, "   0.1712   0.4144   0.4144    |   0.1712   0.4144   0.4144\n"));
+}
+
+BOOST_AUTO_TEST_CASE(custom_layer_multiplies) {
+  const auto r = run_program("custom_layer", {});
+  BOOST_TEST(r.code == 0);
+  BOOST_TEST(has(r.out, "gradients: 48 of 48 derivatives agree"));
+  BOOST_TEST(has(r.out, "  multiply.gate.weight [16, 2]\n"));
+  BOOST_TEST(number_after(r.out, "root mean squared error on 1000 new pairs: ") < 0.05);
+  BOOST_TEST(has(r.out,
+                 "  multiply.up: linear: x [3] and weight [16, 2] do not fit: weight is [out, in], so x's "
+                 "last axis must be 2\n"));
+}
+
+BOOST_AUTO_TEST_CASE(article_shows_every_pitfall) {
+  const auto r = run_program("article", {});
+  BOOST_TEST(r.code == 0);
+  for (int exhibit = 1; exhibit <= 10; ++exhibit)
+    BOOST_TEST(has(r.out, "\n" + std::to_string(exhibit) + ". "), exhibit << " is missing");
+  BOOST_TEST(has(r.out, "wrong: e^100 overflows                               nan\n"));
+  BOOST_TEST(has(r.out, "Transformer(8, 3, 16, 2) maps [5, 8] to [5, 3]\n"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,313 @@
+#include <tapegrad/nn/io/safetensors.h>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <tests/support/errors.h>
+#include <tests/support/program.h>
+#include <tests/support/scratch.h>
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <filesystem>
+#include <optional>
+
+namespace tapegrad {
+namespace {
+
+using namespace std::string_literals;
+using test::contents;
+using test::error_of;
+using test::ScratchFolder;
+
+/// A file of this header, with the length prefix that belongs to it or another.
+std::string file_of(const std::string& header, const std::string& data = "",
+                    std::optional<std::uint64_t> length = {}) {
+  std::string bytes;
+  for (int i = 0; i < 8; ++i)
+    bytes.push_back(static_cast<char>(length.value_or(header.size()) >> (8 * i) & 0xFF));
+  return bytes + header + data;
+}
+
+std::string zero_bytes(std::size_t count) { return std::string(count, '\0'); }
+
+/// `"name":{…}` of a header.
+std::string entry(const std::string& name, const std::string& shape, const std::string& offsets,
+                  const std::string& dtype = "F32") {
+  return fmt::format("\"{}\":{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{}]}}", name, dtype, shape,
+                     offsets);
+}
+const std::string a = entry("a", "2", "0,8");
+
+/// What reading these bytes says, without the folder.
+std::string verdict(const std::string& bytes) {
+  const ScratchFolder folder;
+  const std::string path = folder.write("f", bytes);
+  try {
+    load_safetensors(path);
+  } catch (const DataError& error) {  // nothing else may come out of a file
+    return folder.without(error.what());
+  }
+  return "accepted";
+}
+
+void check_verdicts(const std::vector<std::pair<std::string, std::string>>& cases) {
+  for (const auto& [bytes, expected] : cases) BOOST_TEST(verdict(bytes) == "f: " + expected);
+}
+
+std::string from_hex(std::string_view hex) {
+  std::string bytes;
+  for (std::size_t i = 0; i + 1 < hex.size(); i += 2)
+    bytes.push_back(static_cast<char>(std::stoi(std::string(hex.substr(i, 2)), nullptr, 16)));
+  return bytes;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(safetensors)
+
+BOOST_AUTO_TEST_CASE(every_dtype_goes_there_and_back) {
+  const ScratchFolder folder;
+  TensorFile file;
+  file.tensors["single"] = Tensor::of({{1.5, -2}, {1e-30, 4}}, DType::f32);
+  file.tensors["double"] = Tensor::of({0.1, -1e300}, DType::f64);
+  file.tensors["ids"] = Tensor::ids({{{-1}, {1 << 30}}});
+  file.tensors["mask"] = Tensor::of({0, 1, 1}, DType::boolean);
+  file.tensors["scalar"] = Tensor::full({}, 7, DType::f64);
+  file.tensors["nothing"] = Tensor::zeros({0, 3});
+  file.tensors["also nothing"] = Tensor::zeros({2, 0}, DType::i64);
+  file.tensors[""] = Tensor::of({1});
+  file.tensors["../é\n\"\\\x01"] = Tensor::of({2});
+  file.metadata = {{"config", "{\"a\": [1]}"}, {"", "é\t"}};
+  save_safetensors(folder / "f", file);
+  const TensorFile back = load_safetensors(folder / "f");
+  BOOST_TEST(back.tensors.size() == file.tensors.size());
+  for (const auto& [name, tensor] : file.tensors) BOOST_TEST(identical(back.tensors.at(name), tensor), name);
+  BOOST_TEST(back.metadata.at("config") == "{\"a\": [1]}");
+  BOOST_TEST(back.metadata.at("") == "é\t");
+  BOOST_TEST(back.metadata.at("format") == "pt");
+  BOOST_TEST(back.metadata.size() == 3u);
+  for (const auto& [name, tensor] : back.tensors)
+    BOOST_TEST(reinterpret_cast<std::uintptr_t>(tensor.view().bytes) % 64 == 0u);
+  save_safetensors(folder / "g", back);
+  BOOST_TEST(contents(folder / "f") == contents(folder / "g"));
+}
+
+BOOST_AUTO_TEST_CASE(bytes_are_those_of_the_reference_writer) {
+  const ScratchFolder folder;
+  save_safetensors(folder / "f", {{{"a", Tensor::of({1, 2})}}, {}});
+  const std::string golden = from_hex(
+      "58000000000000007b225f5f6d657461646174615f5f223a7b22666f726d6174223a227074227d2c2261223a7b226474797065"
+      "223a"
+      "22463332222c227368617065223a5b325d2c22646174615f6f666673657473223a5b302c385d7d7d2020200000803f0000"
+      "0040");
+  BOOST_TEST(contents(folder / "f") == golden);
+  // Wider types first, then by name; escapes in lower case; spaces up to a multiple of 8.
+  save_safetensors(folder / "f", {{{"b", Tensor::of({1}, DType::boolean)},
+                                   {"z", Tensor::zeros({0}, DType::i64)},
+                                   {"d", Tensor::of(1)},
+                                   {"c\x1f/", Tensor::of(2)},
+                                   {"e", Tensor::of(3, DType::f64)}},
+                                  {}});
+  const std::string bytes = contents(folder / "f");
+  const std::string header = "{\"__metadata__\":{\"format\":\"pt\"}," + entry("z", "0", "0,0", "I64") + "," +
+                             entry("e", "", "0,8", "F64") + "," + entry("c\\u001f/", "", "8,12") + "," +
+                             entry("d", "", "12,16") + "," + entry("b", "1", "16,17", "BOOL") + "}";
+  BOOST_TEST(bytes.substr(8, header.size()) == header);
+  BOOST_TEST((bytes.size() - 17) % 8 == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(golden_files_are_written_back_byte_for_byte) {
+  const ScratchFolder folder;
+  const std::string golden =
+      std::string(TAPEGRAD_SOURCE_DIR) + "/tests/parity/golden/transformer_step_bare.safetensors";
+  save_safetensors(folder / "f", load_safetensors(golden));
+  BOOST_TEST(contents(folder / "f") == contents(golden));
+}
+
+BOOST_AUTO_TEST_CASE(odd_files_that_are_valid) {
+  const std::string data = zero_bytes(8);
+  for (const std::string& bytes : {
+           file_of("{}"),
+           file_of("{\"__metadata__\":null}"),
+           file_of("{\"__metadata__\":{\"k\":\"v\"}}"),
+           file_of("{" + a + "} \t\n", data),
+           file_of(" {" + a + "}", data),
+           file_of("{" + entry("z", "0", "0,0") + "," + entry("y", "0,3", "0,0") + "}"),
+           file_of("{" + entry("b", "2", "8,16") + "," + entry("z", "0", "8,8") + "," + a + "}", data + data),
+           file_of("{\"a\":{\"x\":[{\"y\":null}],\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}",
+                   data),
+           file_of("{" + a + "}", std::string(8, '\xff')),
+           file_of("{" + entry("a", "1", "0,1", "BOOL") + "}", "\x02"),
+           file_of("{" + entry("a", "1,1,1,1,1,1,1,1", "0,4") + "}", zero_bytes(4)),
+       })
+    BOOST_TEST(verdict(bytes) == "accepted", bytes);
+}
+
+BOOST_AUTO_TEST_CASE(wrong_lengths) {
+  check_verdicts({
+      {"", "0 bytes are too few for a safetensors file"},
+      {zero_bytes(7), "7 bytes are too few for a safetensors file"},
+      {zero_bytes(8), "byte 8: the JSON ends too early"},
+      {file_of("{"), "byte 9: the JSON ends too early"},
+      {file_of("{}", "", 3), "a header of 3 bytes in a file of 10"},
+      {file_of("{}", "", ~std::uint64_t{0}),
+       "a header of 18446744073709551615 bytes, at most 100000000 are accepted"},
+      {file_of("{}", "", 100'000'001), "a header of 100000001 bytes, at most 100000000 are accepted"},
+      {file_of("{}", "", 100'000'000), "a header of 100000000 bytes in a file of 10"},
+      {"\0\0\0\0\0\0\0\x02{}"s, "a header of 144115188075855872 bytes, at most 100000000 are accepted"},
+  });
+}
+
+BOOST_AUTO_TEST_CASE(headers_that_are_not_json) {
+  const std::string data = zero_bytes(8);
+  check_verdicts({
+      {file_of("[]"), "byte 8: expected '{'"},
+      {file_of("\xef\xbb\xbf{" + a + "}", data), "byte 8: expected '{'"},
+      {file_of("{" + a + "}\0\0"s, data), "byte 62: more text after the JSON value"},
+      {file_of("{" + a + ",}", data), "byte 62: expected '\"'"},
+      {file_of("{/*x*/" + a + "}", data), "byte 9: expected '\"'"},
+      {file_of("{\"a\x01\":{}}"), "byte 11: a control character in a string"},
+      {file_of("{\"\xff\":{}}"), "byte 10: invalid UTF-8 in a string"},
+      {file_of("{\"\\ud800\":{}}"), "byte 16: a lone surrogate in a string"},
+      {file_of("{\"a\":{\"x\":" + std::string(200, '[') + std::string(200, ']') + "}}"),
+       "byte 81: JSON nested deeper than 64 levels"},
+  });
+}
+
+BOOST_AUTO_TEST_CASE(headers_that_say_nonsense) {
+  const std::string data = zero_bytes(8);
+  const auto with = [&](const std::string& fields) { return file_of("{\"a\":{" + fields + "}}", data); };
+  check_verdicts({
+      {file_of("{" + a + "," + a + "}", data), "byte 66: 'a' stands twice"},
+      {file_of("{" + a + ",\"\\u0061\":{}}", data), "byte 71: 'a' stands twice"},
+      {file_of("{\"__metadata__\":{},\"__metadata__\":{}}"), "byte 42: '__metadata__' stands twice"},
+      {file_of("{\"__metadata__\":{\"k\":\"v\",\"k\":\"w\"}}"), "byte 40: metadata key 'k' stands twice"},
+      {file_of("{\"__metadata__\":{\"k\":1}}"), "byte 29: expected '\"'"},
+      {file_of("{\"__metadata__\":[]}"), "byte 24: expected '{'"},
+      {file_of("{\"a\\u0000b\":{}}"), "byte 20: a tensor's name holds a NUL character"},
+      {with("\"dtype\":\"F32\",\"dtype\":\"F32\""), "byte 36: field 'dtype' of tensor 'a' stands twice"},
+      {with("\"shape\":[2],\"data_offsets\":[0,8]"), "byte 47: tensor 'a' has no dtype"},
+      {with("\"dtype\":\"F32\",\"data_offsets\":[0,8]"), "byte 49: tensor 'a' has no shape"},
+      {with("\"dtype\":\"F32\",\"shape\":[2]"), "byte 40: tensor 'a' has no data_offsets"},
+      {with("\"dtype\":\"F32\",\"shape\":null,\"data_offsets\":[0,8]"), "byte 36: expected '['"},
+      {with("\"shape\":[-2]"), "byte 23: expected a non-negative integer"},
+      {with("\"shape\":[2.0]"), "byte 24: expected a plain integer"},
+      {with("\"shape\":[18446744073709551616]"), "byte 42: an integer that does not fit 64 bits"},
+      {with("\"data_offsets\":[0]"), "byte 32: tensor 'a' has 1 data offsets instead of 2"},
+      {with("\"data_offsets\":[0,8,9]"), "byte 36: tensor 'a' has 3 data offsets instead of 2"},
+      {with("\"data_offsets\":[0,08]"), "byte 34: an integer with a leading zero"},
+  });
+}
+
+BOOST_AUTO_TEST_CASE(tensors_that_cannot_be) {
+  const auto of = [](const std::string& entries, std::size_t bytes) {
+    return file_of("{" + entries + "}", zero_bytes(bytes));
+  };
+  const std::string rule = ": the data must have no holes and no overlaps";
+  check_verdicts({
+      {of(entry("a", "2", "8,0"), 8), "tensor 'a' lies at bytes 8 to 0 of 8, expected to begin at 0" + rule},
+      {of(entry("a", "2", "0,8"), 4), "tensor 'a' lies at bytes 0 to 8 of 4, expected to begin at 0" + rule},
+      {of(a + "," + entry("b", "2", "12,20"), 20),
+       "tensor 'b' lies at bytes 12 to 20 of 20, expected to begin at 8" + rule},
+      {of(entry("a", "2", "4,12"), 12),
+       "tensor 'a' lies at bytes 4 to 12 of 12, expected to begin at 0" + rule},
+      {of(entry("b", "2", "4,12") + "," + a, 12),
+       "tensor 'b' lies at bytes 4 to 12 of 12, expected to begin at 8" + rule},
+      {of(entry("b", "2", "0,8") + "," + a, 8),
+       "tensor 'b' lies at bytes 0 to 8 of 8, expected to begin at 8" + rule},
+      {of(a, 9), "1 bytes after the last tensor"},
+      {of(entry("a", "2", "0,4"), 4),
+       "tensor 'a' of dtype F32 and shape [2] needs 8 bytes, its offsets give 4"},
+      {of(entry("a", "", "0,8"), 8),
+       "tensor 'a' of dtype F32 and shape [] needs 4 bytes, its offsets give 8"},
+      {of(entry("a", "4294967296,4294967296", "0,0"), 0), "the size of tensor 'a' overflows"},
+      {of(entry("a", "4611686018427387904", "0,0"), 0), "the size of tensor 'a' overflows"},
+      {of(entry("a", "9223372036854775808,9223372036854775808,0", "0,0"), 0),
+       "the size of tensor 'a' overflows"},
+      {of(entry("a", "0,4611686018427387904,8", "0,0"), 0), "the size of tensor 'a' overflows"},
+      {of(entry("a", "1,1,1,1,1,1,1,1,1", "0,4"), 4), "tensor 'a' has 9 axes, at most 8 are supported"},
+      {of(entry("a", "2", "0,8", "f32"), 8),
+       "tensor 'a' has dtype f32; F64, F32, I64, U8 and BOOL are supported"},
+      {of(entry("a", "4", "0,8", "BF16"), 8),
+       "tensor 'a' has dtype BF16; F64, F32, I64, U8 and BOOL are supported"},
+      {of(entry("\\u001b[31m", "2", "0,8", "F31"), 8),
+       "tensor '\\u{001B}[31m' has dtype F31; F64, F32, I64, U8 and BOOL are supported"},
+  });
+}
+
+BOOST_AUTO_TEST_CASE(files_that_cannot_be_read) {
+  const ScratchFolder folder;
+  const auto read = [&](const std::string& name) {
+    return folder.without(error_of([&] { load_safetensors(folder / name); }));
+  };
+  BOOST_TEST(read("none") == "none: cannot be opened: No such file or directory");
+  std::filesystem::create_directory(folder / "folder");
+  BOOST_TEST(read("folder") == "folder: not a regular file");
+  BOOST_REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  BOOST_TEST(read("pipe") == "pipe: not a regular file");  // and does not wait for a writer
+  BOOST_TEST(error_of([] { load_safetensors("/dev/zero"); }) == "/dev/zero: not a regular file");
+  folder.write("big", zero_bytes(11));
+  BOOST_TEST(folder.without(error_of([&] { read_file(folder / "big", 10); })) ==
+             "big: 11 bytes, at most 10 are accepted");
+  BOOST_TEST(read_file(folder / "big", 11).size() == 11u);
+}
+
+BOOST_AUTO_TEST_CASE(writing_replaces_the_whole_file_or_nothing) {
+  const ScratchFolder folder;
+  const auto entries = [&](const std::string& path) {
+    std::vector<std::string> names;
+    for (const auto& item : std::filesystem::directory_iterator(path))
+      names.push_back(item.path().filename());
+    std::sort(names.begin(), names.end());
+    return names;
+  };
+  write_file(folder / "f", "a long first content");
+  write_file(folder / "f", "second");
+  BOOST_TEST(contents(folder / "f") == "second");
+  BOOST_TEST(entries(folder / "") == std::vector<std::string>{"f"}, boost::test_tools::per_element());
+  const auto fails = [&](const std::string& name) {
+    return folder.without(error_of([&] { write_file(folder / name, "x"); }));
+  };
+  BOOST_TEST(fails("none/f") == "none/f: cannot be created: No such file or directory");
+  std::filesystem::create_directory(folder / "d");
+  BOOST_TEST(fails("d") == "d: cannot be put in place: Is a directory");
+  BOOST_TEST(entries(folder / "") == (std::vector<std::string>{"d", "f"}), boost::test_tools::per_element());
+
+  // Nothing is written when the content itself is refused.
+  const auto refused = [&](const TensorFile& file) {
+    return error_of([&] { save_safetensors(folder / "f", file); });
+  };
+  BOOST_TEST(refused({{{"__metadata__", Tensor::of(1)}}, {}}) ==
+             "save_safetensors: '__metadata__' cannot be a tensor's name");
+  BOOST_TEST(refused({{{"a\0b"s, Tensor::of(1)}}, {}}) ==
+             "save_safetensors: the name \"a\\u{0000}b\" is not UTF-8 or holds a NUL character");
+  BOOST_TEST(refused({{{"\xff", Tensor::of(1)}}, {}}) ==
+             "save_safetensors: the name \"\\xFF\" is not UTF-8 or holds a NUL character");
+  BOOST_TEST(refused({{{"a", Tensor()}}, {}}) == "save_safetensors: tensor 'a' is empty");
+  BOOST_TEST(refused({{}, {{"k", "\xff"}}}) == "save_safetensors: metadata \"k\" is not UTF-8");
+  BOOST_TEST(contents(folder / "f") == "second");
+}
+
+BOOST_AUTO_TEST_CASE(an_unwritable_folder_keeps_its_file) {
+  const ScratchFolder folder;
+  std::filesystem::create_directory(folder / "d");
+  folder.write("d/f", "old");
+  std::filesystem::permissions(folder / "d",
+                               std::filesystem::perms::owner_read | std::filesystem::perms::owner_exec);
+  if (::geteuid() != 0) {  // no folder is closed to root
+    BOOST_TEST(folder.without(error_of([&] { write_file(folder / "d/f", "new"); })) ==
+               "d/f: cannot be created: Permission denied");
+  }
+  BOOST_TEST(contents(folder / "d/f") == "old");
+  std::filesystem::permissions(folder / "d", std::filesystem::perms::owner_all);
+  // For root too: a folder stands where the temporary file would go.
+  const std::string temporary = fmt::format("d/f.{}.tmp", ::getpid());
+  std::filesystem::create_directory(folder / temporary);
+  BOOST_TEST(folder.without(error_of([&] { write_file(folder / "d/f", "new"); })) ==
+             "d/f: cannot be created: Is a directory");
+  BOOST_TEST(contents(folder / "d/f") == "old");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace tapegrad

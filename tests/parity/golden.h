@@ -1,0 +1,97 @@
+#pragma once
+#include <tapegrad/autograd/tape.h>
+#include <tapegrad/nn/io/safetensors.h>
+
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+namespace tapegrad::test {
+
+/// One of PyTorch's golden files, `golden/NAME.safetensors`.
+class Golden {
+ public:
+  explicit Golden(const std::string& name)
+      : file_(load_safetensors(std::string(TAPEGRAD_SOURCE_DIR) + "/tests/parity/golden/" + name +
+                               ".safetensors")) {}
+
+  bool has(const std::string& name) const { return file_.tensors.contains(name); }
+  const Tensor& at(const std::string& name) const { return file_.tensors.at(name); }
+  const std::string& metadata(const std::string& key) const { return file_.metadata.at(key); }
+  Index count(const std::string& key) const { return std::stoll(metadata(key)); }
+  bool flag(const std::string& key) const { return metadata(key) == "True"; }
+
+  /// What follows `prefix` in the names that begin with it.
+  std::vector<std::string> under(const std::string& prefix) const {
+    std::vector<std::string> names;
+    for (const auto& [name, tensor] : file_.tensors)
+      if (name.starts_with(prefix)) names.push_back(name.substr(prefix.size()));
+    return names;
+  }
+
+ private:
+  TensorFile file_;
+};
+
+/// One of the ways to compute a result.
+struct Way {
+  const char* name;
+  DType dtype;
+  bool fused;
+  bool create_graph;
+
+  TapeOptions tape() const { return {.dtype = dtype, .fused = fused}; }
+  /// Of |a − b| / max(1, |b|). An absolute floor: some values are differences of larger ones that cancel.
+  double limit() const { return dtype == DType::f64 ? 1e-12 : 2e-5; }
+};
+inline constexpr Way ways[] = {
+    {"f64 fused", DType::f64, true, false},       {"f64 definitions", DType::f64, false, false},
+    {"f64 create_graph", DType::f64, true, true}, {"f64 definitions, create_graph", DType::f64, false, true},
+    {"f32 fused", DType::f32, true, false},       {"f32 definitions", DType::f32, false, false},
+};
+
+/// Compares tensors with golden ones and prints the largest deviation at its end.
+class Comparison {
+ public:
+  Comparison(std::string what, double limit) : what_(std::move(what)), limit_(limit) {}
+  ~Comparison() {
+    BOOST_TEST_MESSAGE(fmt::format("{}: {} tensors, largest deviation {:.2g} ({}), allowed {:.2g}", what_,
+                                   tensors_, largest_, where_, limit_));
+  }
+  Comparison(const Comparison&) = delete;
+  Comparison& operator=(const Comparison&) = delete;
+
+  void check(const std::string& name, const Tensor& actual, const Tensor& expected) {
+    BOOST_TEST((actual.shape() == expected.shape()),
+               fmt::format("{}: {} is {} instead of {}", what_, name, actual.shape(), expected.shape()));
+    if (actual.shape() == expected.shape()) check(name, actual.to_vector(), expected.to_vector());
+  }
+  void check(const std::string& name, const std::vector<double>& actual,
+             const std::vector<double>& expected) {
+    ++tensors_;
+    BOOST_REQUIRE(actual.size() == expected.size());
+    double deviation = 0;
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      const double d = std::abs(actual[i] - expected[i]) / std::max(1.0, std::abs(expected[i]));
+      deviation = std::max(deviation, std::isnan(d) ? std::numeric_limits<double>::infinity() : d);
+    }
+    BOOST_TEST(deviation <= limit_, fmt::format("{}: {} deviates by {:.3g}", what_, name, deviation));
+    if (deviation > largest_ || where_.empty()) where_ = name;
+    largest_ = std::max(largest_, deviation);
+  }
+
+ private:
+  std::string what_, where_;
+  double limit_, largest_ = 0;
+  int tensors_ = 0;
+};
+
+/// PyTorch's padding mask ([batch, key], 1 = blocked) for all heads and queries.
+inline Tensor padding_of_keys(const Tensor& blocked) {
+  return blocked.reshaped({blocked.shape()[0], 1, 1, blocked.shape()[1]});
+}
+
+}  // namespace tapegrad::test
