@@ -1,8 +1,8 @@
+#include <tapegrad/autograd/edit_distance.h>
 #include <tapegrad/autograd/parameter.h>
 
 #include <algorithm>
 #include <mutex>
-#include <numeric>
 #include <unordered_set>
 
 namespace tapegrad {
@@ -13,21 +13,6 @@ std::uint64_t path_hash(std::string_view path) {
   std::uint64_t hash = 0xcbf29ce484222325u;
   for (char c : path) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
   return hash;
-}
-
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t substituted = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({substituted, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row.back();
 }
 
 }  // namespace
@@ -134,9 +119,9 @@ const std::string* interned_path(std::string_view path) {
 
 std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates) {
   std::string best;
-  std::size_t distance = std::max<std::size_t>(2, name.size() / 3) + 1;
+  std::int64_t distance = std::max<std::int64_t>(2, static_cast<std::int64_t>(name.size()) / 3) + 1;
   for (const std::string& candidate : candidates)
-    if (const std::size_t d = edit_distance(name, candidate); d < distance) {
+    if (const std::int64_t d = edit_distance(name, candidate); d < distance) {
       distance = d;
       best = candidate;
     }

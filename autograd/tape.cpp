@@ -7,11 +7,14 @@
 namespace tapegrad {
 namespace {
 
+thread_local bool thread_ends = false;  // readable even after the thread's other variables are destroyed
+
 /// Slots that no owner uses. Each thread has its own, so that a stale handle never looks at a slot that another thread writes;
 /// what a thread leaves behind goes to all.
 class FreeSlots {
  public:
   ~FreeSlots() {
+    thread_ends = true;
     const std::lock_guard lock(mutex());
     left().insert(left().end(), slots_.begin(), slots_.end());
   }
@@ -26,6 +29,11 @@ class FreeSlots {
     return slot;
   }
   void give(LifetimeSlot* slot) { slots_.push_back(slot); }
+  /// From owners that outlive the thread's variables, such as a static tape.
+  static void leave(LifetimeSlot* slot) {
+    const std::lock_guard lock(mutex());
+    left().push_back(slot);
+  }
 
  private:
   static std::mutex& mutex() {
@@ -44,7 +52,7 @@ thread_local FreeSlots free_slots;
 }  // namespace
 
 LifetimeSlot* acquire_slot(const Tape* tape) {
-  LifetimeSlot* slot = free_slots.take();
+  LifetimeSlot* slot = thread_ends ? new LifetimeSlot : free_slots.take();
   slot->tape = tape;
   return slot;
 }
@@ -52,7 +60,7 @@ LifetimeSlot* acquire_slot(const Tape* tape) {
 void release_slot(LifetimeSlot* slot) {
   slot->tape = nullptr;
   slot->live_pass = 0;
-  free_slots.give(slot);
+  thread_ends ? FreeSlots::leave(slot) : free_slots.give(slot);
 }
 
 bool Stamp::alive() const {
@@ -60,8 +68,9 @@ bool Stamp::alive() const {
   return node == pass && slot->live_pass == serial;
 }
 
-Tape::Tape(const TapeOptions& options) : options_(options), slot_(acquire_slot(this)), path_(interned_path("")) {
+Tape::Tape(const TapeOptions& options) : options_(options), path_(interned_path("")) {
   expects(is_floating(options.dtype), "Tape: computes in f32 or f64, got {}", dtype_name(options.dtype));
+  slot_ = acquire_slot(this);  // last: nothing throws any more
 }
 
 Tape::~Tape() { release_slot(slot_); }

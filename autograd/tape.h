@@ -151,7 +151,7 @@ class Tape {
   [[noreturn]] void throw_version(std::string_view op, const Node& leaf) const;
 
   TapeOptions options_;
-  LifetimeSlot* slot_;
+  LifetimeSlot* slot_ = nullptr;
   Arena arena_, gradient_arena_;
   ArenaVector<Node> nodes_;
   struct FlatOutput {

@@ -79,7 +79,9 @@ void train(const Seq2Seq& model, const ParameterStore& params, const std::set<Se
   Adam adam({.beta2 = 0.98});
   const Schedule schedule = cosine_decay(options.rate, std::min<Index>(200, options.steps / 4), options.steps, options.rate / 100);
   Progress progress({.label = "copy", .total = options.steps, .seconds = options.seconds});
-  const auto start = std::chrono::steady_clock::now();
+  const auto seconds = [start = std::chrono::steady_clock::now()] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
   for (Index s = 1; s <= options.steps; ++s) {
     const auto number = static_cast<std::uint64_t>(s);
     const std::vector<Sequence> rows = training_rows(options.batch, options.vocab, unseen, Draws(random_key(options.seed, number, 0, 1)));
@@ -99,10 +101,12 @@ void train(const Seq2Seq& model, const ParameterStore& params, const std::set<Se
     adam.set_learning_rate(schedule(s));
     adam.step(result.gradients);
     progress.update(s, result.loss());
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-    if (options.seconds > 0 && elapsed.count() >= options.seconds) break;
+    if (s == options.steps || seconds() >= options.seconds) {
+      progress.finish();
+      fmt::print("trained {} steps in {:.1f} seconds, last loss {:.2g}\n", s, seconds(), result.loss());
+      return;
+    }
   }
-  progress.finish();
 }
 
 std::string spell(const Sequence& s) {

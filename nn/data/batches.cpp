@@ -1,4 +1,5 @@
 #include <tapegrad/autograd/error.h>
+#include <tapegrad/autograd/random.h>
 #include <tapegrad/nn/data/batches.h>
 
 #include <algorithm>
@@ -9,10 +10,9 @@ namespace {
 enum class Draw : std::uint64_t { examples = 1, batches = 2 };
 
 std::uint64_t hash(std::uint64_t seed, Draw draw, std::int64_t epoch, std::int64_t index) {
-  std::uint64_t h = splitmix64(seed);
-  h = splitmix64(h ^ static_cast<std::uint64_t>(draw));
-  h = splitmix64(h ^ static_cast<std::uint64_t>(epoch));
-  return splitmix64(h ^ static_cast<std::uint64_t>(index));
+  return random_key(seed, static_cast<std::uint64_t>(draw), static_cast<std::uint64_t>(epoch),
+                    static_cast<std::uint64_t>(index))
+      .value;
 }
 
 }  // namespace

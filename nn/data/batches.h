@@ -61,12 +61,4 @@ class Batches {
   std::int64_t epoch_ = 0, index_ = 0;
 };
 
-/// The SplitMix64 output function (Steele, Lea and Flood 2014): a bijection of 64-bit words that mixes well.
-constexpr std::uint64_t splitmix64(std::uint64_t x) noexcept {
-  x += 0x9E3779B97F4A7C15U;
-  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9U;
-  x = (x ^ (x >> 27)) * 0x94D049BB133111EBU;
-  return x ^ (x >> 31);
-}
-
 }  // namespace tapegrad
