@@ -1,4 +1,5 @@
-// An encoder-decoder learns to copy sequences: `bin/copy` trains for up to a minute, then copies 1,000 sequences it has never seen.
+// An encoder-decoder learns to copy sequences: `bin/copy` trains for up to a minute, then copies 1,000
+// sequences it has never seen.
 #include <CLI/CLI.hpp>
 
 #include <chrono>
@@ -48,8 +49,8 @@ class Draws {
   std::uint64_t next_ = 0;
 };
 
-/// `count` distinct sequences, spread evenly over the lengths 1 … 20. Of short ones few exist: at most half of a length's are held
-/// out, and the longer lengths make up for it.
+/// `count` distinct sequences, spread evenly over the lengths 1 … 20. Of short ones few exist: at most half
+/// of a length's are held out, and the longer lengths make up for it.
 std::set<Sequence> held_out(Index count, Index vocab, Draws draws) {
   std::set<Sequence> chosen;
   double exist = 1;
@@ -57,7 +58,8 @@ std::set<Sequence> held_out(Index count, Index vocab, Draws draws) {
     exist *= static_cast<double>(vocab);
     const Index fair = (count - static_cast<Index>(chosen.size())) / (longest - length + 1);
     const Index take = std::min(fair, static_cast<Index>(std::min(exist / 2, 1e9)));
-    for (const auto goal = chosen.size() + static_cast<std::size_t>(take); chosen.size() < goal;) chosen.insert(draws.sequence(length, vocab));
+    for (const auto goal = chosen.size() + static_cast<std::size_t>(take); chosen.size() < goal;)
+      chosen.insert(draws.sequence(length, vocab));
   }
   return chosen;
 }
@@ -69,22 +71,26 @@ std::vector<Sequence> training_rows(Index count, Index vocab, const std::set<Seq
     Sequence s = draws.sequence(1 + draws.below(longest), vocab);
     if (!unseen.contains(s)) rows.push_back(std::move(s));
   }
-  std::sort(rows.begin(), rows.end(), [](const Sequence& a, const Sequence& b) { return a.size() < b.size(); });
+  std::sort(rows.begin(), rows.end(),
+            [](const Sequence& a, const Sequence& b) { return a.size() < b.size(); });
   return rows;
 }
 
 /// Trains until the time or the steps are over. The test sequences stay unseen.
-void train(const Seq2Seq& model, const ParameterStore& params, const std::set<Sequence>& unseen, const Options& options) {
+void train(const Seq2Seq& model, const ParameterStore& params, const std::set<Sequence>& unseen,
+           const Options& options) {
   ShardedStep step(params, {.threads = static_cast<std::size_t>(options.threads), .seed = options.seed});
   Adam adam({.beta2 = 0.98});
-  const Schedule schedule = cosine_decay(options.rate, std::min<Index>(200, options.steps / 4), options.steps, options.rate / 100);
+  const Schedule schedule =
+      cosine_decay(options.rate, std::min<Index>(200, options.steps / 4), options.steps, options.rate / 100);
   Progress progress({.label = "copy", .total = options.steps, .seconds = options.seconds});
   const auto seconds = [start = std::chrono::steady_clock::now()] {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   };
   for (Index s = 1; s <= options.steps; ++s) {
     const auto number = static_cast<std::uint64_t>(s);
-    const std::vector<Sequence> rows = training_rows(options.batch, options.vocab, unseen, Draws(random_key(options.seed, number, 0, 1)));
+    const std::vector<Sequence> rows =
+        training_rows(options.batch, options.vocab, unseen, Draws(random_key(options.seed, number, 0, 1)));
     const Index shards = shard_count(options.batch, options.batch * longest);
     std::vector<Seq2SeqBatch> batches;
     for (Index shard = 0; shard < shards; ++shard) {
@@ -119,18 +125,23 @@ std::string spell(const Sequence& s) {
 void report(const Seq2Seq& model, const std::set<Sequence>& unseen, const Options& options) {
   const std::vector<Sequence> inputs(unseen.begin(), unseen.end());
   Tape tape({.record = false});
-  const std::vector<Sequence> outputs = greedy_decode(model, tape, inputs, {.bos = bos, .eos = eos, .max_length = longest + 5});
+  const std::vector<Sequence> outputs =
+      greedy_decode(model, tape, inputs, {.bos = bos, .eos = eos, .max_length = longest + 5});
   std::size_t right = 0;
   for (std::size_t i = 0; i < inputs.size(); ++i) right += outputs[i] == inputs[i];
-  fmt::print("exact match: {:.1f} % ({} of {} unseen)\n", 100.0 * static_cast<double>(right) / static_cast<double>(inputs.size()), right,
-             inputs.size());
+  fmt::print("exact match: {:.1f} % ({} of {} unseen)\n",
+             100.0 * static_cast<double>(right) / static_cast<double>(inputs.size()), right, inputs.size());
   for (std::size_t i = 0; i < inputs.size(); i += inputs.size() / 4 + 1)
-    fmt::print("  {}  ->  {}{}\n", spell(inputs[i]), spell(outputs[i]), outputs[i] == inputs[i] ? "" : "   (wrong)");
+    fmt::print("  {}  ->  {}{}\n", spell(inputs[i]), spell(outputs[i]),
+               outputs[i] == inputs[i] ? "" : "   (wrong)");
 
   Sequence sample = inputs[inputs.size() / 2];
   sample.resize(std::min<std::size_t>(sample.size(), 8));
-  const auto name = [](Index id) { return id == bos ? "<s>" : id == eos ? "</s>" : fmt::format("{}", id - first_symbol); };
-  write_file(options.picture, attention_svg(examples::model_attention(model, sample, sample, bos, name, name)));
+  const auto name = [](Index id) {
+    return id == bos ? "<s>" : id == eos ? "</s>" : fmt::format("{}", id - first_symbol);
+  };
+  write_file(options.picture,
+             attention_svg(examples::model_attention(model, sample, sample, bos, name, name)));
   fmt::print("attention of every head: {}\n", std::filesystem::absolute(options.picture).string());
 }
 
@@ -139,13 +150,24 @@ void report(const Seq2Seq& model, const std::set<Sequence>& unseen, const Option
 int main(int argc, char** argv) {
   Options options;
   CLI::App app("Trains an encoder-decoder Transformer to copy sequences of 1 to 20 symbols.");
-  app.add_option("--vocab", options.vocab, "number of symbols")->capture_default_str()->check(CLI::Range(2, 1000));
-  app.add_option("--steps", options.steps, "training steps (default 1000, more for a larger vocabulary)")->check(CLI::Range(1, 1000000));
-  app.add_option("--batch", options.batch, "sequences a step")->capture_default_str()->check(CLI::Range(1, 4096));
-  app.add_option("--seconds", options.seconds, "most seconds of training (default 60, 180 for more than 16 symbols)")->check(CLI::PositiveNumber);
-  app.add_option("--lr", options.rate, "peak learning rate")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--vocab", options.vocab, "number of symbols")
+      ->capture_default_str()
+      ->check(CLI::Range(2, 1000));
+  app.add_option("--steps", options.steps, "training steps (default 1000, more for a larger vocabulary)")
+      ->check(CLI::Range(1, 1000000));
+  app.add_option("--batch", options.batch, "sequences a step")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 4096));
+  app.add_option("--seconds", options.seconds,
+                 "most seconds of training (default 60, 180 for more than 16 symbols)")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--lr", options.rate, "peak learning rate")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   app.add_option("--seed", options.seed)->capture_default_str();
-  app.add_option("--threads", options.threads, "the results do not depend on it")->capture_default_str()->check(CLI::Range(1, 64));
+  app.add_option("--threads", options.threads, "the results do not depend on it")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 64));
   app.add_option("--picture", options.picture, "where the attention picture goes")->capture_default_str();
   return examples::run_program("copy", app, argc, argv, [&] {
     if (options.steps == 0) options.steps = options.vocab > 16 ? 2000 : 1000;
@@ -162,7 +184,8 @@ int main(int argc, char** argv) {
                                                         .dropout = 0,
                                                         .norm_first = true},
                                         .max_length = 32});
-    fmt::print("{} trainable values, {} symbols, lengths 1 to {}\n", params.trainable_values(), options.vocab, longest);
+    fmt::print("{} trainable values, {} symbols, lengths 1 to {}\n", params.trainable_values(), options.vocab,
+               longest);
     const std::set<Sequence> unseen = held_out(1000, options.vocab, Draws(random_key(options.seed, 0, 0, 0)));
     train(model, params, unseen, options);
     report(model, unseen, options);

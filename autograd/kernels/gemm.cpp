@@ -1,4 +1,4 @@
-#include <tapegrad/autograd/kernels/gemm_micro.h>
+#include <tapegrad/autograd/kernels/gemm_pack.h>
 #include <tapegrad/autograd/kernels/packed_gemm.h>
 #include <tapegrad/autograd/kernels/variants.h>
 #include <tapegrad/autograd/kernels/workspace.h>
@@ -31,65 +31,6 @@ struct RowBlocks {
       : count((m + kMaxRows - 1) / kMaxRows), low(m / count), extra(m - low * count) {}
   int rows(Index block) const { return static_cast<int>(low + (block < extra ? 1 : 0)); }
 };
-
-/// dst[p * ld_dst + j] = src[j * ld_src + p] for j < columns, p < k; zeros in columns up to `padded`.
-template <class T>
-void pack_transposed(const T* src, Index ld_src, Index columns, Index k, T* dst, Index ld_dst, Index padded) {
-  constexpr int width = kWidth<T>;
-  for (Index j = 0; j < padded; j += width) {
-    const Mask<T> row_mask(padded - j);
-    for (Index p = 0; p < k; p += width) {
-      const T* from = src + j * ld_src + p;
-      T* to = dst + p * ld_dst + j;
-      Vector<T> block[width];
-      if (j + width <= columns && p + width <= k) {
-        TAPEGRAD_UNROLL
-        for (int i = 0; i < width; ++i) block[i] = load(from + i * ld_src);
-        transpose_block<T>(block);
-        TAPEGRAD_UNROLL
-        for (int i = 0; i < width; ++i) store(to + i * ld_dst, block[i]);
-      } else {
-        const Mask<T> mask(k - p);
-        TAPEGRAD_UNROLL
-        for (int i = 0; i < width; ++i)
-          block[i] = j + i < columns ? mask.load(from + i * ld_src) : Vector<T>{};
-        transpose_block<T>(block);
-        TAPEGRAD_UNROLL
-        for (int i = 0; i < width; ++i)
-          if (p + i < k) row_mask.store(to + i * ld_dst, block[i]);
-      }
-    }
-  }
-}
-
-/// dst[p * ld_dst + j] = src[p * ld_src + j] for j < columns, p < k; zeros in columns up to `padded`.
-template <class T>
-void pack_straight(const T* src, Index ld_src, Index columns, Index k, T* dst, Index ld_dst, Index padded) {
-  constexpr int width = kWidth<T>;
-  for (Index j = 0; j < padded; j += width) {
-    const Mask<T> from(columns - j), to(padded - j);
-    for (Index p = 0; p < k; ++p) {
-      if (j + width <= columns)
-        store(dst + p * ld_dst + j, load(src + p * ld_src + j));
-      else
-        to.store(dst + p * ld_dst + j, from.load(src + p * ld_src + j));
-    }
-  }
-}
-
-/// One block of rows of op(B) [k, n] into panels; returns the end of what it wrote.
-template <class T>
-T* pack_panels(bool trans_b, Index k, Index n, const T* b, Index ldb, T* to, Index panel = kPanel<T>) {
-  for (Index j = 0; j < n; j += panel, to += k * panel) {
-    const Index columns = min_of(panel, n - j);
-    const Index padded = round_up(columns, kWidth<T>);
-    if (trans_b)
-      pack_transposed(b + j * ldb, ldb, columns, k, to, panel, padded);
-    else
-      pack_straight(b + j, ldb, columns, k, to, panel, padded);
-  }
-  return to;
-}
 
 template <class T>
 struct Product {
@@ -196,18 +137,20 @@ void gemm(bool trans_a, bool trans_b, Index m, Index n, Index k, const T* a, Ind
   const bool reused = m >= 2 * kMaxRows && k * n * Index{sizeof(T)} > kLevel1Bytes && ldb > 2 * kPanel<T>;
   if (!trans_b && !reused) return multiply_in_place(x, n, k, b, ldb, bias, accumulate);
 
-  const Index rows = block_rows(k);
+  // Where every panel is read once, by one block of rows, it goes through a few kilobytes of level-1 cache.
+  const bool read_once = m <= kMaxRows;
+  const Index rows = read_once ? Index{4096} / (widest(m) * kWidth<T>) : block_rows(k);
+  const Index columns = read_once ? widest(m) * kWidth<T> : kBlockN;
   for (Index p = 0; p < k; p += rows) {
     const Index block = min_of(rows, k - p);
     const bool go_on = accumulate || p > 0;
-    const Index columns = m <= 2 ? widest(m) * kWidth<T> : kBlockN;
     for (Index j = 0; j < n; j += columns) {
       const Index width = min_of(columns, n - j);
       const T* from = trans_b ? b + j * ldb + p : b + p * ldb + j;
       const T* start = bias && p == 0 ? bias + j : nullptr;
       T* packed = scratch<T>(Scratch::gemm_b, block * round_up(width, kPanel<T>));
       x.c = c + j;
-      if (m <= 2) {  // one wide panel at a time: see `widest`
+      if (read_once) {
         const Index panel = round_up(width, kWidth<T>);
         pack_panels(trans_b, block, width, from, ldb, packed, panel);
         Product<T> part = x;

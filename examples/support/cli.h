@@ -1,6 +1,6 @@
 #pragma once
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <cstdio>
 
@@ -8,8 +8,8 @@
 
 namespace tapegrad::examples {
 
-/// Parses the arguments and runs `body`. Wrong use ends with exit code 2, bad data with 65, anything else that goes wrong with 1, always
-/// with one message `name: …` on standard error.
+/// Parses the arguments and runs `body`. Wrong use ends with exit code 2, bad data with 65, anything else
+/// that goes wrong with 1, always with one message `name: …` on standard error.
 template <class F>
 int run_program(const char* name, CLI::App& app, int argc, char** argv, F&& body) {
   const auto fail = [&](int code, const char* what) {

@@ -4,7 +4,8 @@
 
 namespace tapegrad::examples {
 
-AttentionPicture model_attention(const Seq2Seq& model, const std::vector<Index>& source, const std::vector<Index>& target, Index bos,
+AttentionPicture model_attention(const Seq2Seq& model, const std::vector<Index>& source,
+                                 const std::vector<Index>& target, Index bos,
                                  const std::function<std::string(Index)>& source_name,
                                  const std::function<std::string(Index)>& target_name) {
   const auto spell = [](const std::vector<Index>& ids, const auto& name) {
@@ -14,7 +15,8 @@ AttentionPicture model_attention(const Seq2Seq& model, const std::vector<Index>&
   };
   std::vector<Index> fed = {bos};
   fed.insert(fed.end(), target.begin(), target.end());
-  const std::vector<std::string> source_tokens = spell(source, source_name), fed_tokens = spell(fed, target_name);
+  const std::vector<std::string> source_tokens = spell(source, source_name),
+                                 fed_tokens = spell(fed, target_name);
 
   Tape tape({.record = false});
   tape.taps().watch("*.weights");
@@ -31,10 +33,11 @@ AttentionPicture model_attention(const Seq2Seq& model, const std::vector<Index>&
     const Index heads = weights.shape()[1], cells = weights.shape()[2] * weights.shape()[3];
     for (Index head = 0; head < heads; ++head) {
       const float* first = weights.data<float>() + head * cells;
-      picture.maps.push_back({.title = fmt::format("{}, head {}", tap.name.substr(0, tap.name.rfind('.')), head),
-                              .queries = encoder ? source_tokens : fed_tokens,
-                              .keys = encoder || cross ? source_tokens : fed_tokens,
-                              .weights = std::vector<float>(first, first + cells)});
+      picture.maps.push_back(
+          {.title = fmt::format("{}, head {}", tap.name.substr(0, tap.name.rfind('.')), head),
+           .queries = encoder ? source_tokens : fed_tokens,
+           .keys = encoder || cross ? source_tokens : fed_tokens,
+           .weights = std::vector<float>(first, first + cells)});
     }
   }
   return picture;

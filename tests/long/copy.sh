@@ -1,6 +1,6 @@
 #!/bin/bash
-# The copy task with its default settings: three seeds of 11 symbols (at most 60 seconds of training) and three
-# of 64 (at most 180). Fails below 99.5 % exact match, and writes docs/results/copy.md.
+# The copy task with its default settings: three seeds of 11 symbols (at most 60 seconds of training) and
+# three of 64 (at most 180). Fails below 99.5 % exact match, and writes docs/results/copy.md.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source cmake/steps.sh

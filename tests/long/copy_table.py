@@ -23,6 +23,7 @@ def main(results, out):
     for (vocab, seed), run in runs.items():
         lines.append(f"| {vocab} | {seed} | {run['right'] / 10:.1f} % | {run['steps']} | {run['seconds']:.0f} |")
         passed += run["right"] >= LEAST and run["seconds"] <= LIMITS[vocab] + 1
+    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(out.read_text(encoding="utf-8"))
     print(f"{passed} passed, {len(runs) - passed} failed")

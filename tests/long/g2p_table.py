@@ -32,6 +32,7 @@ def main(folder, out):
     lines += ["", f"Hungarian test, mean of three seeds: **{100 * mean:.2f} %** "
               f"(from {100 * min(hungarian):.1f} to {100 * max(hungarian):.1f} %, standard deviation "
               f"{100 * statistics.stdev(hungarian):.2f}).", ""]
+    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("\n".join(lines), encoding="utf-8")
     print(out.read_text(encoding="utf-8"))
     print("1 passed, 0 failed" if mean <= MARK else "0 passed, 1 failed")

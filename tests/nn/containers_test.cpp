@@ -34,8 +34,9 @@ BOOST_AUTO_TEST_SUITE(containers)
 BOOST_AUTO_TEST_CASE(sequential_names_by_place_and_runs_in_order) {
   ParameterStore params(1, DType::f64);
   const Sequential net = small_net(params.root() / "net");
-  BOOST_TEST(paths(params) == (std::vector<std::string>{"net.0.weight", "net.0.bias", "net.2.weight", "net.2.bias"}),
-             boost::test_tools::per_element());
+  BOOST_TEST(
+      paths(params) == (std::vector<std::string>{"net.0.weight", "net.0.bias", "net.2.weight", "net.2.bias"}),
+      boost::test_tools::per_element());
   Tape tape({.dtype = DType::f64});
   const Var x = tape.variable(Tensor::of({{1, -2}, {0.5, 3}}, DType::f64));
   const Linear first(Scope(params, "other") / "0", 2, 3), last(Scope(params, "other") / "2", 3, 1);
@@ -51,17 +52,20 @@ BOOST_AUTO_TEST_CASE(an_error_inside_names_the_innermost_layer) {
   const Sequential net = small_net(params.root() / "net");
   Tape tape;
   const Var x = tape.constant(Tensor::zeros({1, 5}));
-  BOOST_CHECK_EXCEPTION(net(x), Error, [](const Error& e) { return std::string(e.what()).starts_with("net.0: linear: "); });
+  BOOST_CHECK_EXCEPTION(net(x), Error,
+                        [](const Error& e) { return std::string(e.what()).starts_with("net.0: linear: "); });
 }
 
 BOOST_AUTO_TEST_CASE(layer_list_builds_each_on_its_own) {
   ParameterStore params(3);
-  const LayerList<Linear> layers(params.root() / "layers", 3, [](const Scope& s, Index) { return Linear(s, 2, 2); });
+  const LayerList<Linear> layers(params.root() / "layers", 3,
+                                 [](const Scope& s, Index) { return Linear(s, 2, 2); });
   BOOST_TEST(layers.size() == 3U);
   BOOST_TEST(paths(params)[4] == "layers.2.weight");
   BOOST_TEST(!identical(layers[0].weight.value(), layers[1].weight.value()));
-  BOOST_CHECK_EXCEPTION((LayerList<Linear>(params.root() / "none", -1, [](const Scope& s, Index) { return Linear(s, 2, 2); })),
-                        Error, [](const Error& e) { return e.what() == std::string("none: a list of -1 layers"); });
+  BOOST_CHECK_EXCEPTION(
+      (LayerList<Linear>(params.root() / "none", -1, [](const Scope& s, Index) { return Linear(s, 2, 2); })),
+      Error, [](const Error& e) { return e.what() == std::string("none: a list of -1 layers"); });
 }
 
 BOOST_AUTO_TEST_CASE(any_layer_moves_and_forgets_the_type) {
@@ -84,8 +88,9 @@ BOOST_AUTO_TEST_CASE(hooks_run_after_layers_whose_path_matches) {
   tape.hooks().add("decoder.*", [&](const std::string&, const Var&) { seen.push_back("decoder"); });
   const Var x = tape.constant(Tensor::full({1, 2}, 1));
   const Var y = twice(x);
-  BOOST_TEST(seen == (std::vector<std::string>{"encoder.twice.inner", "encoder.twice.inner", "encoder.twice"}),
-             boost::test_tools::per_element());
+  BOOST_TEST(
+      seen == (std::vector<std::string>{"encoder.twice.inner", "encoder.twice.inner", "encoder.twice"}),
+      boost::test_tools::per_element());
   tape.hooks().clear();
   BOOST_TEST(identical(twice(x).value().clone(), y.value().clone()));
   BOOST_TEST(seen.size() == 3U);

@@ -37,7 +37,8 @@ BOOST_AUTO_TEST_CASE(broadcasts_like_numpy_and_sums_back) {
 
 BOOST_AUTO_TEST_CASE(division_and_subtraction) {
   Tape tape(f64);
-  const Var a = tape.variable(Tensor::of({6, 8}, DType::f64)), b = tape.variable(Tensor::of({2, 4}, DType::f64));
+  const Var a = tape.variable(Tensor::of({6, 8}, DType::f64)),
+            b = tape.variable(Tensor::of({2, 4}, DType::f64));
   const Gradients g = tape.backward(sum(a / b - b));
   check_values(g[a], {0.5, 0.25});
   check_values(g[b], {-1.5 - 1, -0.5 - 1});
@@ -57,7 +58,8 @@ BOOST_AUTO_TEST_CASE(operators_take_numbers) {
 
 BOOST_AUTO_TEST_CASE(maximum_and_minimum_share_ties) {
   Tape tape(f64);
-  const Var a = tape.variable(Tensor::of({1, 5, 3}, DType::f64)), b = tape.variable(Tensor::of({2, 4, 3}, DType::f64));
+  const Var a = tape.variable(Tensor::of({1, 5, 3}, DType::f64)),
+            b = tape.variable(Tensor::of({2, 4, 3}, DType::f64));
   check_values(maximum(a, b).value(), {2, 5, 3});
   check_values(minimum(a, b).value(), {1, 4, 3});
   const Gradients g = tape.backward(sum(maximum(a, b)));
@@ -74,7 +76,8 @@ BOOST_AUTO_TEST_CASE(a_value_used_twice_gets_both_parts) {
 
 BOOST_AUTO_TEST_CASE(empty_and_scalar_shapes) {
   Tape tape(f64);
-  const Var none = tape.variable(Tensor({2, 0}, DType::f64)), scalar = tape.variable(Tensor::full({}, 2, DType::f64));
+  const Var none = tape.variable(Tensor({2, 0}, DType::f64)),
+            scalar = tape.variable(Tensor::full({}, 2, DType::f64));
   BOOST_TEST((none + scalar).shape() == (Shape{2, 0}));
   check_values(tape.backward(sum(none * scalar) + scalar)[scalar], {1});
 }
@@ -83,9 +86,12 @@ BOOST_AUTO_TEST_CASE(errors_name_op_and_shapes) {
   Tape tape(f64);
   const Var a = tape.constant(matrix()), b = tape.constant(Tensor({2, 4}, DType::f64));
   const std::size_t before = tape.size();
-  BOOST_CHECK_EXCEPTION(a + b, Error, says("add: shapes [2, 3] and [2, 4] do not broadcast; aligned at the last axis, extents must "
-                                           "be equal or 1"));
-  BOOST_CHECK_EXCEPTION(broadcast_to(a, {3, 3}), Error, says("broadcast_to: shape [2, 3] does not broadcast to [3, 3]"));
+  BOOST_CHECK_EXCEPTION(
+      a + b, Error,
+      says("add: shapes [2, 3] and [2, 4] do not broadcast; aligned at the last axis, extents must "
+           "be equal or 1"));
+  BOOST_CHECK_EXCEPTION(broadcast_to(a, {3, 3}), Error,
+                        says("broadcast_to: shape [2, 3] does not broadcast to [3, 3]"));
   BOOST_CHECK_EXCEPTION(sum_to(a, {2, 2}), Error, says("sum_to: shape [2, 2] does not broadcast to [2, 3]"));
   BOOST_TEST(tape.size() == before);
 }
