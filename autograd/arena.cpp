@@ -1,34 +1,53 @@
 #include <tapegrad/autograd/arena.h>
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include <tapegrad/autograd/error.h>
 
 namespace tapegrad {
 namespace {
 
-constexpr std::size_t largest_reserve = std::size_t{64} << 30;   // address space only; pages come when touched
-constexpr std::size_t smallest_reserve = std::size_t{64} << 20;  // under a tight `ulimit -v`
+constexpr std::size_t largest_reserve = std::size_t{64} << 30;  // address space only; pages come when touched
+constexpr std::size_t crowded_reserve = std::size_t{8} << 30;
+constexpr std::size_t crowd = 256;
 constexpr std::size_t commit_step = std::size_t{4} << 20;
+constexpr std::size_t smallest_reserve = commit_step;
+
+std::atomic<std::size_t> live{0};
+
+/// Leaves room for the others: 47 bits of addresses hold thousands of arenas, and a `ulimit -v` about sixty.
+std::size_t wanted_reserve() {
+  std::size_t size = live < crowd ? largest_reserve : crowded_reserve;
+  rlimit limit{};
+  if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+    size = std::min<std::size_t>(size, limit.rlim_cur / 64 / commit_step * commit_step);
+  return std::max(size, smallest_reserve);
+}
 
 }  // namespace
 
 Arena::Arena() {
-  for (reserved_ = largest_reserve; reserved_ >= smallest_reserve; reserved_ /= 2) {
+  for (reserved_ = wanted_reserve(); reserved_ >= smallest_reserve; reserved_ = reserved_ / 8 / commit_step * commit_step) {
     void* p = mmap(nullptr, reserved_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) continue;
     base_ = static_cast<std::byte*>(p);
+    ++live;
     return;
   }
-  throw Error(fmt::format("arena: cannot reserve {} MiB of address space", smallest_reserve >> 20));
+  throw SystemError(fmt::format("arena: cannot reserve {} MiB of address space", smallest_reserve >> 20));
 }
 
-Arena::~Arena() { munmap(base_, reserved_); }
+Arena::~Arena() {
+  munmap(base_, reserved_);
+  --live;
+}
 
 void* Arena::allocate(std::size_t bytes) {
-  expects(bytes <= reserved_, "arena: {} bytes do not fit the reserve of {} bytes", bytes, reserved_);
+  if (bytes > reserved_) throw SystemError(fmt::format("arena: {} bytes do not fit the reserve of {} bytes", bytes, reserved_));
   const std::size_t alignment = bytes >= 64 ? 64 : 16;
   const std::size_t start = (used_ + alignment - 1) & ~(alignment - 1);
   extend(start - used_ + bytes);
@@ -36,7 +55,8 @@ void* Arena::allocate(std::size_t bytes) {
 }
 
 void* Arena::extend(std::size_t bytes) {
-  expects(bytes <= reserved_ - used_, "arena: {} bytes on top of {} do not fit the reserve of {} bytes", bytes, used_, reserved_);
+  if (bytes > reserved_ - used_)
+    throw SystemError(fmt::format("arena: {} bytes on top of {} do not fit the reserve of {} bytes", bytes, used_, reserved_));
   std::byte* start = base_ + used_;
   if (used_ + bytes > committed_) commit(used_ + bytes);
   used_ += bytes;
@@ -48,7 +68,7 @@ void Arena::commit(std::size_t bytes) {
   const std::size_t ahead = std::max(bytes, committed_ + committed_ / 8);  // few calls, even for a long tape
   const std::size_t want = std::min(reserved_, (ahead + commit_step - 1) / commit_step * commit_step);
   if (mprotect(base_ + committed_, want - committed_, PROT_READ | PROT_WRITE) != 0)
-    throw Error(fmt::format("arena: the system has no memory for {} bytes", want));
+    throw SystemError(fmt::format("arena: the system has no memory for {} bytes", want));
   committed_ = want;
 }
 

@@ -32,12 +32,10 @@ class BackwardPass {
   Gradients run() {
     check();
     const Tape::Mark before = tape_.mark();
-    const std::size_t gradients_before = tape_.gradient_arena_.used();
     try {
       return walk_back();
     } catch (...) {
       tape_.rewind(before);
-      tape_.gradient_arena_.rewind(gradients_before);
       throw;
     }
   }
@@ -156,7 +154,7 @@ class BackwardPass {
 
   /// The pullback written in ops, run on the end of the tape without recording and dropped again.
   void transient_pullback(const Node& n) {
-    const Tape::Mark mark = tape_.mark();
+    Tape::Mark mark = tape_.mark();
     const Temporarily record(tape_.options_.record, false);
     try {
       VarList cotangents;
@@ -178,6 +176,7 @@ class BackwardPass {
       tape_.rewind(mark);
       throw;
     }
+    mark.gradients = tape_.gradient_arena_.used();  // the sums stay
     tape_.rewind(mark);
   }
 

@@ -32,6 +32,11 @@ class DataError : public Error {
   using Error::Error;
 };
 
+/// The system gave no memory, thread, file or room on the disk: nobody's mistake; programs end with exit code 1 on it.
+class SystemError : public Error {
+  using Error::Error;
+};
+
 /// Throws Error with the formatted text unless `ok`. The arguments are formatted only on failure.
 template <class... Args>
 void expects(bool ok, fmt::format_string<Args...> message, Args&&... args) {

@@ -9,7 +9,7 @@
 namespace tapegrad {
 
 /// The result of a backward pass: what the loss's gradient is with respect to every value that it was reached from. Lives in the
-/// tape's arena: a handle, free to copy, stale after the tape's `reset()`.
+/// tape's arena: a handle, free to copy, stale after the tape's `reset()` and after a `rewind()` to before the pass.
 class Gradients {
  public:
   /// One parameter that the pass reached, and its gradient in the parameter's own dtype.

@@ -9,7 +9,7 @@
 
 namespace tapegrad {
 
-/// Functions that run after every layer whose path matches: to look at results, to measure, to stop on what should not be. A hook may
+/// Functions that run after every layer whose path matches and whose result is a Var, or has a Var `context` as attention's has: to look at results, to measure, to stop on what should not be. A hook may
 /// record on the tape; it cannot replace the result.
 class LayerHooks {
  public:

@@ -68,7 +68,10 @@ class Layer {
         expects(!Self::mixes_examples || !tape.options().sharded,
                 "layer: it mixes examples, so its result would depend on how a sharded step cuts the batch");
       auto result = static_cast<const Self&>(*this).forward(std::forward<Args>(args)...);
-      if constexpr (std::is_same_v<decltype(result), Var>) tape.hooks().run(*path_, result);
+      if constexpr (std::is_same_v<decltype(result), Var>)
+        tape.hooks().run(*path_, result);
+      else if constexpr (requires { { result.context } -> std::convertible_to<const Var&>; })
+        tape.hooks().run(*path_, result.context);
       return result;
     } catch (Error& error) {
       error.add_path(*path_);

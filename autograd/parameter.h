@@ -14,6 +14,7 @@ namespace tapegrad {
 struct ParameterData {
   std::string path;
   Tensor value;
+  Tensor shown;  ///< `value`'s memory, read-only: what users see, so that no change goes unnoticed
   std::uint64_t version = 0;  ///< grows with every change, so that a recording can tell that it is out of date
   bool frozen = false;
   bool buffer = false;  ///< saved with the model, never trained
@@ -23,22 +24,25 @@ struct ParameterData {
 class Parameter {
  public:
   Parameter() = default;
-  explicit Parameter(std::shared_ptr<ParameterData> data) : data_(std::move(data)) {}
+  explicit Parameter(std::shared_ptr<ParameterData> data) : data_(std::move(data)) {
+    if (data_) data_->shown = data_->value.read_only();
+  }
 
   const std::string& path() const { return data_->path; }
   const Shape& shape() const { return data_->value.shape(); }
   DType dtype() const { return data_->value.dtype(); }
-  const Tensor& value() const { return data_->value; }
+  /// Read-only, and so are its copies: writing throws. `update` and `assign` change it.
+  const Tensor& value() const { return data_->shown; }
   std::uint64_t version() const { return data_->version; }
   bool trainable() const { return !data_->frozen && !data_->buffer; }
   bool is_buffer() const { return data_->buffer; }
   explicit operator bool() const { return data_ != nullptr; }
 
-  /// The only way to change a value: `change(Tensor&)`, then the version grows.
+  /// The only way to change a value: `change(Tensor&)`. The version grows before, so that a change that throws halfway counts too.
   template <class F>
   void update(F&& change) const {
+    const Change counted(*data_);
     change(data_->value);
-    ++data_->version;
   }
   /// Copies values of the same shape, converting the dtype. Throws with path and both shapes.
   void assign(const Tensor& values) const;
@@ -48,6 +52,15 @@ class Parameter {
 
  private:
   friend class ParameterStore;
+
+  struct Change {
+    explicit Change(ParameterData& p) : data(p) { ++data.version; }
+    ~Change() { data.shown = data.value.read_only(); }
+    Change(const Change&) = delete;
+    Change& operator=(const Change&) = delete;
+    ParameterData& data;
+  };
+
   std::shared_ptr<ParameterData> data_;
 };
 

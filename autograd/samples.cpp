@@ -63,7 +63,11 @@ std::vector<Sample> binary_samples(Var (*f)(const Var&, const Var&), double low,
       {"small magnitude", {a({2, 3}, 0.1), b({2, 3}, 0.1)}, call},
       {"large magnitude", {a({2, 3}, 30), b({2, 3}, 30)}, call},
   };
-  if (!distinct) samples.push_back({"repeated input", {a({2, 3})}, [f](const std::vector<Var>& in) { return f(in[0], in[0]); }});
+  if (distinct)
+    samples.push_back(
+        {"repeated input", {a({2, 3}), b({2, 3})}, [f](const std::vector<Var>& in) { return mul(f(in[0], in[1]), in[0]); }});
+  else
+    samples.push_back({"repeated input", {a({2, 3})}, [f](const std::vector<Var>& in) { return f(in[0], in[0]); }});
   return samples;
 }
 

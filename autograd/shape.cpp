@@ -17,29 +17,32 @@ Index Shape::size() const {
   constexpr Index most = Index{1} << 56;  // any count of bytes fits an Index
   Index n = 1;
   bool fits = true;
-  for (Index extent : *this) fits &= !__builtin_mul_overflow(n, extent, &n) && n <= most;
-  if (!fits) [[unlikely]] {
-    if (std::find(begin(), end(), Index{0}) != end()) return 0;
-    throw Error(fmt::format("shape: {} has more elements than any memory can hold", *this));
+  bool empty = false;
+  for (Index extent : *this) {
+    empty |= extent == 0;
+    fits &= !__builtin_mul_overflow(n, extent == 0 ? 1 : extent, &n) && n <= most;
   }
-  return n;
+  if (!fits) [[unlikely]] throw Error(fmt::format("shape: {} has more elements than any memory can hold", *this));
+  return empty ? 0 : n;
 }
 
 Index Shape::rows() const {
   Index n = 1;
-  for (int axis = 0; axis + 1 < rank_; ++axis) n *= (*this)[axis];
+  for (int axis = 0; axis + 1 < rank_; ++axis) n *= begin()[axis];
   return n;
 }
 
 Shape Shape::without(int axis) const {
-  Shape result;
-  for (int i = 0; i < rank_; ++i)
-    if (i != static_cast<int>(position(axis))) result.extents_[static_cast<std::size_t>(result.rank_++)] = (*this)[i];
+  const auto at = static_cast<std::ptrdiff_t>(position(axis));
+  Shape result = *this;
+  std::copy(extents_.begin() + at + 1, extents_.begin() + rank_, result.extents_.begin() + at);
+  --result.rank_;
   return result;
 }
 
 Shape Shape::inserted(int axis, Index extent) const {
   expects(rank_ < max_rank, "shape: {} has {} axes already, at most {} are possible", *this, rank_, max_rank);
+  if (axis < -rank_ - 1 || axis > rank_) throw_axis(axis);
   const auto at = static_cast<std::size_t>(axis < 0 ? axis + rank_ + 1 : axis);
   Shape result = *this;
   std::copy_backward(extents_.begin() + static_cast<std::ptrdiff_t>(at), extents_.begin() + rank_,
@@ -50,6 +53,7 @@ Shape Shape::inserted(int axis, Index extent) const {
 }
 
 Shape Shape::with_tail(int drop, std::initializer_list<Index> tail) const {
+  expects(drop >= 0 && drop <= rank_, "shape: {} axes cannot be dropped from {}", drop, *this);
   Shape result = *this;
   result.rank_ -= drop;
   for (Index extent : tail) {
@@ -58,6 +62,8 @@ Shape Shape::with_tail(int drop, std::initializer_list<Index> tail) const {
   }
   return result;
 }
+
+void Shape::throw_axis(int axis) const { throw Error(fmt::format("shape: axis {} is out of range for {}", axis, *this)); }
 
 int Shape::normalized(int axis) const {
   if (axis < -rank_ || axis >= rank_) return -1;

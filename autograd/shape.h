@@ -23,10 +23,11 @@ class Shape {
   explicit Shape(std::span<const Index> extents);
 
   int rank() const { return rank_; }
-  /// Extent of `axis`; a negative axis counts from the end (-1 is the last).
+  /// Extent of `axis`; a negative axis counts from the end (-1 is the last). Throws when it is out of range.
   Index operator[](int axis) const { return extents_[position(axis)]; }
   Index& operator[](int axis) { return extents_[position(axis)]; }
-  /// Number of elements: 1 for a scalar, 0 when any extent is 0. Throws when no memory could hold them.
+  /// Number of elements: 1 for a scalar, 0 when any extent is 0. Throws when the extents besides 0 multiply to more than any memory
+  /// could hold, so that no product of extents of an existing array overflows.
   Index size() const;
   const Index* begin() const { return extents_.data(); }
   const Index* end() const { return extents_.data() + rank_; }
@@ -35,6 +36,7 @@ class Shape {
   Index cols() const { return rank_ == 0 ? 1 : extents_[static_cast<std::size_t>(rank_ - 1)]; }
   Index rows() const;
 
+  /// Without `axis`, or with a new one at `axis` (-1: the last); both throw when it is out of range.
   Shape without(int axis) const;
   Shape inserted(int axis, Index extent) const;
   /// This shape with the last `drop` axes replaced by `tail`.
@@ -45,7 +47,12 @@ class Shape {
   friend bool operator==(const Shape& a, const Shape& b);
 
  private:
-  std::size_t position(int axis) const { return static_cast<std::size_t>(axis < 0 ? axis + rank_ : axis); }
+  std::size_t position(int axis) const {
+    const int at = axis < 0 ? axis + rank_ : axis;
+    if (at < 0 || at >= rank_) [[unlikely]] throw_axis(axis);
+    return static_cast<std::size_t>(at);
+  }
+  [[noreturn]] void throw_axis(int axis) const;
 
   std::array<Index, max_rank> extents_{};
   int rank_ = 0;

@@ -71,6 +71,7 @@ bool Stamp::alive() const {
 Tape::Tape(const TapeOptions& options) : options_(options), path_(interned_path("")) {
   expects(is_floating(options.dtype), "Tape: computes in f32 or f64, got {}", dtype_name(options.dtype));
   slot_ = acquire_slot(this);  // last: nothing throws any more
+  epoch_ = slot_->next_serial++;
 }
 
 Tape::~Tape() { release_slot(slot_); }
@@ -83,8 +84,12 @@ bool Tape::alive(const Stamp& stamp) const {
 void Tape::reset() { reset(options_.step, options_.shard); }
 
 void Tape::reset(std::uint64_t step, std::uint64_t shard) {
-  rewind({0, 0, 0, 0});
+  nodes_.truncate(0);
+  flat_.truncate(0);
+  arena_.rewind(0);
   gradient_arena_.rewind(0);
+  draws_ = 0;
+  epoch_ = slot_->next_serial++;
   live_passes_.clear();
   taps_.clear();
   consumed_loss_ = 0;
@@ -92,7 +97,29 @@ void Tape::reset(std::uint64_t step, std::uint64_t shard) {
   options_.shard = shard;
 }
 
+Tape::Mark Tape::mark() const {
+  return {.slot = slot_,
+          .epoch = epoch_,
+          .serial = slot_->next_serial,
+          .last = nodes_.size() > 0 ? nodes_[nodes_.size() - 1].serial : 0,
+          .draws = draws_,
+          .nodes = nodes_.size(),
+          .outputs = flat_.size(),
+          .arena = arena_.used(),
+          .gradients = gradient_arena_.used(),
+          .taps = taps_.collected().size()};
+}
+
 void Tape::rewind(const Mark& mark) {
+  expects(mark.slot == slot_, "rewind: this mark was made on another tape");
+  expects(mark.epoch == epoch_, "rewind: this mark is outdated, the tape was reset after it was made");
+  // Nodes are a stack: where the mark's last one still stands, so do all before it.
+  expects(mark.nodes <= nodes_.size() && (mark.nodes == 0 || nodes_[mark.nodes - 1].serial == mark.last) &&
+              mark.arena <= arena_.used() && mark.gradients <= gradient_arena_.used(),
+          "rewind: this mark is outdated, the tape was rewound to an earlier one after it was made");
+  while (!live_passes_.empty() && live_passes_.back() >= mark.serial) live_passes_.pop_back();
+  gradient_arena_.rewind(mark.gradients);
+  taps_.truncate(mark.taps);
   nodes_.truncate(mark.nodes);
   flat_.truncate(mark.outputs);
   arena_.rewind(mark.arena);

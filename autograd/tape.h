@@ -18,7 +18,8 @@ struct TapeOptions {
   DType dtype = DType::f32;  ///< the one dtype that this tape computes in
   bool training = false;     ///< dropout is active
   bool fused = true;         ///< run fused kernels; false records their definitions in primitive ops
-  bool record = true;        ///< false: same values, but nothing can be walked back and no op is kept
+  /// false: same values, but nothing can be walked back and no op is kept. Values stay until `rewind` or `reset`.
+  bool record = true;
   bool sharded = false;      ///< part of a sharded step: layers that mix examples refuse to run
   std::uint64_t seed = 0;    ///< with `step` and `shard`, the key of every random draw
   std::uint64_t step = 0;
@@ -26,8 +27,8 @@ struct TapeOptions {
 };
 
 struct BackwardOptions {
-  /// Gives the recorded values up to the pass, which may then reuse their memory: afterwards any use but of the loss and
-  /// of the returned gradients throws, until `reset()`. Training loops say it.
+  /// Gives the recorded values up: afterwards any use but of the loss and of the returned gradients throws, until `reset()`, so that
+  /// a pass may reuse their memory (this version does not: the peak is the same). Training loops say it.
   bool consume = false;
   /// Records the pass itself, so that the gradients are Vars that can be differentiated again.
   bool create_graph = false;
@@ -81,13 +82,26 @@ class Tape {
   void reset(std::uint64_t step, std::uint64_t shard = 0);
   /// Returns memory that nothing uses now to the system.
   void shrink();
-  /// What was recorded after a mark can be dropped without touching what came before, e.g. between steps of decoding.
+  /// What was recorded after a mark can be dropped without touching what came before, e.g. between steps of decoding: values, taps,
+  /// and the gradients of later passes. Throws when the mark is of another tape, of before a reset, or of what was dropped since.
   struct Mark {
-    std::size_t nodes, outputs, arena;
-    std::uint64_t draws;
+    const LifetimeSlot* slot = nullptr;
+    std::uint64_t epoch = 0, serial = 0, last = 0, draws = 0;  // `serial`: the next one; `last`: of the last node
+    std::size_t nodes = 0, outputs = 0, arena = 0, gradients = 0, taps = 0;
   };
-  Mark mark() const { return {nodes_.size(), flat_.size(), arena_.used(), draws_}; }
+  Mark mark() const;
   void rewind(const Mark& mark);
+  /// Calls `body`. When it throws, drops what it left here, such as arrays kept for an op that refused its inputs.
+  template <class Body>
+  auto attempt(Body&& body) {
+    const Mark before = mark();
+    try {
+      return body();
+    } catch (...) {
+      rewind(before);
+      throw;
+    }
+  }
 
   const TapeOptions& options() const { return options_; }
   DType dtype() const { return options_.dtype; }
@@ -159,7 +173,7 @@ class Tape {
     std::uint32_t node;
   };
   ArenaVector<FlatOutput> flat_;  // every output of every node, in order
-  std::uint64_t draws_ = 0;
+  std::uint64_t draws_ = 0, epoch_ = 0;  // a serial of its own for every reset
   Taps taps_;
   LayerHooks hooks_;
   const std::string* path_;

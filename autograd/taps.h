@@ -22,9 +22,13 @@ class Taps {
   /// Whether `path.name` is asked for. Layers call it before they pay for a value.
   bool wants(std::string_view path, std::string_view name) const;
   void add(std::string_view path, std::string_view name, const Var& value);
-  /// What was collected since the tape's last reset, in the order it was recorded.
+  /// What was collected since the tape's last reset and not rewound, in the order it was recorded.
   const std::vector<Tap>& collected() const { return collected_; }
   void clear() { collected_.clear(); }
+  /// Drops all but the first `count`; the tape's rewind calls it.
+  void truncate(std::size_t count) {
+    while (collected_.size() > count) collected_.pop_back();
+  }
 
  private:
   std::vector<std::string> patterns_;

@@ -30,10 +30,10 @@ decltype(auto) with_scalar(DType dtype, F&& body) {
 /// A conversion between scalar types; booleans become 0 and 1.
 template <class T, class U>
 T scalar_cast(U value) {
-  if constexpr (std::is_same_v<T, std::uint8_t>)
-    return value != 0;
-  else
-    return static_cast<T>(value);
+  if constexpr (std::is_same_v<T, std::uint8_t>) return value != 0;
+  if constexpr (std::is_same_v<T, std::int64_t> && std::is_floating_point_v<U>)
+    expects(value >= -0x1p63 && value < 0x1p63, "tensor: {} does not fit i64", value);
+  return static_cast<T>(value);
 }
 
 double element(const TensorView& view, Index i) {
@@ -137,7 +137,9 @@ void* Tensor::readable(DType wanted) const {
 }
 
 void* Tensor::writable(DType wanted) {
-  expects(!read_only_, "tensor: recorded values are read-only; write to a clone() of this {} tensor", shape());
+  expects(!read_only_ || stamp_.slot == nullptr, "tensor: recorded values are read-only; write to a clone() of this {} tensor", shape());
+  expects(!read_only_, "tensor: a parameter's values are read-only; change them through Parameter::update, or write to a clone() of "
+          "this {} tensor", shape());
   return readable(wanted);
 }
 
@@ -181,6 +183,12 @@ Tensor Tensor::to(DType dtype) const {
   const TensorView source = view();
   Tensor result(shape(), dtype);
   convert(source, result.view_);
+  return result;
+}
+
+Tensor Tensor::read_only() const {
+  Tensor result = *this;
+  result.read_only_ = true;
   return result;
 }
 

@@ -135,6 +135,8 @@ class Tensor {
   Tensor clone() const;
   /// An owning copy in another dtype.
   Tensor to(DType dtype) const;
+  /// A handle to the same memory that refuses to write.
+  Tensor read_only() const;
   /// The same elements under another shape of the same size (shares memory).
   Tensor reshaped(Shape shape) const;
   void fill(double value);
@@ -158,7 +160,7 @@ class Tensor {
 /// True when shape, dtype and every byte agree.
 bool identical(const Tensor& a, const Tensor& b);
 
-/// Copies `from` into `to` element by element, converting the dtype; sizes must agree.
+/// Copies `from` into `to` element by element, converting the dtype; sizes must agree. Throws when a number does not fit i64.
 void convert(const TensorView& from, const TensorView& to);
 
 template <class Derived>

@@ -17,6 +17,7 @@
 
 #include "examples/support/cli.h"
 #include "examples/support/model_attention.h"
+#include "examples/support/output_file.h"
 
 namespace {
 
@@ -153,8 +154,7 @@ int main(int argc, char** argv) {
   app.add_option("--vocab", options.vocab, "number of symbols")
       ->capture_default_str()
       ->check(CLI::Range(2, 1000));
-  app.add_option("--steps", options.steps, "training steps (default 1000, more for a larger vocabulary)")
-      ->check(CLI::Range(1, 1000000));
+  app.add_option("--steps", options.steps, "training steps (default 2000)")->check(CLI::Range(1, 1000000));
   app.add_option("--batch", options.batch, "sequences a step")
       ->capture_default_str()
       ->check(CLI::Range(1, 4096));
@@ -170,7 +170,8 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 64));
   app.add_option("--picture", options.picture, "where the attention picture goes")->capture_default_str();
   return examples::run_program("copy", app, argc, argv, [&] {
-    if (options.steps == 0) options.steps = options.vocab > 16 ? 2000 : 1000;
+    examples::expect_writable_folder("--picture", options.picture);
+    if (options.steps == 0) options.steps = 2000;
     if (options.seconds == 0) options.seconds = options.vocab > 16 ? 180 : 60;
     const Index vocabulary = first_symbol + options.vocab;
     ParameterStore params(options.seed);

@@ -15,8 +15,10 @@ namespace {
 Var split_heads(const Var& x, Index heads) {
   if (heads == 0) return x;
   const Shape s = x.shape();
-  expects(s.rank() == 2 || s.rank() == 3, "attention: {} heads packed in a value of shape {}; it must be "
-          "[batch, time, heads * dim], or without batch", heads, s);
+  expects(s.rank() == 2 || s.rank() == 3,
+          "attention: {} heads packed in a value of shape {}; it must be "
+          "[batch, time, heads * dim], or without batch",
+          heads, s);
   expects(heads > 0 && s[-1] % heads == 0, "attention: {} heads do not divide the last axis of {}", heads, s);
   return transpose(reshape(x, {s.rank() == 3 ? s[0] : 1, s[-2], heads, s[-1] / heads}), 1, 2);
 }
@@ -27,7 +29,8 @@ Var unit_rows(const Var& x) {
   return x / maximum(norm(x, -1, true), x.tape().full({}, tiny));
 }
 
-/// −‖q − k‖ for every pair.   q [.., query, dim], k [.., key, dim] -> [batch, heads, query, key], or [query, key]
+/// −‖q − k‖ for every pair.   q [.., query, dim], k [.., key, dim] -> [batch, heads, query, key], or [query,
+/// key]
 Var negative_distances(const Var& q, const Var& k) {
   const Var scores = -norm(unsqueeze(q, -2) - unsqueeze(k, -3), -1);
   return q.rank() == 3 ? unsqueeze(scores, 1) : scores;  // one head: [batch, 1, query, key]
@@ -43,8 +46,10 @@ const Scope& checked(const Scope& scope, Index d_model, Index heads) {
 
 }  // namespace
 
-AttentionResult attention_by_score(const Var& query, const Var& key, const Var& value, const DotProductAttentionOptions& options) {
-  AttentionOptions inner{.mask = options.mask, .bias = options.bias, .dropout = options.dropout, .heads = options.heads};
+AttentionResult attention_by_score(const Var& query, const Var& key, const Var& value,
+                                   const DotProductAttentionOptions& options) {
+  AttentionOptions inner{
+      .mask = options.mask, .bias = options.bias, .dropout = options.dropout, .heads = options.heads};
   if (options.score == Score::scaled_dot) return attention_with_weights(query, key, value, inner);
   inner.scale = 1;
   if (options.score == Score::dot) return attention_with_weights(query, key, value, inner);
@@ -64,8 +69,8 @@ AttentionResult attention_by_score(const Var& query, const Var& key, const Var& 
   if (options.heads > 0) {
     const Shape s = result.context.shape();  // [batch, heads, query, dim] -> [batch, query, heads · dim]
     const Var merged = transpose(result.context, 1, 2);
-    result.context = query.rank() == 2 ? reshape(merged, {s[2], s[1] * s[3]})
-                                       : reshape(merged, {s[0], s[2], s[1] * s[3]});
+    result.context =
+        query.rank() == 2 ? reshape(merged, {s[2], s[1] * s[3]}) : reshape(merged, {s[0], s[2], s[1] * s[3]});
   }
   return result;
 }
@@ -85,17 +90,19 @@ Var MultiHeadAttention::forward(const Var& query, const Var& key, const Var& val
     return forward(query, key, value, mask, WithWeights{}).context;
   const Index d = out_proj.weight.shape()[0];
   const Var w = tape[in_proj_weight], b = in_proj_bias ? tape[in_proj_bias] : Var();
-  return out_proj(attention(linear_rows(query, w, b, 0, d), linear_rows(key, w, b, d, d), linear_rows(value, w, b, 2 * d, d),
+  return out_proj(attention(linear_rows(query, w, b, 0, d), linear_rows(key, w, b, d, d),
+                            linear_rows(value, w, b, 2 * d, d),
                             {.mask = mask, .dropout = options.dropout, .heads = heads}));
 }
 
-AttentionResult MultiHeadAttention::forward(const Var& query, const Var& key, const Var& value, const Mask& mask, WithWeights) const {
+AttentionResult MultiHeadAttention::forward(const Var& query, const Var& key, const Var& value,
+                                            const Mask& mask, WithWeights) const {
   Tape& tape = query.tape();
   const Index d = out_proj.weight.shape()[0];
   const Var w = tape[in_proj_weight], b = in_proj_bias ? tape[in_proj_bias] : Var();
-  const AttentionResult result =
-      attention_by_score(linear_rows(query, w, b, 0, d), linear_rows(key, w, b, d, d), linear_rows(value, w, b, 2 * d, d),
-                         {.score = options.score, .mask = mask, .dropout = options.dropout, .heads = heads});
+  const AttentionResult result = attention_by_score(
+      linear_rows(query, w, b, 0, d), linear_rows(key, w, b, d, d), linear_rows(value, w, b, 2 * d, d),
+      {.score = options.score, .mask = mask, .dropout = options.dropout, .heads = heads});
   if (tape.taps().wants(path(), "weights")) tape.taps().add(path(), "weights", result.weights);
   return {out_proj(result.context), result.weights};
 }

@@ -8,7 +8,8 @@
 
 namespace tapegrad {
 
-/// Layers of one type by number: `layers.0`, `layers.1`, … `make(scope, i)` builds each, so each is initialised on its own.
+/// Layers of one type by number: `layers.0`, `layers.1`, … `make(scope, i)` builds each, so each is
+/// initialised on its own.
 template <class L>
 class LayerList {
  public:
@@ -32,7 +33,8 @@ class LayerList {
 class AnyLayer {
  public:
   template <class F>
-    requires(!std::same_as<std::remove_cvref_t<F>, AnyLayer> && std::is_invocable_r_v<Var, const std::remove_cvref_t<F>&, const Var&>)
+    requires(!std::same_as<std::remove_cvref_t<F>, AnyLayer> &&
+             std::is_invocable_r_v<Var, const std::remove_cvref_t<F>&, const Var&>)
   AnyLayer(F layer) : held_(std::make_unique<Holder<F>>(std::move(layer))) {}
 
   Var operator()(const Var& x) const { return held_->call(x); }
@@ -51,7 +53,8 @@ class AnyLayer {
   std::unique_ptr<Base> held_;
 };
 
-/// Layers and functions one after another, with PyTorch's names: the place counts, also of what has no parameters.
+/// Layers and functions one after another, with PyTorch's names: the place counts, also of what has no
+/// parameters.
 ///
 ///     Sequential net(scope);                            // 0.weight 0.bias 2.weight 2.bias
 ///     net.add<Linear>(2, 8).add([](const Var& x) { return relu(x); }).add<Linear>(8, 1);

@@ -7,8 +7,10 @@ namespace tapegrad {
 
 DecoderLayer::DecoderLayer(const Scope& scope, const TransformerOptions& o)
     : Layer(scope),
-      self_attn(scope / "self_attn", o.d_model, o.nhead, {.dropout = o.dropout, .bias = o.bias, .score = o.score}),
-      multihead_attn(scope / "multihead_attn", o.d_model, o.nhead, {.dropout = o.dropout, .bias = o.bias, .score = o.score}),
+      self_attn(scope / "self_attn", o.d_model, o.nhead,
+                {.dropout = o.dropout, .bias = o.bias, .score = o.score}),
+      multihead_attn(scope / "multihead_attn", o.d_model, o.nhead,
+                     {.dropout = o.dropout, .bias = o.bias, .score = o.score}),
       feed_forward(scope, o.d_model, o.dim_feedforward, o.activation, o.dropout, o.bias),
       norm1(scope / "norm1", o.d_model, {.eps = o.layer_norm_eps, .bias = o.bias}),
       norm2(scope / "norm2", o.d_model, {.eps = o.layer_norm_eps, .bias = o.bias}),
@@ -18,7 +20,9 @@ DecoderLayer::DecoderLayer(const Scope& scope, const TransformerOptions& o)
 
 Var DecoderLayer::forward(const Var& x, const Var& memory, const Mask& mask, const Mask& memory_mask) const {
   const auto attend = [&](const Var& h) { return tapegrad::dropout(self_attn(h, h, h, mask), dropout); };
-  const auto look_up = [&](const Var& h) { return tapegrad::dropout(multihead_attn(h, memory, memory, memory_mask), dropout); };
+  const auto look_up = [&](const Var& h) {
+    return tapegrad::dropout(multihead_attn(h, memory, memory, memory_mask), dropout);
+  };
   const auto feed = [&](const Var& h) { return tapegrad::dropout(feed_forward(h), dropout); };
   if (norm_first) {
     const Var a = x + attend(norm1(x));
@@ -32,7 +36,8 @@ Var DecoderLayer::forward(const Var& x, const Var& memory, const Mask& mask, con
 
 Decoder::Decoder(const Scope& scope, const TransformerOptions& options)
     : Layer(scope),
-      layers(scope / "layers", options.num_decoder_layers, [&](const Scope& s, Index) { return DecoderLayer(s, options); }),
+      layers(scope / "layers", options.num_decoder_layers,
+             [&](const Scope& s, Index) { return DecoderLayer(s, options); }),
       norm(scope / "norm", options.d_model, {.eps = options.layer_norm_eps, .bias = options.bias}) {}
 
 Var Decoder::forward(const Var& x, const Var& memory, const Mask& mask, const Mask& memory_mask) const {

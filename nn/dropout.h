@@ -4,8 +4,8 @@
 
 namespace tapegrad {
 
-/// On a training tape zeroes each element with probability p and scales the others by 1 / (1 − p); else the identity
-/// (Srivastava et al., 2014). The draws are keyed by the tape's seed, step and shard.
+/// On a training tape zeroes each element with probability p and scales the others by 1 / (1 − p); else the
+/// identity (Srivastava et al., 2014). The draws are keyed by the tape's seed, step and shard.
 struct Dropout : Layer<Dropout> {
   Dropout(const Scope& scope, double rate) : Layer(scope), p(rate) {}
   Var forward(const Var& x) const { return dropout(x, p); }

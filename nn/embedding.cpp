@@ -8,15 +8,20 @@ namespace {
 
 Initializer table_init(const EmbeddingOptions& options, Index count) {
   const Initializer init = options.init ? options.init : normal();
-  expects(options.padding_idx < count, "Embedding: padding_idx {} is out of range for {} rows", options.padding_idx, count);
+  expects(options.padding_idx < count, "Embedding: padding_idx {} is out of range for {} rows",
+          options.padding_idx, count);
   return options.padding_idx < 0 ? init : with_zero_row(init, options.padding_idx);
 }
 
 }  // namespace
 
 Embedding::Embedding(const Scope& scope, Index count, Index width, const EmbeddingOptions& options)
-    : Layer(scope), weight(scope.parameter("weight", {count, width}, table_init(options, count))), padding_idx(options.padding_idx) {}
+    : Layer(scope),
+      weight(scope.parameter("weight", {count, width}, table_init(options, count))),
+      padding_idx(options.padding_idx) {}
 
-Var Embedding::forward(Tape& tape, const Tensor& ids) const { return embedding(tape[weight], ids, padding_idx); }
+Var Embedding::forward(Tape& tape, const Tensor& ids) const {
+  return embedding(tape[weight], ids, padding_idx);
+}
 
 }  // namespace tapegrad

@@ -4,11 +4,12 @@
 namespace tapegrad {
 
 struct EmbeddingOptions {
-  Index padding_idx = -1;       ///< a row of zeros that gets no gradient; -1: none
-  Initializer init = nullptr;   ///< default N(0, 1)
+  Index padding_idx = -1;      ///< a row of zeros that gets no gradient; -1: none
+  Initializer init = nullptr;  ///< default N(0, 1)
 };
 
-/// Row `ids[..]` of the table `weight` [count, width].   ids [..] -> [.., width]. An id out of range throws with its position.
+/// Row `ids[..]` of the table `weight` [count, width].   ids [..] -> [.., width]. An id out of range throws
+/// with its position.
 struct Embedding : Layer<Embedding> {
   Embedding(const Scope& scope, Index count, Index width, const EmbeddingOptions& options = {});
 

@@ -7,7 +7,8 @@ namespace tapegrad {
 
 EncoderLayer::EncoderLayer(const Scope& scope, const TransformerOptions& o)
     : Layer(scope),
-      self_attn(scope / "self_attn", o.d_model, o.nhead, {.dropout = o.dropout, .bias = o.bias, .score = o.score}),
+      self_attn(scope / "self_attn", o.d_model, o.nhead,
+                {.dropout = o.dropout, .bias = o.bias, .score = o.score}),
       feed_forward(scope, o.d_model, o.dim_feedforward, o.activation, o.dropout, o.bias),
       norm1(scope / "norm1", o.d_model, {.eps = o.layer_norm_eps, .bias = o.bias}),
       norm2(scope / "norm2", o.d_model, {.eps = o.layer_norm_eps, .bias = o.bias}),
@@ -27,7 +28,8 @@ Var EncoderLayer::forward(const Var& x, const Mask& mask) const {
 
 Encoder::Encoder(const Scope& scope, const TransformerOptions& options)
     : Layer(scope),
-      layers(scope / "layers", options.num_encoder_layers, [&](const Scope& s, Index) { return EncoderLayer(s, options); }),
+      layers(scope / "layers", options.num_encoder_layers,
+             [&](const Scope& s, Index) { return EncoderLayer(s, options); }),
       norm(scope / "norm", options.d_model, {.eps = options.layer_norm_eps, .bias = options.bias}) {}
 
 Var Encoder::forward(const Var& x, const Mask& mask) const {

@@ -21,7 +21,8 @@ struct TransformerOptions {
   Score score = Score::scaled_dot;
 };
 
-/// Self-attention, then the feed-forward network, each with dropout, residual and layer norm.   x [batch, time, d_model] -> same
+/// Self-attention, then the feed-forward network, each with dropout, residual and layer norm.   x [batch,
+/// time, d_model] -> same
 struct EncoderLayer : Layer<EncoderLayer> {
   EncoderLayer(const Scope& scope, const TransformerOptions& options);
   Var forward(const Var& x, const Mask& mask = {}) const;

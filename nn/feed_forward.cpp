@@ -1,12 +1,13 @@
 #include <tapegrad/nn/feed_forward.h>
 
-#include <tapegrad/autograd/ops/dropout.h>
 #include <tapegrad/autograd/ops/activation.h>
+#include <tapegrad/autograd/ops/dropout.h>
 #include <tapegrad/nn/init.h>
 
 namespace tapegrad {
 
-FeedForward::FeedForward(const Scope& scope, Index width, Index hidden, Activation act, double rate, bool bias)
+FeedForward::FeedForward(const Scope& scope, Index width, Index hidden, Activation act, double rate,
+                         bool bias)
     : linear1(scope / "linear1", width, hidden, {.bias = bias, .weight_init = xavier_uniform()}),
       linear2(scope / "linear2", hidden, width, {.bias = bias, .weight_init = xavier_uniform()}),
       activation(act),

@@ -5,10 +5,12 @@ namespace tapegrad {
 
 enum class Activation { relu, gelu };
 
-/// FFN(x) = dropout(activation(x W₁ᵀ + b₁)) W₂ᵀ + b₂ (Vaswani et al., 2017, 3.3), the part that encoder and decoder layers share.
-/// Its two Linears are the layer's own `linear1` and `linear2`, as in PyTorch, so it has no path of its own.   [.., width] -> same
+/// FFN(x) = dropout(activation(x W₁ᵀ + b₁)) W₂ᵀ + b₂ (Vaswani et al., 2017, 3.3), the part that encoder and
+/// decoder layers share. Its two Linears are the layer's own `linear1` and `linear2`, as in PyTorch, so it
+/// has no path of its own.   [.., width] -> same
 struct FeedForward {
-  FeedForward(const Scope& scope, Index width, Index hidden, Activation activation, double dropout, bool bias);
+  FeedForward(const Scope& scope, Index width, Index hidden, Activation activation, double dropout,
+              bool bias);
   Var operator()(const Var& x) const;
 
   Linear linear1, linear2;

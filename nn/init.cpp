@@ -34,7 +34,8 @@ void fill(Tensor& values, F value_of) {
   dispatch(values.dtype(), [&](auto zero) {
     using T = decltype(zero);
     T* data = values.data<T>();
-    for (Index i = 0; i < values.size(); ++i) data[i] = static_cast<T>(value_of(static_cast<std::uint64_t>(i)));
+    for (Index i = 0; i < values.size(); ++i)
+      data[i] = static_cast<T>(value_of(static_cast<std::uint64_t>(i)));
   });
 }
 

@@ -1,8 +1,9 @@
 #pragma once
 #include <tapegrad/autograd/parameter.h>
 
-/// Initialisers. The values depend on the store's seed and the parameter's path alone, by our own generators: the same on every
-/// machine, and no two layers alike. For a weight [out, in], fan_in is its number of columns and fan_out its number of rows.
+/// Initialisers. The values depend on the store's seed and the parameter's path alone, by our own generators:
+/// the same on every machine, and no two layers alike. For a weight [out, in], fan_in is its number of
+/// columns and fan_out its number of rows.
 namespace tapegrad {
 
 void zeros(Tensor& values, RandomKey key);

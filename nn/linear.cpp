@@ -15,11 +15,14 @@ Parameter make_bias(const Scope& scope, Index in, Index out, const LinearOptions
 
 Linear::Linear(const Scope& scope, Index in, Index out, const LinearOptions& options)
     : Layer(scope),
-      weight(scope.parameter("weight", {out, in}, options.weight_init ? options.weight_init : fan_in_uniform(in))),
+      weight(scope.parameter("weight", {out, in},
+                             options.weight_init ? options.weight_init : fan_in_uniform(in))),
       bias(make_bias(scope, in, out, options)) {}
 
 Linear::Linear(const Scope& scope, const Tied& shared, const LinearOptions& options)
-    : Layer(scope), weight(shared.weight), bias(make_bias(scope, weight.shape()[1], weight.shape()[0], options)) {}
+    : Layer(scope),
+      weight(shared.weight),
+      bias(make_bias(scope, weight.shape()[1], weight.shape()[0], options)) {}
 
 Var Linear::forward(const Var& x) const {
   Tape& tape = x.tape();

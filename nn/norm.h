@@ -8,7 +8,8 @@ struct LayerNormOptions {
   bool bias = true;
 };
 
-/// y = (x − mean) / √(variance + ε) ⊙ weight + bias over the last axis, biased variance (Ba et al., 2016).   [.., width] -> same
+/// y = (x − mean) / √(variance + ε) ⊙ weight + bias over the last axis, biased variance (Ba et al., 2016).
+/// [.., width] -> same
 struct LayerNorm : Layer<LayerNorm> {
   LayerNorm(const Scope& scope, Index width, const LayerNormOptions& options = {});
   Var forward(const Var& x) const;

@@ -10,8 +10,10 @@ namespace {
 
 Var add_rows(const Var& x, const Parameter& table) {
   const Index time = x.rank() >= 2 ? x.shape()[-2] : 0, width = table.shape()[1];
-  expects(x.rank() >= 2 && x.shape()[-1] == width, "positions: x must be [.., time, {}], got {}", width, x.shape());
-  expects(time <= table.shape()[0], "positions: {} time steps, but the table was made for at most {}", time, table.shape()[0]);
+  expects(x.rank() >= 2 && x.shape()[-1] == width, "positions: x must be [.., time, {}], got {}", width,
+          x.shape());
+  expects(time <= table.shape()[0], "positions: {} time steps, but the table was made for at most {}", time,
+          table.shape()[0]);
   return x + slice(x.tape()[table], 0, 0, time);  // [time, width], repeated over the batch
 }
 
@@ -29,7 +31,9 @@ Tensor sinusoidal_positions(Index length, Index width) {
   Tensor table({length, width}, DType::f64);
   for (Index t = 0; t < length; ++t)
     for (Index i = 0; i < width; ++i) {
-      const double angle = static_cast<double>(t) * std::exp(-std::log(10000.0) * static_cast<double>(i / 2 * 2) / static_cast<double>(width));
+      const double angle =
+          static_cast<double>(t) *
+          std::exp(-std::log(10000.0) * static_cast<double>(i / 2 * 2) / static_cast<double>(width));
       table.matrix<double>()(t, i) = i % 2 == 0 ? std::sin(angle) : std::cos(angle);
     }
   return table;

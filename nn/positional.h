@@ -3,10 +3,12 @@
 
 namespace tapegrad {
 
-/// Table [length, width] of PE(t, 2i) = sin(t / 10000^(2i/width)), PE(t, 2i+1) = cos(…) (Vaswani et al., 2017, 3.5), in f64.
+/// Table [length, width] of PE(t, 2i) = sin(t / 10000^(2i/width)), PE(t, 2i+1) = cos(…) (Vaswani et al.,
+/// 2017, 3.5), in f64.
 Tensor sinusoidal_positions(Index length, Index width);
 
-/// Adds the sinusoidal table.   [batch, time, width] -> same. The table is computed, not saved. Throws beyond `max_length`.
+/// Adds the sinusoidal table.   [batch, time, width] -> same. The table is computed, not saved. Throws beyond
+/// `max_length`.
 struct SinusoidalPositions : Layer<SinusoidalPositions> {
   SinusoidalPositions(const Scope& scope, Index max_length, Index width);
   Var forward(const Var& x) const;

@@ -27,6 +27,14 @@ Tensor padded(std::span<const std::vector<Index>> rows, Index before, Index afte
   return ids;
 }
 
+void refuse_pad(std::span<const std::vector<Index>> rows, std::string_view side, Index pad) {
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    const auto at = std::find(rows[row].begin(), rows[row].end(), pad);
+    expects(at == rows[row].end(), "make_batch: {} row {} holds the padding id {} at position {}", side, row, pad,
+            at - rows[row].begin());
+  }
+}
+
 LinearOptions output_options() {
   return {.weight_init = xavier_uniform(), .bias_init = zeros};
 }
@@ -46,6 +54,9 @@ Seq2SeqBatch make_source_batch(std::span<const std::vector<Index>> sources, Inde
 Seq2SeqBatch make_batch(std::span<const std::vector<Index>> sources, std::span<const std::vector<Index>> targets, Index bos, Index eos,
                         Index pad) {
   expects(sources.size() == targets.size(), "make_batch: {} sources and {} targets", sources.size(), targets.size());
+  expects(bos != pad && eos != pad, "make_batch: the padding id {} is bos or eos, too; it must be an id of its own", pad);
+  refuse_pad(sources, "source", pad);
+  refuse_pad(targets, "target", pad);
   Seq2SeqBatch batch = make_source_batch(sources, pad);
   batch.target_in = padded(targets, bos, -1, pad);
   batch.target_out = padded(targets, -1, eos, pad);

@@ -18,7 +18,7 @@ struct Seq2SeqOptions {
   Positions positions = Positions::sinusoidal;
   Index max_length = 512;       ///< of either side, special tokens included
   bool tie_embeddings = false;  ///< target embedding = output weight (Press and Wolf, 2017)
-  Index pad = 0;                ///< id that fills short rows; its embedding is zero and no target
+  Index pad = 0;                ///< id that fills short rows and is no target; its embedding is zero, but not with tie_embeddings
 };
 
 /// Rows of one batch, padded to the longest.
@@ -30,7 +30,8 @@ struct Seq2SeqBatch {
   Index targets = 0;  // valid entries of target_out
 };
 
-/// Rows `sources[i]` and `targets[i]` as a batch; `bos` and `eos` are put around targets.
+/// Rows `sources[i]` and `targets[i]` as a batch; `bos` and `eos` are put around targets. Throws when a
+/// row holds `pad`, which would be taken for a filled place.
 Seq2SeqBatch make_batch(std::span<const std::vector<Index>> sources, std::span<const std::vector<Index>> targets, Index bos, Index eos,
                         Index pad = 0);
 /// Only the sources' half, for decoding.

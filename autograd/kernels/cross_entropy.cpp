@@ -7,14 +7,14 @@ namespace {
 
 template <class T>
 double cross_entropy_forward(const T* logits, const std::int64_t* targets, Index rows, Index vocab,
-                             std::int64_t ignore_index, double label_smoothing, T* losses, T* log_sum_exp) {
+                             std::int64_t ignore_index, double label_smoothing, T* losses, T* log_sum) {
   double total = 0;
   for (Index row = 0; row < rows; ++row) {
     const T* x = logits + row * vocab;
     const bool ignored = targets[row] == ignore_index;
     if (ignored) {
       if (losses) losses[row] = 0;
-      if (log_sum_exp) log_sum_exp[row] = 0;  // not used by the backward
+      if (log_sum) log_sum[row] = 0;  // not used by the backward
       continue;
     }
     const T max = row_max(x, vocab);
@@ -23,23 +23,23 @@ double cross_entropy_forward(const T* logits, const std::int64_t* targets, Index
         vocab, [&](auto mask, int part, Index j) __attribute__((always_inline)) {
           const Vector<T> v = mask.load(x + j);
           exps.part[part] += mask.select(exp(v - max), T{0});
-          plain.part[part] += v;
+          plain.part[part] += mask.select(v - max, T{0});
         });
-    const double above = static_cast<double>(max) + __builtin_log(static_cast<double>(exps.sum()));
-    double loss = above - static_cast<double>(x[targets[row]]);
+    const double above = __builtin_log(static_cast<double>(exps.sum()));
+    double loss = above + (static_cast<double>(max) - static_cast<double>(x[targets[row]]));
     if (label_smoothing != 0) {
       const double uniform = above - static_cast<double>(plain.sum()) / static_cast<double>(vocab);
       loss = (1 - label_smoothing) * loss + label_smoothing * uniform;
     }
     if (losses) losses[row] = static_cast<T>(loss);
-    if (log_sum_exp) log_sum_exp[row] = static_cast<T>(above);
+    if (log_sum) log_sum[row] = static_cast<T>(above);
     total += loss;
   }
   return total;
 }
 
 template <class T>
-void cross_entropy_backward(const T* logits, const std::int64_t* targets, const T* log_sum_exp,
+void cross_entropy_backward(const T* logits, const std::int64_t* targets, const T* log_sum,
                             const T* dloss, bool per_row, T* dlogits, Index rows, Index vocab,
                             std::int64_t ignore_index, double label_smoothing) {
   const T spread = static_cast<T>(label_smoothing / static_cast<double>(vocab));
@@ -49,16 +49,16 @@ void cross_entropy_backward(const T* logits, const std::int64_t* targets, const 
     const T* x = logits + row * vocab;
     T* dx = dlogits + row * vocab;
     const T g = dloss[per_row ? row : 0];
-    const T above = log_sum_exp[row];
+    const T max = row_max(x, vocab), above = log_sum[row];
     T& at_target = dx[targets[row]];
     const T old = at_target;
     for_each_vector<T>(
         vocab, [&](auto mask, Index j) __attribute__((always_inline)) {
-          mask.store(dx + j, fma(exp(mask.load(x + j) - above) - spread, splat(g), mask.load(dx + j)));
+          mask.store(dx + j, fma(exp(mask.load(x + j) - max - above) - spread, splat(g), mask.load(dx + j)));
         });
     // The target's own element again, with the subtraction before the product: p - 1 + eps keeps its small
     // digits.
-    const Vector<T> p = exp(splat(x[targets[row]] - above)) - spread - peak;
+    const Vector<T> p = exp(splat(x[targets[row]] - max - above)) - spread - peak;
     at_target = fma(p[0], g, old);
   }
 }

@@ -163,15 +163,15 @@ void attention_backward(const AttentionArgs<T>& args, const AttentionGradients<T
 }
 template <class T>
 double cross_entropy_forward(const T* logits, const std::int64_t* targets, Index rows, Index vocab,
-                             std::int64_t ignore_index, double label_smoothing, T* losses, T* log_sum_exp) {
+                             std::int64_t ignore_index, double label_smoothing, T* losses, T* log_sum) {
   return active<T>().cross_entropy_forward(logits, targets, rows, vocab, ignore_index, label_smoothing,
-                                           losses, log_sum_exp);
+                                           losses, log_sum);
 }
 template <class T>
-void cross_entropy_backward(const T* logits, const std::int64_t* targets, const T* log_sum_exp,
+void cross_entropy_backward(const T* logits, const std::int64_t* targets, const T* log_sum,
                             const T* dloss, bool per_row, T* dlogits, Index rows, Index vocab,
                             std::int64_t ignore_index, double label_smoothing) {
-  active<T>().cross_entropy_backward(logits, targets, log_sum_exp, dloss, per_row, dlogits, rows, vocab,
+  active<T>().cross_entropy_backward(logits, targets, log_sum, dloss, per_row, dlogits, rows, vocab,
                                      ignore_index, label_smoothing);
 }
 template <class T>

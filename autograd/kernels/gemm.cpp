@@ -8,9 +8,9 @@
 namespace tapegrad::kernels::TAPEGRAD_ISA {
 namespace {
 
-constexpr Index kBlockK = 384;   // rows of a packed block of B
-constexpr Index kBlockN = 1024;  // columns packed at once
-constexpr Index kGroup = 16;     // row blocks whose A is packed at once
+constexpr Index kBlockK = 256;  // rows of a packed block of B
+constexpr Index kBlockN = 512;  // columns packed at once
+constexpr Index kGroup = 16;    // row blocks whose A is packed at once
 constexpr Index kLevel1Bytes = 32768;
 
 template <class T>
@@ -126,6 +126,19 @@ void store_start(Index m, Index n, T* c, Index ldc, const T* bias, bool accumula
     }
 }
 
+template <class T>
+double multiply_add_loop(Index rounds) {
+  constexpr int chains = kMaxRows * kPanelVectors;
+  Vector<T> acc[chains] = {};
+  const Vector<T> factor = splat<T>(static_cast<T>(0.5)), term = splat<T>(1);
+  for (Index r = 0; r < rounds; ++r) {
+    TAPEGRAD_UNROLL
+    for (int i = 0; i < chains; ++i) acc[i] = fma(acc[i], factor, term);
+  }
+  for (int i = 1; i < chains; ++i) acc[0] += acc[i];
+  return 2.0 * kWidth<T> * chains * static_cast<double>(rounds) + 0 * static_cast<double>(acc[0][0]);
+}
+
 }  // namespace
 
 template <class T>
@@ -194,6 +207,7 @@ void gemm_packed(bool trans_a, Index m, Index n, Index k, const T* a, Index lda,
 template <class T>
 void fill_gemm(Table<T>& table) {
   table.gemm = &gemm<T>;
+  table.multiply_add_loop = &multiply_add_loop<T>;
 }
 
 #define TAPEGRAD_INSTANTIATE(T)                                                                              \

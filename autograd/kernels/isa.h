@@ -72,7 +72,7 @@ TAPEGRAD_INLINE constexpr Index round_up(Index n, Index step) { return (n + step
 
 template <class T>
 TAPEGRAD_INLINE Vector<T> splat(T x) {
-  return Vector<T>{} + x;
+  return x - Vector<T>{};  // folds to a broadcast, also of -0
 }
 
 template <class T>

@@ -15,25 +15,29 @@ namespace tapegrad::kernels {
 enum class Isa { generic, avx2, avx512 };
 
 /// Every kernel for scalar T: X(name), in the order of the headers.
-#define TAPEGRAD_KERNELS(X)                                                                             \
-  X(gemm)                                                                                               \
-  X(softmax)                                                                                            \
-  X(softmax_backward)                                                                                   \
-  X(log_softmax)                                                                                        \
-  X(log_softmax_backward)                                                                               \
-  X(logsumexp)                                                                                          \
-  X(logsumexp_backward)                                                                                 \
-  X(layer_norm)                                                                                         \
-  X(layer_norm_backward) X(rms_norm) X(rms_norm_backward) X(attention_forward) X(attention_backward)    \
-      X(cross_entropy_forward) X(cross_entropy_backward) X(adam) X(dropout_forward) X(dropout_backward) \
-          X(exp) X(log) X(tanh) X(sigmoid) X(erf) X(relu) X(relu_backward) X(gelu) X(gelu_backward)     \
-              X(gelu_tanh) X(gelu_tanh_backward) X(add_into) X(scale) X(sum) X(sum_squares) X(max)      \
-                  X(sum_rows) X(transpose)
+#define TAPEGRAD_KERNELS(X)                                                                            \
+  X(gemm)                                                                                              \
+  X(softmax)                                                                                           \
+  X(softmax_backward)                                                                                  \
+  X(log_softmax)                                                                                       \
+  X(log_softmax_backward)                                                                              \
+  X(logsumexp)                                                                                         \
+  X(logsumexp_backward)                                                                                \
+  X(layer_norm)                                                                                        \
+  X(layer_norm_backward)                                                                               \
+  X(rms_norm) X(rms_norm_backward) X(attention_forward) X(attention_backward) X(cross_entropy_forward) \
+      X(cross_entropy_backward) X(adam) X(dropout_forward) X(dropout_backward) X(exp) X(log) X(tanh)   \
+          X(sigmoid) X(erf) X(relu) X(relu_backward) X(gelu) X(gelu_backward) X(gelu_tanh)             \
+              X(gelu_tanh_backward) X(add_into) X(scale) X(sum) X(sum_squares) X(max) X(sum_rows)      \
+                  X(transpose)
 
 template <class T>
 struct Table {
 #define TAPEGRAD_KERNEL_MEMBER(name) decltype(&kernels::name<T>) name = nullptr;
   TAPEGRAD_KERNELS(TAPEGRAD_KERNEL_MEMBER)
+  /// What this processor can do at best, for benchmarks: multiply-adds in registers; returns the operations
+  /// done.
+  double (*multiply_add_loop)(Index rounds) = nullptr;
 #undef TAPEGRAD_KERNEL_MEMBER
 };
 

@@ -10,9 +10,9 @@ namespace tapegrad::kernels::TAPEGRAD_ISA {
 /// Horner's rule; coefficients from the highest power down.
 template <class V, class T, int count>
 TAPEGRAD_INLINE V polynomial(V x, const T (&coefficients)[count]) {
-  V y = V{} + coefficients[0];
+  V y = coefficients[0] - V{};
   TAPEGRAD_UNROLL
-  for (int i = 1; i < count; ++i) y = fma(y, x, V{} + coefficients[i]);
+  for (int i = 1; i < count; ++i) y = fma(y, x, coefficients[i] - V{});
   return y;
 }
 

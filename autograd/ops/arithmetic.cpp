@@ -100,14 +100,19 @@ struct Div final : Broadcasting {
   }
 };
 
-/// max and min: the gradient follows the chosen operand, as in PyTorch halved where both are equal.
+/// max and min: the gradient follows the chosen operand, halved where none is (equal ones, as in PyTorch, and NaN).
 struct Extremum final : Broadcasting {
   bool largest;
   explicit Extremum(bool max) : largest(max) {}
   const char* name() const override { return largest ? "maximum" : "minimum"; }
-  const char* formula() const override { return "c = max(a, b) or min(a, b);  the chosen operand gets dc, equal ones half each"; }
+  const char* formula() const override {
+    return "c = max(a, b) or min(a, b), NaN if one is;  the chosen operand gets dc, equal ones half each";
+  }
   void forward(Views in, Views out) const override {
-    map(in, out, [this](auto a, auto b) { return largest ? std::max(a, b) : std::min(a, b); });
+    map(in, out, [this](auto a, auto b) {
+      const bool first = largest ? a > b : a < b, second = largest ? b > a : b < a;
+      return first ? a : second ? b : a == b ? a : a + b;  // one is NaN
+    });
   }
   VarList pullback(const PullbackArgs& p) const override {
     const Var &a = p.inputs[0], &b = p.inputs[1], &dc = p.cotangents[0];
@@ -229,12 +234,18 @@ const OpSamples affine_samples("affine", [] { return unary_samples([](const Var&
 
 std::vector<Sample> shape_samples(Var (*f)(const Var&, const Shape&), bool widen) {
   const std::vector<std::pair<Shape, Shape>> cases = {{{3, 4}, {3, 4}}, {{4}, {3, 4}},    {{3, 1}, {3, 4}}, {{}, {2, 3}},
-                                                      {{2, 1, 3}, {2, 4, 3}}, {{1, 0}, {3, 0}}, {{1}, {0}},       {{}, {}}};
+                                                      {{2, 1, 3}, {2, 4, 3}}, {{1, 0}, {3, 0}}, {{1}, {0}},       {{}, {}},
+                                                      {{3}, {1, 3}}};
   std::vector<Sample> samples;
   for (const auto& [narrow, wide] : cases) {
     const Shape from = widen ? narrow : wide, to = widen ? wide : narrow;
     samples.push_back({fmt::format("{} to {}", from, to), {sample_values(from)}, [=](const std::vector<Var>& in) { return f(in[0], to); }});
   }
+  const Shape from = widen ? Shape{3} : Shape{2, 3}, to = widen ? Shape{2, 3} : Shape{3};
+  const auto call = [=](const std::vector<Var>& in) { return f(in[0], to); };
+  samples.push_back({"small magnitude", {sample_values(from, -0.2, 0.2)}, call});
+  samples.push_back({"large magnitude", {sample_values(from, -60, 60)}, call});
+  samples.push_back({"repeated input", {sample_values(from)}, [=](const std::vector<Var>& in) { return mul(f(in[0], to), in[0]); }});
   return samples;
 }
 

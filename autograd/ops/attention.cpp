@@ -222,8 +222,7 @@ VarList run(const Var& query, const Var& key, const Var& value, const AttentionO
   expects(options.dropout >= 0 && options.dropout <= 1, "attention: dropout must lie in [0, 1], got {}",
           options.dropout);
   expects(options.heads >= 0, "attention: heads must not be negative, got {}", options.heads);
-  const Tape::Mark before = tape.mark();
-  try {
+  return tape.attempt([&] {
     Attention op;
     op.layout = {options.heads > 0, options.heads > 0 ? options.heads : 1};
     op.mask = options.mask.keep_on(tape);
@@ -234,10 +233,7 @@ VarList run(const Var& query, const Var& key, const Var& value, const AttentionO
     VarList inputs{query, key, value};
     if (options.bias) inputs.push_back(options.bias);
     return apply_all(op, {inputs.begin(), inputs.size()});
-  } catch (...) {
-    tape.rewind(before);
-    throw;
-  }
+  });
 }
 
 }  // namespace

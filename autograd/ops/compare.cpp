@@ -164,19 +164,18 @@ Tensor greater_equal(const Var& a, const Var& b) {
   return compare("greater_equal", a, b, [](auto x, auto y) { return x >= y; });
 }
 
-// Both check before they copy the mask to the arena: a call that throws leaves nothing there.
 Var where(const Tensor& condition, const Var& a, const Var& b) {
   Tape& tape = a.tape("where");
   b.tape("where");
   check_boolean("where", "condition", condition);
   Where::checked_shape(condition.shape(), a.shape(), b.shape());
-  return apply(Where(tape.keep(condition)), {a, b});
+  return tape.attempt([&] { return apply(Where(tape.keep(condition)), {a, b}); });
 }
 Var masked_fill(const Var& x, const Tensor& mask, double value) {
   Tape& tape = x.tape("masked_fill");
   check_boolean("masked_fill", "mask", mask);
   MaskedFill::checked_shape(mask.shape(), x.shape());
-  return apply(MaskedFill(tape.keep(mask), value), {x});
+  return tape.attempt([&] { return apply(MaskedFill(tape.keep(mask), value), {x}); });
 }
 
 namespace {
@@ -229,6 +228,7 @@ const OpSamples masked_fill_samples("masked_fill", [] {
       fill_sample("equal shapes", {3, 4}, {3, 4}),
       fill_sample("row mask", {4}, {2, 3, 4}),
       fill_sample("column mask", {3, 1}, {2, 3, 4}),
+      fill_sample("size-1 dimension", {4}, {3, 1, 4}),
       fill_sample("rank 0", {}, {}),
       fill_sample("rank-0 mask", {}, {2, 3}),
       fill_sample("size-0 dimension", {2, 1}, {2, 0}),

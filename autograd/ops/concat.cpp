@@ -26,7 +26,8 @@ struct Concat final : Primitive {
       else
         expects(fits, "concat: part 0 has shape {}, part {} has {}; only the extents of axis {} may differ",
                 in[0].shape, i, part, axis);
-      if (!stacked) result[axis] += part[axis];
+      expects(stacked || !__builtin_add_overflow(result[axis], part[axis], &result[axis]),
+              "concat: the extents of axis {} add up to more than any memory can hold", axis);
     }
     return stacked ? result.inserted(axis, static_cast<Index>(in.size())) : result;
   }
@@ -101,7 +102,7 @@ VarList split(const Var& x, std::span<const Index> sizes, int axis) {
   Index total = 0;
   for (const Index size : sizes) {
     expects(size >= 0, "split: size {} is negative", size);
-    total += size;
+    expects(!__builtin_add_overflow(total, size, &total), "split: the sizes add up to more than any memory can hold");
   }
   expects(total == x.shape()[at], "split: sizes add up to {}, axis {} of shape {} has extent {}", total, axis,
           x.shape(), x.shape()[at]);
@@ -143,6 +144,7 @@ const OpSamples concat_samples("concat", [] {
                                  sample("middle axis", {{2, 1, 3}, {2, 2, 3}}, 1, false),
                                  sample("one part", {{2, 2}}, 0, false),
                                  sample("an empty part", {{2, 0}, {2, 3}}, 1, false),
+                                 sample("small magnitude", {{3}, {2}}, 0, false, 0.1),
                                  sample("large magnitude", {{2}, {3}}, 0, false, 30)};
   samples.push_back({"repeated input", {sample_values({2, 2})}, [](const std::vector<Var>& in) {
                        return concat({in[0], in[0]}, 1);
@@ -165,6 +167,8 @@ const OpSamples stack_samples("stack", [] {
                                  sample("middle", {{2, 3}, {2, 3}}, 1, true),
                                  sample("rank 0", {{}, {}}, 0, true),
                                  sample("size-0 dimension", {{0, 2}, {0, 2}}, 1, true),
+                                 sample("size-1 dimensions", {{1, 3}, {1, 3}}, 1, true),
+                                 sample("small magnitude", {{3}, {3}}, 0, true, 0.1),
                                  sample("large magnitude", {{3}, {3}}, 0, true, 30)};
   samples.push_back({"repeated input", {sample_values({2})}, [](const std::vector<Var>& in) {
                        return stack({in[0], in[0]}, 1);

@@ -118,13 +118,7 @@ Index check(const Var& logits, const Tensor& targets, const CrossEntropyOptions&
 Var cross_entropy(const Var& logits, const Tensor& targets, const CrossEntropyOptions& options) {
   Tape& tape = logits.tape("cross_entropy");
   const Index counted = check(logits, targets, options);
-  const Tape::Mark before = tape.mark();
-  try {
-    return apply(CrossEntropy{tape.keep(targets), options, counted}, {logits});
-  } catch (...) {
-    tape.rewind(before);
-    throw;
-  }
+  return tape.attempt([&] { return apply(CrossEntropy{tape.keep(targets), options, counted}, {logits}); });
 }
 
 Index count_targets(const Tensor& targets, Index ignore_index) {

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include <tapegrad/autograd/axis.h>
+#include <tapegrad/autograd/ops/arithmetic.h>
 #include <tapegrad/autograd/ops/reshape.h>
 #include <tapegrad/autograd/samples.h>
 
@@ -164,7 +165,7 @@ Var embedding(const Var& weight, const Tensor& ids, Index padding_idx) {
   expects(padding_idx >= -1 && padding_idx < shape[0],
           "embedding: padding_idx {} is out of range for {} rows; -1 stands for none", padding_idx, shape[0]);
   check_ids("embedding", ids, shape[0]);
-  return apply(Embedding{tape.keep(ids), padding_idx}, {weight});
+  return tape.attempt([&] { return apply(Embedding{tape.keep(ids), padding_idx}, {weight}); });
 }
 
 Var gather(const Var& x, int axis, const Tensor& ids) {
@@ -176,7 +177,7 @@ Var gather(const Var& x, int axis, const Tensor& ids) {
   for (int i = 0; fits && i < from.rank(); ++i) fits = i == at || to[i] == from[i];
   expects(fits, "gather: x {} and ids {} do not fit; only the extents of axis {} may differ", from, to, axis);
   check_ids("gather", ids, from[at], at);
-  return apply(Take{Pick{at, tape.keep(ids), true}}, {x});
+  return tape.attempt([&] { return apply(Take{Pick{at, tape.keep(ids), true}}, {x}); });
 }
 
 Var scatter_add(const Var& x, int axis, const Tensor& ids, Index extent) {
@@ -187,7 +188,7 @@ Var scatter_add(const Var& x, int axis, const Tensor& ids, Index extent) {
           ids.shape());
   expects(extent >= 0, "scatter_add: extent {} is negative", extent);
   check_ids("scatter_add", ids, extent, at);
-  return apply(Put{Pick{at, tape.keep(ids), true}, extent}, {x});
+  return tape.attempt([&] { return apply(Put{Pick{at, tape.keep(ids), true}, extent}, {x}); });
 }
 
 Var index_select(const Var& x, int axis, const Tensor& ids) {
@@ -198,7 +199,7 @@ Var index_select(const Var& x, int axis, const Tensor& ids) {
           "index_select: ids must have one axis, got shape {}; gather takes an id for every element",
           ids.shape());
   check_ids("index_select", ids, x.shape()[at], at);
-  return apply(Take{Pick{at, tape.keep(ids)}}, {x});
+  return tape.attempt([&] { return apply(Take{Pick{at, tape.keep(ids)}}, {x}); });
 }
 
 Var index_add(const Var& x, int axis, const Tensor& ids, Index extent) {
@@ -210,7 +211,7 @@ Var index_add(const Var& x, int axis, const Tensor& ids, Index extent) {
           ids.shape(), x.shape()[at], axis);
   expects(extent >= 0, "index_add: extent {} is negative", extent);
   check_ids("index_add", ids, extent, at);
-  return apply(Put{Pick{at, tape.keep(ids)}, extent}, {x});
+  return tape.attempt([&] { return apply(Put{Pick{at, tape.keep(ids)}, extent}, {x}); });
 }
 
 namespace {
@@ -220,6 +221,13 @@ using Call = Var (*)(const Var&, const Tensor&);
 Sample sample(std::string label, const Shape& shape, const Tensor& ids, Call call, double scale = 1) {
   return {std::move(label), {sample_values(shape, -2 * scale, 2 * scale)}, [=](const std::vector<Var>& in) {
             return call(in[0], ids);
+          }};
+}
+
+/// x ⊙ call(x, ids), where the result has x's shape.
+Sample repeated(const Shape& shape, const Tensor& ids, Call call) {
+  return {"repeated input", {sample_values(shape)}, [=](const std::vector<Var>& in) {
+            return in[0] * call(in[0], ids);
           }};
 }
 
@@ -233,7 +241,8 @@ const OpSamples embedding_samples("embedding", [] {
                              sample("width 0", {4, 0}, Tensor::ids({1, 2}), plain),
                              sample("one row", {1, 3}, Tensor::ids({0, 0}), plain),
                              sample("small magnitude", {4, 2}, Tensor::ids({3, 2, 1}), plain, 0.1),
-                             sample("large magnitude", {4, 2}, Tensor::ids({3, 2, 3}), plain, 30)};
+                             sample("large magnitude", {4, 2}, Tensor::ids({3, 2, 3}), plain, 30),
+                             repeated({3, 2}, Tensor::ids({2, 0, 2}), plain)};
 });
 
 const OpSamples gather_samples("gather", [] {
@@ -245,7 +254,9 @@ const OpSamples gather_samples("gather", [] {
                              sample("size-0 dimension", {3, 0}, no_ids({2, 0}), rows),
                              sample("no ids", {2, 3}, no_ids({2, 0}), columns),
                              sample("size-1 dimension", {1, 1}, Tensor::ids({{0, 0}}), columns),
-                             sample("large magnitude", {4}, Tensor::ids({3, 3, 0}), rows, 30)};
+                             sample("large magnitude", {4}, Tensor::ids({3, 3, 0}), rows, 30),
+                             sample("small magnitude", {4}, Tensor::ids({3, 1}), rows, 0.1),
+                             repeated({2, 3}, Tensor::ids({{2, 0, 2}, {1, 1, 0}}), columns)};
 });
 
 const OpSamples scatter_add_samples("scatter_add", [] {
@@ -256,7 +267,9 @@ const OpSamples scatter_add_samples("scatter_add", [] {
                              sample("three axes", {1, 2, 2}, Tensor::ids({{{0, 1}, {2, 1}}}), rows),
                              sample("nothing to add", {2, 0}, no_ids({2, 0}), columns),
                              sample("size-1 dimension", {1, 1}, Tensor::ids({{0}}), columns),
-                             sample("large magnitude", {4}, Tensor::ids({2, 2, 0, 1}), rows, 30)};
+                             sample("large magnitude", {4}, Tensor::ids({2, 2, 0, 1}), rows, 30),
+                             sample("small magnitude", {3}, Tensor::ids({2, 0, 2}), rows, 0.1),
+                             repeated({1, 4}, Tensor::ids({{2, 0, 2, 3}}), columns)};
 });
 
 const OpSamples index_select_samples("index_select", [] {
@@ -268,7 +281,9 @@ const OpSamples index_select_samples("index_select", [] {
                              sample("size-0 dimension", {3, 0}, Tensor::ids({1, 1}), rows),
                              sample("no ids", {2, 3}, no_ids({0}), columns),
                              sample("size-1 dimension", {1, 1}, Tensor::ids({0, 0}), columns),
-                             sample("large magnitude", {4}, Tensor::ids({3, 3, 0}), rows, 30)};
+                             sample("large magnitude", {4}, Tensor::ids({3, 3, 0}), rows, 30),
+                             sample("small magnitude", {4}, Tensor::ids({3, 1}), rows, 0.1),
+                             repeated({2, 3}, Tensor::ids({2, 0, 2}), columns)};
 });
 
 const OpSamples index_add_samples("index_add", [] {
@@ -284,7 +299,9 @@ const OpSamples index_add_samples("index_add", [] {
                              sample("nothing to add", {2, 0}, no_ids({0}), columns),
                              sample("size-1 dimension", {1, 1}, Tensor::ids({0}), columns),
                              sample("without a padding row", {4, 3}, Tensor::ids({1, 0, 3, 0}), padded),
-                             sample("large magnitude", {4}, Tensor::ids({2, 2, 0, 1}), rows, 30)};
+                             sample("large magnitude", {4}, Tensor::ids({2, 2, 0, 1}), rows, 30),
+                             sample("small magnitude", {3}, Tensor::ids({2, 0, 2}), rows, 0.1),
+                             repeated({2, 4}, Tensor::ids({2, 0, 2, 3}), columns)};
 });
 
 }  // namespace

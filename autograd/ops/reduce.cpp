@@ -185,6 +185,19 @@ struct Norm final : Reducing {
       }
     });
   }
+  bool has_backward() const override { return true; }
+  void backward(const BackwardArgs& args) const override {
+    const auto [outer, n, inner] = extents(args.inputs[0].shape);
+    dispatch(args.outputs[0].dtype, [&, outer = outer, n = n, inner = inner](auto zero) {
+      using T = decltype(zero);
+      const T *x = args.inputs[0].data<T>(), *y = args.outputs[0].data<T>(), *dy = args.doutputs[0].data<T>();
+      T* dx = args.dinputs[0].data<T>();
+      for (Index o = 0; o < outer; ++o, y += inner, dy += inner)
+        for (Index i = 0; i < n; ++i, x += inner, dx += inner)
+          for (Index j = 0; j < inner; ++j)
+            if (y[j] != 0) dx[j] += x[j] * (dy[j] / y[j]);
+    });
+  }
   VarList pullback(const PullbackArgs& p) const override {
     const Var& x = p.inputs[0];
     Tape& tape = x.tape();

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include <tapegrad/autograd/kernels/elementwise.h>
+#include <tapegrad/autograd/ops/arithmetic.h>
 #include <tapegrad/autograd/samples.h>
 
 namespace tapegrad {
@@ -45,8 +46,8 @@ Shape completed(const Shape& from, std::span<const Index> extents) {
     if (extent == -1 && open >= 0) refuse(from, extents, "only one extent may be -1");
     if (extent == -1)
       open = result.rank();
-    else
-      known *= extent;
+    else if (__builtin_mul_overflow(known, extent, &known))
+      refuse(from, extents, "their product is too large");
     result = result.with_tail(0, {extent});
   }
   if (open >= 0) {
@@ -117,6 +118,10 @@ const OpSamples reshape_samples("reshape", [] {
       {"flatten", {sample_values({2, 3, 2})}, [](const std::vector<Var>& in) { return flatten(in[0], 1); }});
   samples.push_back(
       {"unsqueeze", {sample_values({2, 3})}, [](const std::vector<Var>& in) { return unsqueeze(in[0], 1); }});
+  samples.push_back(
+      {"repeated input", {sample_values({4, 1})}, [](const std::vector<Var>& in) {
+         return mul(reshape(in[0], {4}), in[0]);
+       }});
   samples.push_back(
       {"squeeze", {sample_values({2, 1, 3})}, [](const std::vector<Var>& in) { return squeeze(in[0], -2); }});
   return samples;

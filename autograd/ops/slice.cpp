@@ -109,6 +109,9 @@ Var pad(const Var& x, int axis, Index before, Index after) {
   const int at = checked_axis("pad", axis, x.shape());
   expects(before >= 0 && after >= 0, "pad: {} before and {} after, neither may be negative; use slice to cut",
           before, after);
+  Index extent = x.shape()[at];
+  expects(!__builtin_add_overflow(extent, before, &extent) && !__builtin_add_overflow(extent, after, &extent),
+          "pad: {} before and {} after are more than any memory can hold", before, after);
   return before + after == 0 ? x : apply(Pad{at, before, after}, {x});
 }
 
@@ -142,6 +145,7 @@ const OpSamples slice_samples("slice", [] {
       sample("middle axis", {2, 4, 3}, [](const Var& x) { return slice(x, 1, 2, 2); }),
       sample("length 0", {2, 3}, [](const Var& x) { return slice(x, 1, 3, 0); }),
       sample("size-0 dimension", {0, 3}, [](const Var& x) { return slice(x, 1, 1, 1); }),
+      sample("size-1 dimension", {3, 1}, [](const Var& x) { return slice(x, 0, 1, 2); }),
       sample("select to rank 0", {3}, [](const Var& x) { return select(x, 0, -1); }),
       sample(
           "select", {2, 3, 2}, [](const Var& x) { return select(x, 1, 2); }, 30),
@@ -160,7 +164,8 @@ const OpSamples pad_samples("pad", [] {
       sample("nothing", {3}, [](const Var& x) { return pad(x, 0, 0, 0); }),
       sample("size 0 filled", {2, 0}, [](const Var& x) { return pad(x, 1, 1, 1); }),
       sample(
-          "large magnitude", {3}, [](const Var& x) { return pad(x, 0, 1, 1); }, 30)};
+          "large magnitude", {3}, [](const Var& x) { return pad(x, 0, 1, 1); }, 30),
+      sample("x against itself, shifted", {4}, [](const Var& x) { return mul(pad(x, 0, 1, 0), pad(x, 0, 0, 1)); })};
 });
 
 const OpSamples flip_samples("flip", [] {
@@ -169,9 +174,11 @@ const OpSamples flip_samples("flip", [] {
       sample("columns", {3, 4}, [](const Var& x) { return flip(x, -1); }),
       sample("middle axis", {2, 3, 2}, [](const Var& x) { return flip(x, 1); }),
       sample("extent 1", {1, 3}, [](const Var& x) { return flip(x, 0); }),
+      sample(
+          "small magnitude", {3}, [](const Var& x) { return flip(x, 0); }, 0.1),
       sample("size-0 dimension", {0, 3}, [](const Var& x) { return flip(x, 1); }),
       sample(
-          "x against its mirror", {4}, [](const Var& x) { return mul(x, flip(x, 0)); }, 3)};
+          "x against its mirror", {4}, [](const Var& x) { return mul(x, flip(x, 0)); }, 30)};
 });
 
 }  // namespace

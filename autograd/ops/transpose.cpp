@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include <tapegrad/autograd/kernels/elementwise.h>
+#include <tapegrad/autograd/ops/arithmetic.h>
 #include <tapegrad/autograd/samples.h>
 
 namespace tapegrad {
@@ -152,6 +153,9 @@ const OpSamples permute_samples("permute", [] {
                                  sample({2, 3, 2}, {1, 0, 2}, 0.1)};
   samples.push_back(
       {"transpose", {sample_values({2, 3, 4})}, [](const std::vector<Var>& in) { return transpose(in[0]); }});
+  samples.push_back({"repeated input", {sample_values({3, 3})}, [](const std::vector<Var>& in) {
+                       return mul(transpose(in[0]), in[0]);
+                     }});
   return samples;
 });
 

@@ -243,7 +243,8 @@ Command parse_translate(const std::vector<std::string>& rest) {
   arguments.positional("DIR", "folder of a model");
   arguments.option("beam", "N", "hypotheses kept; 1 is greedy [1]");
   arguments.option("threads", "N", "0: all processors");
-  arguments.option("attention", "FILE.svg", "draw each head's attention for the first line");
+  arguments.option("attention", "FILE.svg",
+                   "draw each head's attention for the first line that is not empty");
   if (!arguments.parse(rest)) return arguments.help();
   return TranslateOptions{.model = arguments.text("DIR"),
                           .beam = arguments.integer("beam", beam_range, 1),

@@ -6,7 +6,7 @@ namespace tapegrad::seq2seq {
 inline constexpr int exit_ok = 0, exit_failure = 1, exit_usage = 2, exit_data = 65, exit_interrupted = 130;
 
 /// Each returns the program's exit code, writes results to standard output and everything else to standard
-/// error, and throws Error on wrong use, DataError on bad data.
+/// error, and throws Error on wrong use, DataError on bad data, SystemError when the system refuses.
 
 /// Trains, and fills `options.out`. Polls `interrupted()` each step; when it is true, saves and returns
 /// `exit_interrupted`.

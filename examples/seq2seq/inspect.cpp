@@ -1,6 +1,7 @@
 #include <tapegrad/nn/data/utf8.h>
 #include <tapegrad/nn/io/safetensors.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <limits>
 
@@ -11,20 +12,18 @@ namespace {
 
 constexpr std::size_t whole = std::numeric_limits<std::size_t>::max();
 
-std::string_view file_name(DType dtype) {
-  constexpr std::string_view names[] = {"F32", "F64", "I64", "BOOL"};
-  return names[static_cast<std::size_t>(dtype)];
-}
-
 }  // namespace
 
 int run_inspect(const InspectOptions& options) {
-  const TensorFile file = load_safetensors(options.file);
+  SafetensorsHeader file = read_safetensors_header(options.file);
+  std::sort(file.tensors.begin(), file.tensors.end(),
+            [](const TensorEntry& a, const TensorEntry& b) { return a.name < b.name; });
   std::string text;
-  Index values = 0;
-  for (const auto& [name, tensor] : file.tensors) {
-    text += fmt::format("{}  {}  {}\n", printable(name, whole), file_name(tensor.dtype()), tensor.shape());
-    values += tensor.size();
+  std::uint64_t values = 0;
+  for (const TensorEntry& tensor : file.tensors) {
+    text += fmt::format("{}  {}  [{}]\n", printable(tensor.name, whole), tensor.dtype,
+                        fmt::join(tensor.shape, ", "));
+    values += tensor.values;
   }
   text += fmt::format("{} tensors, {} values\n", file.tensors.size(), values);
   for (const auto& [key, value] : file.metadata)

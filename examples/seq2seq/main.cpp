@@ -59,6 +59,8 @@ int main(int argc, char** argv) {
                : fail(exit_failure, "cannot write to standard output");
   } catch (const DataError& error) {
     return fail(exit_data, error.what());
+  } catch (const SystemError& error) {
+    return fail(exit_failure, error.what());
   } catch (const Error& error) {
     return fail(exit_usage, error.what());
   } catch (const std::bad_alloc&) {

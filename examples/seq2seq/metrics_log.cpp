@@ -38,7 +38,8 @@ JsonMembers parsed(const std::string& line) {
 MetricsLog::MetricsLog(const std::string& folder, std::int64_t step)
     : folder_(folder), path_((std::filesystem::path(folder) / "metrics.jsonl").string()) {
   std::string kept;
-  if (step > 0 && std::filesystem::exists(path_)) {
+  std::error_code ignored;
+  if (step > 0 && std::filesystem::exists(path_, ignored)) {
     const std::string content = read_file(path_, largest_log);
     for (std::size_t begin = 0, end; (end = content.find('\n', begin)) != std::string::npos;
          begin = end + 1) {
@@ -52,12 +53,12 @@ MetricsLog::MetricsLog(const std::string& folder, std::int64_t step)
   }
   write_file(path_, kept);
   file_.open(path_, std::ios::app | std::ios::binary);
-  expects(file_.is_open(), "{}: cannot be opened for writing", printable(path_));
+  if (!file_.is_open()) throw SystemError(fmt::format("{}: cannot be opened for writing", printable(path_)));
 }
 
 void MetricsLog::write(const JsonMembers& members) {
   file_ << to_json(members) << '\n' << std::flush;
-  expects(file_.good(), "{}: cannot be written", printable(path_));
+  if (!file_.good()) throw SystemError(fmt::format("{}: cannot be written", printable(path_)));
   add_to_curve(members);
 }
 

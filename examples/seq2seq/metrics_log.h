@@ -19,7 +19,7 @@ class MetricsLog {
   /// short by its limits (`"last": true`) and without lines that are not whole.
   MetricsLog(const std::string& folder, std::int64_t step);
 
-  /// Appends a line. Throws Error when it cannot be written.
+  /// Appends a line. Throws SystemError when it cannot be written.
   void write(const JsonMembers& members);
   /// Writes DIR/loss.svg.
   void draw() const;

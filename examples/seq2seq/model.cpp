@@ -50,12 +50,20 @@ void check_sizes(const TrainOptions& c, const Vocabulary& source, const Vocabula
       throw DataError(
           fmt::format("{}: tensor '{}': got shape {}, expected {}", where, name, at->second.shape(), shape));
   };
+  const auto expect_layer = [&](const std::string& layer, std::initializer_list<const char*> attentions) {
+    for (const char* attention : attentions)
+      expect(fmt::format("transformer.{}.{}.in_proj_weight", layer, attention), {3 * c.d_model, c.d_model});
+    expect(fmt::format("transformer.{}.linear1.weight", layer), {c.ff, c.d_model});
+  };
   expect("src_emb.weight", {source.size(), c.d_model});
   expect("tgt_emb.weight", {target.size(), c.d_model});
+  if (!c.tie_embeddings) expect("generator.weight", {target.size(), c.d_model});
+  if (c.positions == "learned")
+    for (const char* name : {"src_pos.weight", "tgt_pos.weight"}) expect(name, {c.max_length + 2, c.d_model});
   for (Index i = 0; i < c.encoder_layers; ++i)
-    expect(fmt::format("transformer.encoder.layers.{}.linear1.weight", i), {c.ff, c.d_model});
+    expect_layer(fmt::format("encoder.layers.{}", i), {"self_attn"});
   for (Index i = 0; i < c.decoder_layers; ++i)
-    expect(fmt::format("transformer.decoder.layers.{}.linear1.weight", i), {c.ff, c.d_model});
+    expect_layer(fmt::format("decoder.layers.{}", i), {"self_attn", "multihead_attn"});
 }
 
 std::string model_file(const std::string& folder) {

@@ -86,7 +86,9 @@ constexpr auto fields = std::to_array<Field>({
     {"epochs", &T::epochs, length, "times through the data (60 when no steps are given either)", free_,
      at_least_0},
     {"steps", &T::steps, length, "steps (0: no limit)", free_, at_least_0},
-    {"minutes", &T::minutes, length, "end cleanly after so long (0: no limit)", not_kept, at_least_0},
+    {"minutes", &T::minutes, length,
+     "end cleanly after so long (0: no limit); the schedule spans --epochs or --steps all the same", not_kept,
+     at_least_0},
     {"patience", &T::patience, length, "validations without a better one before training ends (0: never)",
      free_, at_least_0},
 

@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::int64_t default_epochs = 60;
 constexpr std::size_t config_limit = 1 << 20;
+constexpr std::int64_t most_sinusoids = 1 << 24;
 
 std::string divisors(std::int64_t number) {
   std::string text;
@@ -38,6 +39,9 @@ void resolve(TrainOptions& options) {
   expects(options.d_model % options.heads == 0,
           "--heads: got {}, which does not divide --d-model {}, expected one of {}", options.heads,
           options.d_model, divisors(options.d_model));
+  if (const std::int64_t most = most_sinusoids / options.d_model - 2; options.positions == "sinusoidal")
+    expects(options.max_length <= most, "--max-length: got {}, expected at most {} with --d-model {}",
+            options.max_length, most, options.d_model);
   if (options.source_tokens.empty()) options.source_tokens = options.tokens;
   if (options.target_tokens.empty()) options.target_tokens = options.tokens;
   if (options.encoder_layers == 0) options.encoder_layers = options.layers;

@@ -13,11 +13,19 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// Whether there is something at `path`, which lies in --out.
+bool exists(const std::string& path) {
+  std::error_code error;
+  const bool found = fs::exists(path, error);
+  expects(!error, "train: --out: {} cannot be looked at: {}", printable(path), error.message());
+  return found;
+}
+
 void check_folder(const TrainOptions& options) {
   std::error_code ignored;
-  expects(!fs::exists(options.out, ignored) || fs::is_directory(options.out, ignored),
-          "train: --out: {} is not a folder", printable(options.out));
-  expects(options.resume || !fs::exists(checkpoint_file(options.out), ignored),
+  expects(!exists(options.out) || fs::is_directory(options.out, ignored), "train: --out: {} is not a folder",
+          printable(options.out));
+  expects(options.resume || !exists(checkpoint_file(options.out)),
           "train: --out: {} exists already; go on from it with --resume, or choose another folder",
           printable(checkpoint_file(options.out)));
 }
@@ -25,7 +33,8 @@ void check_folder(const TrainOptions& options) {
 void make_folder(const std::string& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
-  expects(!error, "train: --out: {} cannot be made: {}", printable(folder), error.message());
+  if (error)
+    throw SystemError(fmt::format("train: --out: {} cannot be made: {}", printable(folder), error.message()));
 }
 
 /// Outputs may become half as long again as the longest target.
@@ -56,7 +65,7 @@ int run_train(const TrainOptions& asked) {
   TrainOptions options = asked;
   LoadedCheckpoint loaded;
   const std::string checkpoint = checkpoint_file(asked.out);
-  if (asked.resume && fs::exists(checkpoint)) {
+  if (asked.resume && exists(checkpoint)) {
     loaded = load_checkpoint(asked.out);
     options = resumed(loaded.model->config, asked);
     loaded.model->config = options;

@@ -28,6 +28,8 @@ void from_checkpoint(const TrainOptions& options, F&& load) {
     load();
   } catch (const DataError&) {
     throw;
+  } catch (const SystemError&) {
+    throw;
   } catch (const Error& error) {
     throw DataError(fmt::format("{}: {}", checkpoint_file(options.out), error.what()));
   }
@@ -62,21 +64,24 @@ Trainer::Trainer(const TrainOptions& options, Model& model, const Corpus& corpus
              .weight_decay = options.weight_decay}),
       total_(total_steps(options, batches_.count())),
       schedule_(make_schedule(options, total_)),
-      log_(options.out, at_.step),
       progress_({.start = at_.step, .total = total_, .seconds = 60 * options.minutes}),
       start_(std::chrono::steady_clock::now()),
       earlier_seconds_(at_.seconds) {
   if (options.ema > 0) ema_.emplace(model.params, options.ema);
-  if (!from) return;
+  if (from) accept(*from);
+  log_.emplace(options.out, at_.step);
+}
+
+void Trainer::accept(const Checkpoint& from) {
   saved_step_ = at_.step;
-  from_checkpoint(options, [&] {
+  from_checkpoint(options_, [&] {
     batches_.seek(at_.epoch, at_.index);
-    adam_.load_state(model.params, from->optimizer);
+    adam_.load_state(model_.params, from.optimizer);
     if (ema_) {
-      assign_weights(ema_->average(), from->average, checkpoint_file(options.out) + ": ema");
+      assign_weights(ema_->average(), from.average, checkpoint_file(options_.out) + ": ema");
       ema_->set_updates(at_.ema_updates);
     }
-    best_weights_ = from->best;
+    best_weights_ = from.best;
   });
 }
 
@@ -112,7 +117,7 @@ int Trainer::run() {
   } else {
     save_model(options_.out, model_, last_weights_.empty() ? best_weights_ : last_weights_);
   }
-  log_.draw();
+  log_->draw();
   progress_.finish();
   return interrupted() ? exit_interrupted : exit_ok;
 }
@@ -147,14 +152,14 @@ void Trainer::train_step() {
 
 void Trainer::log_step(double learning_rate, double norm) {
   const double now = elapsed(), seconds = now - logged_seconds_;
-  log_.write({{"kind", "train"},
-              {"step", at_.step},
-              {"epoch", at_.epoch + 1},
-              {"loss", at_.window_loss / static_cast<double>(at_.window_count)},
-              {"lr", learning_rate},
-              {"grad_norm", norm},
-              {"tokens_per_second", seconds > 0 ? static_cast<double>(logged_tokens_) / seconds : 0.0},
-              {"seconds", earlier_seconds_ + now}});
+  log_->write({{"kind", "train"},
+               {"step", at_.step},
+               {"epoch", at_.epoch + 1},
+               {"loss", at_.window_loss / static_cast<double>(at_.window_count)},
+               {"lr", learning_rate},
+               {"grad_norm", norm},
+               {"tokens_per_second", seconds > 0 ? static_cast<double>(logged_tokens_) / seconds : 0.0},
+               {"seconds", earlier_seconds_ + now}});
   at_.window_loss = 0;
   at_.window_count = 0;
   logged_tokens_ = 0;
@@ -186,8 +191,8 @@ bool Trainer::validate(bool last) {
                         {"best", better},
                         {"seconds", earlier_seconds_ + elapsed()}};
     if (last) line.emplace_back("last", true);
-    log_.write(line);
-    log_.draw();
+    log_->write(line);
+    log_->draw();
     progress_.note(fmt::format("step {}: validation loss {:.4f}, word error rate {:.2f} %{}", at_.step,
                                found.loss, 100 * found.error_rate, better ? ", the best so far" : ""));
   }
@@ -214,10 +219,13 @@ void Trainer::save() {
 
 void Trainer::refuse_divergence(double loss, double norm) const {
   if (std::isfinite(loss) && std::isfinite(norm)) return;
+  const auto shown = [](double x) { return std::isnan(x) ? "nan" : fmt::format("{}", x); };  // never -nan
+  const std::string saved =
+      saved_step_ ? fmt::format("the last checkpoint is of step {}", *saved_step_) : "nothing was saved yet";
   throw std::runtime_error(fmt::format(
-      "training diverged at step {}: loss {}, gradient norm {}; the last checkpoint is of step {}; try a "
-      "smaller --lr (now {}) or --clip (now {})",
-      at_.step + 1, loss, norm, saved_step_, options_.lr, options_.clip));
+      "training diverged at step {}: loss {}, gradient norm {}; {}; try a smaller --lr (now {}) or "
+      "--clip (now {})",
+      at_.step + 1, shown(loss), shown(norm), saved, options_.lr, options_.clip));
 }
 
 }  // namespace tapegrad::seq2seq

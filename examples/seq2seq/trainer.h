@@ -32,6 +32,8 @@ class Trainer {
  private:
   double elapsed() const;
   bool limits_reached() const;
+  /// Takes over the state of a checkpoint. Throws DataError.
+  void accept(const Checkpoint& from);
   bool validation_due() const;
   void train_step();
   void log_step(double learning_rate, double norm);
@@ -54,11 +56,12 @@ class Trainer {
   Weights last_weights_;  // better ones, seen by the last validation
   std::int64_t total_;
   Schedule schedule_;
-  MetricsLog log_;
+  std::optional<MetricsLog> log_;  // opened once everything was accepted: opening cuts the file
   Progress progress_;
   std::chrono::steady_clock::time_point start_;
   double earlier_seconds_, logged_seconds_ = 0, saved_seconds_ = 0;
-  std::int64_t logged_tokens_ = 0, saved_step_ = 0, labelled_ = -1;
+  std::int64_t logged_tokens_ = 0, labelled_ = -1;
+  std::optional<std::int64_t> saved_step_;
 };
 
 }  // namespace tapegrad::seq2seq

@@ -2,14 +2,16 @@
 #include <tapegrad/nn/data/utf8.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
-#include <optional>
+#include <set>
 #include <stdexcept>
 
 #include "examples/seq2seq/attention_picture.h"
 #include "examples/seq2seq/commands.h"
 #include "examples/seq2seq/translator.h"
+#include "examples/support/output_file.h"
 
 namespace tapegrad::seq2seq {
 namespace {
@@ -17,9 +19,11 @@ namespace {
 constexpr std::size_t lines_at_once = 512;
 constexpr const char* input_name = "standard input";
 
-void note_unknown(const Model& model, const std::string& text, std::int64_t line) {
+/// Says where each unknown token stands first.
+void note_unknown(const Model& model, const std::string& text, std::int64_t line,
+                  std::set<std::string>& noted) {
   for (const std::string& token : model.source_tokens.split(text)) {
-    if (model.source.id(token) == Vocabulary::unk)
+    if (model.source.id(token) == Vocabulary::unk && noted.insert(token).second)
       std::fputs(
           fmt::format("seq2seq: {}:{}: unknown token {}, read as <unk>\n", input_name, line, in_quotes(token))
               .c_str(),
@@ -37,12 +41,14 @@ void print(const std::vector<std::string>& outputs) {
 }  // namespace
 
 int run_translate(const TranslateOptions& options) {
+  if (!options.attention.empty())
+    examples::expect_writable_folder("translate: --attention", options.attention);
   const std::unique_ptr<Model> model = load_model(options.model);
   Translator translate({model.get()}, options.beam, thread_count(options.threads));
   LineReader reader(0, input_name);
   const std::size_t most = ::isatty(0) ? 1 : lines_at_once;
-  std::optional<std::string> picture;
-  if (!options.attention.empty()) picture = options.attention;
+  bool picture_due = !options.attention.empty();
+  std::set<std::string> noted;
   for (bool more = true; more;) {
     std::vector<std::string> lines;
     std::exception_ptr error;  // of a line: those before it are answered first
@@ -53,16 +59,20 @@ int run_translate(const TranslateOptions& options) {
       error = std::current_exception();
     }
     for (std::size_t i = 0; i < lines.size(); ++i)
-      note_unknown(*model, lines[i], before + static_cast<std::int64_t>(i) + 1);
-    if (picture && !lines.empty()) {
-      draw_attention(*model, lines[0], *picture);
-      picture.reset();
-    }
+      note_unknown(*model, lines[i], before + static_cast<std::int64_t>(i) + 1, noted);
     print(translate(lines, [&](std::size_t i) {
       return fmt::format("{}:{}:1", input_name, before + static_cast<std::int64_t>(i) + 1);
     }));
+    if (picture_due) {
+      const auto line = std::find_if(lines.begin(), lines.end(),
+                                     [&](const auto& text) { return !model->encode_source(text).empty(); });
+      if (line != lines.end()) draw_attention(*model, *line, options.attention);
+      picture_due = line == lines.end();
+    }
     if (error) std::rethrow_exception(error);
   }
+  if (picture_due)
+    std::fputs("seq2seq: translate: --attention: nothing drawn, every line was empty\n", stderr);
   return exit_ok;
 }
 

@@ -7,9 +7,11 @@
 
 namespace tapegrad {
 
-std::vector<std::vector<Index>> greedy_decode(const Seq2Seq& model, Tape& tape, std::span<const std::vector<Index>> sources,
+std::vector<std::vector<Index>> greedy_decode(const Seq2Seq& model, Tape& tape,
+                                              std::span<const std::vector<Index>> sources,
                                               const DecodeOptions& options) {
-  expects(!tape.options().record && !tape.training(), "greedy_decode: needs a tape with .record = false that is not training");
+  expects(!tape.options().record && !tape.training(),
+          "greedy_decode: needs a tape with .record = false that is not training");
   expects(options.max_length >= 1, "greedy_decode: max_length {} must be at least 1", options.max_length);
   std::vector<std::vector<Index>> outputs(sources.size());
   if (sources.empty()) return outputs;

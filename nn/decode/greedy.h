@@ -8,9 +8,11 @@ struct DecodeOptions {
   Index max_length = 128;  ///< tokens of an output at most, without eos; the model's own limit also holds
 };
 
-/// The likeliest next token again and again, from bos until eos or `max_length`, free-running. Returns the outputs without bos and eos.
-/// A row's output does not depend on the other rows. `tape` must not record; it is reset.
-std::vector<std::vector<Index>> greedy_decode(const Seq2Seq& model, Tape& tape, std::span<const std::vector<Index>> sources,
+/// The likeliest next token again and again, from bos until eos or `max_length`, free-running. Returns the
+/// outputs without bos and eos. A row's output does not depend on the other rows. `tape` must not record; it
+/// is reset.
+std::vector<std::vector<Index>> greedy_decode(const Seq2Seq& model, Tape& tape,
+                                              std::span<const std::vector<Index>> sources,
                                               const DecodeOptions& options = {});
 
 }  // namespace tapegrad

@@ -19,13 +19,6 @@ constexpr std::size_t prefix_bytes = 8;
 constexpr std::uint64_t largest_header = 100'000'000;
 constexpr std::string_view metadata_key = "__metadata__";
 
-struct Entry {
-  std::string name;
-  std::string dtype;
-  std::vector<std::uint64_t> shape;
-  std::uint64_t begin = 0, end = 0;
-};
-
 [[noreturn]] void fail(const std::string& path, const std::string& what) {
   throw DataError(fmt::format("{}: {}", path, what));
 }
@@ -43,8 +36,8 @@ std::string_view file_dtype(DType dtype) {
   return names[static_cast<std::size_t>(dtype)];
 }
 
-Entry read_entry(JsonCursor& json, const std::string& name) {
-  Entry entry;
+TensorEntry read_entry(JsonCursor& json, const std::string& name) {
+  TensorEntry entry;
   entry.name = name;
   std::set<std::string> seen;
   json.object([&](const std::string& field) {
@@ -71,51 +64,117 @@ Entry read_entry(JsonCursor& json, const std::string& name) {
   return entry;
 }
 
-std::vector<Entry> read_header(JsonCursor& json, TensorFile& file) {
-  std::vector<Entry> entries;
+void read_members(JsonCursor& json, SafetensorsHeader& header) {
   std::set<std::string> seen;
   json.object([&](const std::string& name) {
     if (!seen.insert(name).second) json.fail(fmt::format("'{}' stands twice", printable(name)));
     if (name.find('\0') != std::string::npos) json.fail("a tensor's name holds a NUL character");
     if (name != metadata_key) {
-      entries.push_back(read_entry(json, name));
+      header.tensors.push_back(read_entry(json, name));
     } else if (!json.null()) {
       json.object([&](const std::string& key) {
-        if (!file.metadata.emplace(key, json.string()).second)
+        if (!header.metadata.emplace(key, json.string()).second)
           json.fail(fmt::format("metadata key '{}' stands twice", printable(key)));
       });
     }
   });
   json.end();
-  return entries;
 }
 
-Tensor copy_tensor(const std::string& path, const Entry& entry, std::string_view data) {
+/// Bits of a value of one of the format's dtypes.
+std::uint64_t bits_of(const std::string& path, const TensorEntry& entry) {
+  constexpr std::pair<std::string_view, std::uint64_t> dtypes[] = {
+      {"F32", 32},    {"F64", 64},    {"I64", 64},        {"U8", 8},         {"BOOL", 8},    {"BF16", 16},
+      {"F16", 16},    {"I8", 8},      {"I16", 16},        {"U16", 16},       {"I32", 32},    {"U32", 32},
+      {"U64", 64},    {"C64", 64},    {"F8_E4M3", 8},     {"F8_E5M2", 8},    {"F8_E8M0", 8}, {"F4", 4},
+      {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}};
+  for (const auto& [name, bits] : dtypes)
+    if (name == entry.dtype) return bits;
+  fail(path, fmt::format("tensor '{}' has dtype {}, which the format does not know", printable(entry.name),
+                         printable(entry.dtype)));
+}
+
+void check_size(const std::string& path, TensorEntry& entry) {
+  const std::uint64_t bits = bits_of(path, entry);
+  constexpr auto largest = static_cast<std::uint64_t>(std::numeric_limits<Index>::max());
+  const std::uint64_t most = largest / ((bits + 7) / 8);
+  std::uint64_t values = 1;  // the product leaves out zeros: no axis may overflow behind one
+  bool empty = false;
+  for (const std::uint64_t extent : entry.shape) {
+    if (extent > 0 && values > most / extent)
+      fail(path, fmt::format("the size of tensor '{}' overflows", printable(entry.name)));
+    if (extent == 0) empty = true;
+    if (extent > 0) values *= extent;
+  }
+  if (empty) values = 0;
+  entry.values = values;
+  const std::uint64_t rest = values % 8 * bits;  // of the values that fill no group of eight
+  const std::uint64_t bytes = values / 8 * bits + rest / 8;
+  if (rest % 8 != 0)
+    fail(path, fmt::format("tensor '{}' of dtype {} and shape [{}] does not end at a whole byte",
+                           printable(entry.name), entry.dtype, fmt::join(entry.shape, ", ")));
+  if (entry.end - entry.begin != bytes)
+    fail(path, fmt::format("tensor '{}' of dtype {} and shape [{}] needs {} bytes, its offsets give {}",
+                           printable(entry.name), entry.dtype, fmt::join(entry.shape, ", "), bytes,
+                           entry.end - entry.begin));
+}
+
+/// Every byte of the data belongs to exactly one tensor, and to a whole one.
+void check_entries(const std::string& path, std::vector<TensorEntry>& entries, std::uint64_t data_bytes) {
+  std::sort(entries.begin(), entries.end(), [](const TensorEntry& a, const TensorEntry& b) {
+    return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
+  });
+  std::uint64_t position = 0;
+  for (const TensorEntry& entry : entries) {
+    if (entry.begin != position || entry.end < entry.begin || entry.end > data_bytes)
+      fail(path, fmt::format("tensor '{}' lies at bytes {} to {} of {}, expected to begin at {}: the data "
+                             "must have no holes and no overlaps",
+                             printable(entry.name), entry.begin, entry.end, data_bytes, position));
+    position = entry.end;
+  }
+  if (position != data_bytes)
+    fail(path, fmt::format("{} bytes after the last tensor", data_bytes - position));
+  for (TensorEntry& entry : entries) check_size(path, entry);
+}
+
+/// Length of the header, which stands in the first bytes of the file.
+std::uint64_t header_length(const std::string& path, std::string_view head, std::uint64_t file_bytes) {
+  if (head.size() < prefix_bytes)
+    fail(path, fmt::format("{} bytes are too few for a safetensors file", head.size()));
+  std::uint64_t bytes = 0;
+  for (std::size_t i = prefix_bytes; i-- > 0;) bytes = bytes << 8 | static_cast<unsigned char>(head[i]);
+  if (bytes > largest_header)
+    fail(path, fmt::format("a header of {} bytes, at most {} are accepted", bytes, largest_header));
+  if (bytes > file_bytes - prefix_bytes)
+    fail(path, fmt::format("a header of {} bytes in a file of {}", bytes, file_bytes));
+  return bytes;
+}
+
+/// `head`: at least the length and the header.
+SafetensorsHeader parse_header(const std::string& path, std::string_view head, std::uint64_t file_bytes) {
+  const std::uint64_t length = header_length(path, head, file_bytes);
+  SafetensorsHeader header;
+  header.data_begin = prefix_bytes + length;
+  JsonCursor json(head.substr(prefix_bytes, length), path, prefix_bytes);
+  read_members(json, header);
+  check_entries(path, header.tensors, file_bytes - header.data_begin);
+  return header;
+}
+
+/// `data`: all of the file's.
+Tensor copy_tensor(const std::string& path, const TensorEntry& entry, std::string_view data) {
   const std::optional<DType> dtype = supported_dtype(entry.dtype);
   if (!dtype)
     fail(path, fmt::format("tensor '{}' has dtype {}; F64, F32, I64, U8 and BOOL are supported",
-                           printable(entry.name), printable(entry.dtype)));
+                           printable(entry.name), entry.dtype));
   if (entry.shape.size() > Shape::max_rank)
     fail(path, fmt::format("tensor '{}' has {} axes, at most {} are supported", printable(entry.name),
                            entry.shape.size(), Shape::max_rank));
-  constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<Index>::max());
-  std::uint64_t stride = byte_size(*dtype);  // the product leaves out zeros: no axis may overflow behind one
-  bool empty = false;
   std::vector<Index> extents;
-  for (std::uint64_t extent : entry.shape) {
-    if (extent > 0 && stride > most / extent)
-      fail(path, fmt::format("the size of tensor '{}' overflows", printable(entry.name)));
-    if (extent == 0) empty = true;
-    if (extent > 0) stride *= extent;
-    extents.push_back(static_cast<Index>(extent));
-  }
-  const std::uint64_t bytes = empty ? 0 : stride;
-  const Shape shape{std::span<const Index>(extents)};
-  if (entry.end - entry.begin != bytes)
-    fail(path, fmt::format("tensor '{}' of dtype {} and shape {} needs {} bytes, its offsets give {}",
-                           printable(entry.name), entry.dtype, shape, bytes, entry.end - entry.begin));
-  Tensor tensor(shape, *dtype);
-  if (bytes > 0) std::memcpy(tensor.view().bytes, data.data() + entry.begin, bytes);
+  for (const std::uint64_t extent : entry.shape) extents.push_back(static_cast<Index>(extent));
+  Tensor tensor(Shape(std::span<const Index>(extents)), *dtype);
+  if (entry.end > entry.begin)
+    std::memcpy(tensor.view().bytes, data.data() + entry.begin, entry.end - entry.begin);
   return tensor;
 }
 
@@ -178,36 +237,20 @@ std::string header_of(const TensorFile& file, const std::vector<const Item*>& or
 
 }  // namespace
 
+SafetensorsHeader read_safetensors_header(const std::string& path) {
+  const FileHead start = read_file_head(path, prefix_bytes);
+  const std::uint64_t length = header_length(path, start.content, start.size);
+  const FileHead head = read_file_head(path, prefix_bytes + length);
+  return parse_header(path, head.content, head.size);
+}
+
 TensorFile load_safetensors(const std::string& path) {
   const std::string content = read_file(path, std::numeric_limits<std::size_t>::max() / 2);
-  if (content.size() < prefix_bytes)
-    fail(path, fmt::format("{} bytes are too few for a safetensors file", content.size()));
-  std::uint64_t header_bytes = 0;
-  for (std::size_t i = prefix_bytes; i-- > 0;)
-    header_bytes = header_bytes << 8 | static_cast<unsigned char>(content[i]);
-  if (header_bytes > largest_header)
-    fail(path, fmt::format("a header of {} bytes, at most {} are accepted", header_bytes, largest_header));
-  if (header_bytes > content.size() - prefix_bytes)
-    fail(path, fmt::format("a header of {} bytes in a file of {}", header_bytes, content.size()));
-  const std::string_view all(content);
-  JsonCursor json(all.substr(prefix_bytes, header_bytes), path, prefix_bytes);
-  TensorFile file;
-  std::vector<Entry> entries = read_header(json, file);
-  const std::string_view data = all.substr(prefix_bytes + header_bytes);
-  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
-    return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
-  });
-  std::uint64_t position = 0;
-  for (const Entry& entry : entries) {
-    if (entry.begin != position || entry.end < entry.begin || entry.end > data.size())
-      fail(path, fmt::format("tensor '{}' lies at bytes {} to {} of {}, expected to begin at {}: the data "
-                             "must have no holes and no overlaps",
-                             printable(entry.name), entry.begin, entry.end, data.size(), position));
-    position = entry.end;
-  }
-  if (position != data.size())
-    fail(path, fmt::format("{} bytes after the last tensor", data.size() - position));
-  for (const Entry& entry : entries) file.tensors.emplace(entry.name, copy_tensor(path, entry, data));
+  SafetensorsHeader header = parse_header(path, content, content.size());
+  TensorFile file{.tensors = {}, .metadata = std::move(header.metadata)};
+  const std::string_view data = std::string_view(content).substr(header.data_begin);
+  for (const TensorEntry& entry : header.tensors)
+    file.tensors.emplace(entry.name, copy_tensor(path, entry, data));
   return file;
 }
 

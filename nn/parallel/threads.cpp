@@ -9,10 +9,12 @@ namespace tapegrad {
 ThreadTeam::ThreadTeam(std::size_t workers) : workers_(workers) {
   expects(workers >= 1 && workers <= 1024, "threads: {} is not between 1 and 1024", workers);
   try {
-    for (std::size_t worker = 1; worker < workers; ++worker) threads_.emplace_back([this, worker] { loop(worker); });
+    for (std::size_t worker = 1; worker < workers; ++worker)
+      threads_.emplace_back([this, worker] { loop(worker); });
   } catch (...) {  // the system gives no more threads
     stop();
-    throw Error(fmt::format("threads: the system started {} of {} threads", threads_.size() + 1, workers));
+    throw SystemError(
+        fmt::format("threads: the system started {} of {} threads", threads_.size() + 1, workers));
   }
 }
 

@@ -9,8 +9,9 @@
 
 namespace tapegrad {
 
-/// A fixed team of threads. `run` gives worker w the tasks w, w + n, w + 2n, … and returns when all are done; waiting threads sleep. The
-/// first exception (by task number) is thrown again from `run`, once. The caller is worker 0.
+/// A fixed team of threads. `run` gives worker w the tasks w, w + n, w + 2n, … and returns when all are done;
+/// waiting threads sleep. The first exception (by task number) is thrown again from `run`, once. The caller
+/// is worker 0.
 class ThreadTeam {
  public:
   explicit ThreadTeam(std::size_t workers);

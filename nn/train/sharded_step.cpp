@@ -17,8 +17,8 @@ Index shard_count(Index rows, Index tokens) {
 ShardedStep::ShardedStep(const ParameterStore& params, const ShardedStepOptions& options)
     : team_(options.threads), slot_(acquire_slot(nullptr)) {
   for (std::size_t worker = 0; worker < options.threads; ++worker)
-    tapes_.push_back(std::make_unique<Tape>(
-        TapeOptions{.dtype = options.dtype, .training = options.training, .sharded = true, .seed = options.seed}));
+    tapes_.push_back(std::make_unique<Tape>(TapeOptions{
+        .dtype = options.dtype, .training = options.training, .sharded = true, .seed = options.seed}));
   for (const Parameter& p : params)
     if (!p.is_buffer()) parameters_.push_back(p);
   entries_.reserve(parameters_.size());
@@ -34,7 +34,8 @@ std::size_t ShardedStep::peak_bytes() const {
 
 void ShardedStep::begin(Index shards) {
   expects(shards >= 1, "sharded step: {} shards", shards);
-  slot_->live_pass = slot_->next_serial++;  // earlier results are stale from here on, and this pass has none yet
+  slot_->live_pass =
+      slot_->next_serial++;  // earlier results are stale from here on, and this pass has none yet
   active_ = static_cast<std::size_t>(shards);
   while (shards_.size() < active_) {
     Shard& shard = shards_.emplace_back();
@@ -60,7 +61,8 @@ void ShardedStep::finish(std::size_t number, Tape& tape, const ShardLoss& loss) 
   for (const Gradients::Entry& entry : gradients.parameters("sharded step")) {
     const auto at = std::find(parameters_.begin(), parameters_.end(), *entry.parameter);
     expects(at != parameters_.end(),
-            "sharded step: the loss trains parameter '{}', which is none of the {} that the store held when the step was "
+            "sharded step: the loss trains parameter '{}', which is none of the {} that the store held when "
+            "the step was "
             "made; make the step after the model, or freeze that parameter",
             entry.parameter->path(), parameters_.size());
     const auto i = static_cast<std::size_t>(at - parameters_.begin());
@@ -70,7 +72,8 @@ void ShardedStep::finish(std::size_t number, Tape& tape, const ShardLoss& loss) 
 }
 
 StepResult ShardedStep::combine() {
-  // A fixed tree, whatever the threads: shard s takes in s + 1, then s + 2, s + 4, … Parameters are independent, so they are the tasks.
+  // A fixed tree, whatever the threads: shard s takes in s + 1, then s + 2, s + 4, … Parameters are
+  // independent, so they are the tasks.
   team_.run(parameters_.size(), [&](std::size_t, std::size_t i) {
     for (std::size_t stride = 1; stride < active_; stride *= 2)
       for (std::size_t s = 0; s + stride < active_; s += 2 * stride) {
@@ -78,7 +81,9 @@ StepResult ShardedStep::combine() {
         if (!from.reached[i]) continue;
         const TensorView sum = gradient(into, i), part = gradient(from, i);
         if (into.reached[i])
-          dispatch(sum.dtype, [&](auto zero) { kernels::add_into(sum.data<decltype(zero)>(), part.data<decltype(zero)>(), sum.size()); });
+          dispatch(sum.dtype, [&](auto zero) {
+            kernels::add_into(sum.data<decltype(zero)>(), part.data<decltype(zero)>(), sum.size());
+          });
         else
           std::memcpy(sum.bytes, part.bytes, sum.byte_count());
         into.reached[i] = 1;
@@ -98,7 +103,9 @@ StepResult ShardedStep::combine() {
     const TensorView sum = gradient(shards_[0], i);
     dispatch(sum.dtype, [&](auto zero) {
       using T = decltype(zero);
-      kernels::scale(sum.data<T>(), result.count > 0 ? static_cast<T>(1.0 / static_cast<double>(result.count)) : T(0), sum.data<T>(), sum.size());
+      kernels::scale(sum.data<T>(),
+                     result.count > 0 ? static_cast<T>(1.0 / static_cast<double>(result.count)) : T(0),
+                     sum.data<T>(), sum.size());
     });
     entries_.push_back({&parameters_[i], sum});
   }

@@ -7,7 +7,8 @@
 
 namespace tapegrad {
 
-/// What the user's function returns for one shard: the *sum* of the losses of its examples, and over how many targets.
+/// What the user's function returns for one shard: the *sum* of the losses of its examples, and over how many
+/// targets.
 struct ShardLoss {
   Var sum;
   Index count = 0;
@@ -29,17 +30,18 @@ struct ShardedStepOptions {
   DType dtype = DType::f32;
 };
 
-/// Into how many shards a batch is cut: a power of two that leaves at least 512 tokens (and one row) a shard, at most 64. It follows
-/// from the batch alone, never from the number of threads.
+/// Into how many shards a batch is cut: a power of two that leaves at least 512 tokens (and one row) a shard,
+/// at most 64. It follows from the batch alone, never from the number of threads.
 Index shard_count(Index rows, Index tokens);
 
 /// First row of shard `shard` of `shards`; rows [shard_begin(s), shard_begin(s + 1)) are shard s.
 inline Index shard_begin(Index rows, Index shard, Index shards) { return rows * shard / shards; }
 
-/// Forward and backward over the shards of a batch, one tape a thread, threads sharing nothing while they run. Every shard's gradient is that
-/// of its loss sum; the shards' gradients are added along a fixed binary tree and then multiplied once by 1 / count of all shards. So 1,
-/// 2 or 64 threads give the same bits. An exception in a shard surfaces once and leaves the parameters untouched. The parameters are those
-/// that `params` holds when the step is made; a trainable one outside them in the loss throws.
+/// Forward and backward over the shards of a batch, one tape a thread, threads sharing nothing while they
+/// run. Every shard's gradient is that of its loss sum; the shards' gradients are added along a fixed binary
+/// tree and then multiplied once by 1 / count of all shards. So 1, 2 or 64 threads give the same bits. An
+/// exception in a shard surfaces once and leaves the parameters untouched. The parameters are those that
+/// `params` holds when the step is made; a trainable one outside them in the loss throws.
 class ShardedStep {
  public:
   ShardedStep(const ParameterStore& params, const ShardedStepOptions& options = {});
@@ -47,7 +49,8 @@ class ShardedStep {
   ShardedStep(const ShardedStep&) = delete;
   ShardedStep& operator=(const ShardedStep&) = delete;
 
-  /// `loss(tape, shard)` returns a ShardLoss recorded on `tape`; it runs on several threads at once. `step` keys the random draws.
+  /// `loss(tape, shard)` returns a ShardLoss recorded on `tape`; it runs on several threads at once. `step`
+  /// keys the random draws.
   template <class F>
   StepResult run(std::uint64_t step, Index shards, F&& loss) {
     begin(shards);

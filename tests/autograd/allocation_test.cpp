@@ -150,6 +150,21 @@ BOOST_AUTO_TEST_CASE(definitions_and_many_operands_allocate_nothing_when_warm) {
   BOOST_TEST(allocation_calls() - before == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(norms_and_extremes_allocate_nothing_when_warm) {
+  Tape tape;
+  const Tensor data = Tensor::of({{0.1, 0.2}, {0.3, 0.4}});
+  const auto run = [&] {
+    tape.reset();
+    const Var x = tape.variable(data), y = maximum(norm(x, -1, true), minimum(x, 0.25 - x));
+    tape.backward(sum(y * max(x, 0) * min(x, 1, true)), {.consume = true});
+  };
+  run();
+  run();
+  const std::uint64_t before = allocation_calls();
+  run();
+  BOOST_TEST(allocation_calls() - before == 0u);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace tapegrad

@@ -2,7 +2,12 @@
 
 #include <boost/test/unit_test.hpp>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
 #include <tests/support/errors.h>
 
 namespace tapegrad {
@@ -54,6 +59,43 @@ BOOST_AUTO_TEST_CASE(vectors_in_an_arena_keep_their_elements_in_place) {
   BOOST_TEST(values[99999] == 100000);
   values.truncate(10);
   BOOST_TEST(values.size() == 10u);
+}
+
+BOOST_AUTO_TEST_CASE(forty_arenas_hold_a_megabyte_each) {
+  std::vector<std::unique_ptr<Arena>> arenas;
+  for (int i = 0; i < 40; ++i) {
+    arenas.push_back(std::make_unique<Arena>());
+    std::memset(arenas.back()->allocate(std::size_t{1} << 20), 1, std::size_t{1} << 20);
+  }
+  BOOST_TEST(arenas.size() == 40u);
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool sanitized = true;
+#elif defined(__has_feature)
+constexpr bool sanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
+#else
+constexpr bool sanitized = false;
+#endif
+
+BOOST_AUTO_TEST_CASE(a_tight_limit_on_address_space_is_shared) {
+  if (sanitized) return;  // sanitizers need the address space themselves
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
+  const auto under = [&](long kilobytes) {
+    return std::system(fmt::format("ulimit -v {} && exec '{}' --run_test=arena/forty_arenas_hold_a_megabyte_each >/dev/null 2>&1",
+                                   kilobytes, self).c_str());
+  };
+  BOOST_TEST(under(2L << 20) == 0);
+  BOOST_TEST(under(20000) != 0);  // the limit is felt
+}
+
+BOOST_AUTO_TEST_CASE(the_arenas_of_a_thousand_tapes_live_at_once) {
+  std::vector<std::unique_ptr<Arena>> arenas;
+  for (int i = 0; i < 4100; ++i) {
+    arenas.push_back(std::make_unique<Arena>());
+    *static_cast<char*>(arenas.back()->allocate(1)) = 1;
+  }
+  BOOST_TEST(*static_cast<char*>(static_cast<void*>(arenas.front()->base())) == 1);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

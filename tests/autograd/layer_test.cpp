@@ -41,6 +41,15 @@ struct Model : Layer<Model> {
   BatchMean mean;
 };
 
+/// A result of several values, as attention's.
+struct Attending : Layer<Attending> {
+  struct Result {
+    Var context, weights;
+  };
+  explicit Attending(const Scope& s) : Layer(s) {}
+  Result forward(const Var& x) const { return {x + 1, sum_to(x, {})}; }
+};
+
 struct Lost : Layer<Lost> {
   explicit Lost(const Scope& s) : Layer(s) {}
   double forward(double x) const { return x; }
@@ -108,6 +117,18 @@ BOOST_AUTO_TEST_CASE(mistakes_are_named) {
              "layer: no argument is a Tape or a Var, so there is no tape to record on");
   BOOST_TEST(error_of([&] { Scale(store.root() / "scale", 2); }) ==
              "parameters: 'scale.weight' exists already; every layer needs a scope of its own");
+}
+
+BOOST_AUTO_TEST_CASE(hooks_see_results_and_contexts) {
+  ParameterStore store;
+  const Pair pair(store.root() / "pair", 2);
+  const Attending attending(store.root() / "attending");
+  Tape tape;
+  std::vector<std::string> seen;
+  tape.hooks().add("*", [&](const std::string& path, const Var& result) { seen.push_back(fmt::format("{} {}", path, result.shape())); });
+  attending(pair(tape.variable({1, 2})));
+  BOOST_TEST(seen == (std::vector<std::string>{"pair.first [2]", "pair.second [2]", "pair [2]", "attending [2]"}),
+             boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

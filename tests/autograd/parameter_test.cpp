@@ -157,6 +157,47 @@ BOOST_AUTO_TEST_CASE(patterns_match_across_dots) {
   BOOST_TEST(nearest_name("zzzzzz", {"heads", "layers"}).empty());
 }
 
+BOOST_AUTO_TEST_CASE(a_value_is_read_only_outside_of_update) {
+  ParameterStore store, other;
+  const Parameter w = store.root().parameter("w", {2}, ones), twin = other.root().parameter("w", {2}, random);
+  const std::string refused =
+      "tensor: a parameter's values are read-only; change them through Parameter::update, or write to a clone() of this [2] tensor";
+  const auto refuses = [&] {
+    Tensor copy = w.value();
+    return error_of([&] { copy.fill(0); }) == refused && error_of([&] { copy.reshaped({2}).fill(0); }) == refused &&
+           error_of([&] { copy.copy_from(Tensor({2})); }) == refused;
+  };
+  BOOST_TEST(refuses());
+  BOOST_TEST(w.version() == 0u);
+  w.update([](Tensor& values) { values.data<float>()[1] = 7; });
+  BOOST_TEST(w.value().at({1}) == 7);
+  w.update([](Tensor& values) { values = Tensor::of({5, 6}); });
+  BOOST_TEST(refuses());
+  const double random_value = twin.value().at({0});
+  store.swap(other);
+  BOOST_TEST(w.value().at({0}) == random_value);
+  BOOST_TEST(twin.value().at({1}) == 6);
+  BOOST_TEST(refuses());
+  w.assign(Tensor::of({1, 2}, DType::f64));
+  BOOST_TEST(w.value().at({1}) == 2);
+  w.value().clone().fill(0);
+  BOOST_TEST(w.value().at({1}) == 2);
+}
+
+BOOST_AUTO_TEST_CASE(a_change_that_throws_halfway_counts) {
+  ParameterStore store;
+  const Parameter w = store.root().parameter("w", {2}, ones);
+  Tape tape;
+  const Var loss = sum_to(tape[w] * tape[w], {});
+  BOOST_CHECK_THROW(w.update([](Tensor& values) {
+    values.fill(9);
+    throw std::runtime_error("halfway");
+  }), std::runtime_error);
+  BOOST_TEST(w.version() == 1u);
+  BOOST_TEST(w.value().at({0}) == 9);
+  BOOST_CHECK_THROW(tape.backward(loss), Error);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace tapegrad

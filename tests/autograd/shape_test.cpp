@@ -62,7 +62,23 @@ BOOST_AUTO_TEST_CASE(mistakes_are_named) {
   BOOST_TEST(error_of([] { checked_axis("sum", 2, {2, 3}); }) == "sum: axis 2 is out of range for shape [2, 3], which has 2 axes");
   BOOST_TEST(error_of([] { (Shape{Index{1} << 40, Index{1} << 40}).size(); }) ==
              "shape: [1099511627776, 1099511627776] has more elements than any memory can hold");
-  BOOST_TEST((Shape{Index{1} << 40, Index{1} << 40, 0}).size() == 0);
+  BOOST_TEST(error_of([] { (Shape{Index{1} << 40, Index{1} << 40, 0}).size(); }) ==  // its rows would overflow
+             "shape: [1099511627776, 1099511627776, 0] has more elements than any memory can hold");
+  BOOST_TEST((Shape{Index{1} << 40, 0}).size() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(an_axis_out_of_range_throws) {
+  Shape s{2, 4};
+  BOOST_TEST(s[-2] == 2);
+  BOOST_TEST(error_of([&] { s[3] = 1; }) == "shape: axis 3 is out of range for [2, 4]");
+  BOOST_TEST(error_of([&] { s[-3] = 1; }) == "shape: axis -3 is out of range for [2, 4]");
+  BOOST_TEST(error_of([&] { (void)static_cast<const Shape&>(s)[2]; }) == "shape: axis 2 is out of range for [2, 4]");
+  BOOST_TEST(error_of([&] { s.without(2); }) == "shape: axis 2 is out of range for [2, 4]");
+  BOOST_TEST(error_of([] { Shape{}.without(0); }) == "shape: axis 0 is out of range for []");
+  BOOST_TEST(error_of([&] { s.inserted(3, 1); }) == "shape: axis 3 is out of range for [2, 4]");
+  BOOST_TEST(error_of([&] { s.inserted(-4, 1); }) == "shape: axis -4 is out of range for [2, 4]");
+  BOOST_TEST(error_of([&] { s.with_tail(3, {}); }) == "shape: 3 axes cannot be dropped from [2, 4]");
+  BOOST_TEST((s.without(-1) == Shape{2} && s.without(0) == Shape{4} && s.inserted(-1, 7) == Shape{2, 4, 7}));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

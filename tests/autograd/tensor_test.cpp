@@ -87,6 +87,14 @@ BOOST_AUTO_TEST_CASE(mistakes_are_named) {
   BOOST_TEST(error_of([] { Tensor().clone(); }) == "tensor: an empty tensor has no values");
 }
 
+BOOST_AUTO_TEST_CASE(numbers_that_are_no_indices_throw) {
+  BOOST_TEST(error_of([] { Tensor::ids({1, std::nan("")}); }) == "tensor: nan does not fit i64");
+  BOOST_TEST(error_of([] { Tensor::of(1e300, DType::f64).to(DType::i64); }) == "tensor: 1e+300 does not fit i64");
+  BOOST_TEST(error_of([] { Tensor::of(-0x1p64).to(DType::i64); }) == "tensor: -1.8446744e+19 does not fit i64");
+  BOOST_TEST(error_of([] { Tensor({2}, DType::i64).fill(0x1p63); }) == "tensor: 9.223372036854776e+18 does not fit i64");
+  BOOST_TEST(Tensor::of(-0x1p63, DType::f64).to(DType::i64).item() == -0x1p63);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace tapegrad

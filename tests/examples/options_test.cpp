@@ -157,6 +157,13 @@ BOOST_AUTO_TEST_CASE(resolving) {
   BOOST_TEST(message([&] { resolve(timed); }) ==
              "--heads: got 11, which does not divide --d-model 5040, expected one of 1, 2, 3, 4, 5, 6, 7, 8, "
              "9, 10, …");
+  TrainOptions endless;
+  endless.d_model = 1024;
+  endless.max_length = 16383;  // a table of sinusoids of more than 2^24 values
+  BOOST_TEST(message([&] { resolve(endless); }) ==
+             "--max-length: got 16383, expected at most 16382 with --d-model 1024");
+  endless.positions = "learned";
+  BOOST_CHECK_NO_THROW(resolve(endless));
 }
 
 BOOST_AUTO_TEST_CASE(resuming) {

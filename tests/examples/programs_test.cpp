@@ -64,4 +64,18 @@ BOOST_AUTO_TEST_CASE(article_shows_every_pitfall) {
   BOOST_TEST(has(r.out, "Transformer(8, 3, 16, 2) maps [5, 8] to [5, 3]\n"));
 }
 
+BOOST_AUTO_TEST_CASE(copy_refuses_wrong_use_before_it_trains) {
+  const auto message = [](const std::vector<std::string>& arguments) {
+    const auto r = run_program("copy", arguments);
+    BOOST_TEST(r.code == 2);
+    BOOST_TEST(r.out == "");
+    return r.err;
+  };
+  BOOST_TEST(message({"--stepz", "5"}) == "copy: unknown option \"--stepz\", did you mean \"--steps\"?\n");
+  BOOST_TEST(message({"--unheard-of=1"}) == "copy: unknown option \"--unheard-of\"; --help lists all\n");
+  BOOST_TEST(message({"more"}) == "copy: unexpected argument \"more\"\n");
+  BOOST_TEST(message({"--picture", "/no/such/folder/a.svg"}) ==
+             "copy: --picture: no folder /no/such/folder\n");
+}
+
 BOOST_AUTO_TEST_SUITE_END()

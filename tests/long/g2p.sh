@@ -3,7 +3,8 @@
 # examples/seq2seq/g2p.json, chooses each run's best weights on dev, scores test, and writes
 # docs/results/g2p.md. About 10 minutes a run on two cores that have nothing else to do.
 #
-#   TAPEGRAD_DATA=DIR bash tests/run.sh --long g2p        $RUNS names the folder of the runs (build/g2p)
+#   TAPEGRAD_DATA=DIR bash tests/run.sh --long g2p        $RUNS names the folder of the runs (build/g2p),
+# which has one folder for each build of the program
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source cmake/steps.sh
@@ -15,7 +16,8 @@ if [ ! -f "$data/hun_train.tsv" ]; then
 fi
 cmake --preset release > build/g2p.log
 cmake --build build/release -j "$jobs" --target seq2seq >> build/g2p.log
-runs=${RUNS:-build/g2p}
+# Results of another program are never taken for this one's.
+runs=${RUNS:-build/g2p}/$(sha256sum build/release/bin/seq2seq | cut -c 1-12)
 mkdir -p "$runs"
 for run in hun.1 hun.2 hun.3 fre.1; do
   language=${run%.*}

@@ -5,9 +5,9 @@
 #include <tapegrad/autograd/ops.h>
 #include <tapegrad/autograd/samples.h>
 
+#include <tests/support/errors.h>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
-#include <tests/support/errors.h>
 
 namespace tapegrad {
 namespace {
@@ -21,8 +21,8 @@ double sigmoid_of(double x) { return 1 / (1 + std::exp(-x)); }
 /// The weight of the first of two keys under one query.
 double first_weight(Score score, const Nested& query, const Nested& keys) {
   Tape tape({.dtype = DType::f64});
-  const AttentionResult r =
-      attention_by_score(tape.constant(query), tape.constant(keys), tape.constant({{10}, {20}}), {.score = score});
+  const AttentionResult r = attention_by_score(tape.constant(query), tape.constant(keys),
+                                               tape.constant({{10}, {20}}), {.score = score});
   BOOST_TEST((r.weights.shape() == Shape{1, 1, 1, 2}));
   const double w = r.weights.value().at({0, 0, 0, 0});
   BOOST_TEST(r.context.value().at({0, 0}) == 20 - 10 * w, boost::test_tools::tolerance(1e-14));
@@ -69,7 +69,8 @@ BOOST_AUTO_TEST_SUITE(nn_attention)
 BOOST_AUTO_TEST_CASE(scores_by_hand) {
   const auto close = boost::test_tools::tolerance(1e-14);
   BOOST_TEST(first_weight(Score::dot, {{1, 2}}, {{1, 1}, {0, 1}}) == sigmoid_of(1), close);
-  BOOST_TEST(first_weight(Score::scaled_dot, {{1, 2}}, {{1, 1}, {0, 1}}) == sigmoid_of(1 / std::sqrt(2.0)), close);
+  BOOST_TEST(first_weight(Score::scaled_dot, {{1, 2}}, {{1, 1}, {0, 1}}) == sigmoid_of(1 / std::sqrt(2.0)),
+             close);
   BOOST_TEST(first_weight(Score::cosine, {{7, 0}}, {{5, 0}, {0, 3}}) == sigmoid_of(1), close);
   BOOST_TEST(first_weight(Score::cosine, {{0, 0}}, {{5, 0}, {0, 3}}) == 0.5, close);
   BOOST_TEST(first_weight(Score::negative_distance, {{1, 0}}, {{1, 3}, {5, 3}}) == sigmoid_of(2), close);
@@ -79,7 +80,8 @@ BOOST_AUTO_TEST_CASE(scores_have_right_gradients) {
   const Mask mask = Mask::from_lengths(Tensor::ids({4, 2})) & Mask::causal(1);
   for (const Score score : scores) {
     const auto f = [&](const std::vector<Var>& in) {
-      const AttentionResult r = attention_by_score(in[0], in[1], in[2], {.score = score, .mask = mask, .bias = in[3]});
+      const AttentionResult r =
+          attention_by_score(in[0], in[1], in[2], {.score = score, .mask = mask, .bias = in[3]});
       return r.context * (1 + sum(square(r.weights)));
     };
     const GradcheckResult r =
@@ -168,7 +170,8 @@ BOOST_AUTO_TEST_CASE(a_loss_of_the_weights_alone_trains_the_projections) {
   Tape tape({.dtype = DType::f64});
   const Var q = tape.variable(inputs[0]), k = tape.variable(inputs[1]);
   const Gradients g = tape.backward(sum(square(f({q, k}))));
-  BOOST_TEST(test::error_of([&] { (void)g[mha.layer.in_proj_weight].array<double>().abs().maxCoeff(); }) == "no error");
+  BOOST_TEST(test::error_of([&] { (void)g[mha.layer.in_proj_weight].array<double>().abs().maxCoeff(); }) ==
+             "no error");
   BOOST_TEST(g[mha.layer.in_proj_weight].array<double>().abs().maxCoeff() > 1e-3);
   BOOST_TEST(!g.contains(mha.layer.out_proj.weight));
 }
@@ -203,7 +206,8 @@ BOOST_AUTO_TEST_CASE(second_derivatives) {
   for (const Score score : scores) {
     Mha mha({.score = score});
     const Mask mask = Mask::causal() & Mask::from_lengths(Tensor::ids({3, 2}));
-    const std::vector<Tensor> inputs = {sample_values({2, 3, 4}, -2, 2, 1), sample_values({2, 3, 4}, -2, 2, 2)};
+    const std::vector<Tensor> inputs = {sample_values({2, 3, 4}, -2, 2, 1),
+                                        sample_values({2, 3, 4}, -2, 2, 2)};
     const auto f = [&](const std::vector<Var>& in) { return mha.layer(in[0], in[1], in[1], mask); };
     const GradcheckResult r = gradgradcheck(f, inputs, {.label = "MultiHeadAttention"});
     BOOST_TEST(r.ok, r.message);

@@ -2,11 +2,11 @@
 #include <tapegrad/autograd/ops.h>
 #include <tapegrad/nn/dropout.h>
 
-#include <boost/test/unit_test.hpp>
-#include <cmath>
 #include <tests/support/errors.h>
 #include <tests/support/expect.h>
 #include <tests/support/small_seq2seq.h>
+#include <boost/test/unit_test.hpp>
+#include <cmath>
 
 namespace tapegrad {
 namespace {
@@ -56,7 +56,8 @@ BOOST_AUTO_TEST_CASE(embedding_layer) {
 }
 
 BOOST_AUTO_TEST_CASE(normalisation_layers) {
-  const LayerNorm norm(scope / "norm", 4, {.eps = 2.75}), plain(scope / "plain", 4, {.eps = 2.75, .bias = false});
+  const LayerNorm norm(scope / "norm", 4, {.eps = 2.75}),
+      plain(scope / "plain", 4, {.eps = 2.75, .bias = false});
   const Var x = tape.variable({{1, 2, 3, 4}});  // mean 2.5, variance 1.25
   check_values(norm(x).value(), {1, 4}, {-0.75, -0.25, 0.25, 0.75});
   check_values(plain(x).value(), {1, 4}, {-0.75, -0.25, 0.25, 0.75});
@@ -129,7 +130,8 @@ BOOST_AUTO_TEST_CASE(a_tied_weight_gathers_the_gradients_of_both_uses) {
   BOOST_TEST((tied_model.generator.weight == tied_model.tgt_emb.weight));
   const std::string prefix = "model.tied";
   for (const Parameter& p : params)
-    if (p.path().starts_with(prefix)) params.at("model.apart" + p.path().substr(prefix.size())).assign(p.value());
+    if (p.path().starts_with(prefix))
+      params.at("model.apart" + p.path().substr(prefix.size())).assign(p.value());
   apart.generator.weight.assign(tied_model.tgt_emb.weight.value());
   const Seq2SeqBatch batch = test::shards_of(3, 4, 4, 1, 8)[0];  // no padding
   const Var a = apart.loss_sum(tape, batch), b = tied_model.loss_sum(tape, batch);

@@ -1,10 +1,13 @@
 #include <tapegrad/nn/io/safetensors.h>
+#include <tapegrad/nn/train/sharded_step.h>
 
 #include <tests/support/program.h>
 #include <tests/support/scratch.h>
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
+#include <cstdlib>
 #include <filesystem>
+#include <iostream>
 #include <regex>
 
 using namespace tapegrad;
@@ -113,6 +116,16 @@ BOOST_FIXTURE_TEST_CASE(interrupted_anywhere_and_resumed_gives_the_same_bits, Tr
 }
 
 BOOST_FIXTURE_TEST_CASE(threads_change_no_bit, Training) {
+  // Long words: a step is cut into several shards, or threads would have nothing to divide.
+  std::string long_pairs;
+  for (int i = 0; i < 40; ++i) {
+    std::string word;
+    for (int k = 0; k < 24; ++k) word += static_cast<char>('a' + (i * 31 + k * k * (i + 3)) % 7);
+    long_pairs += word + "\t" + word + "\n";
+  }
+  const Index tokens = 40 * (25 + 25);  // a batch: every word with its eos, on both sides
+  BOOST_TEST_REQUIRE(shard_count(40, tokens) > 1);
+  folder.write("data.tsv", long_pairs);
   std::string first;
   for (const char* threads : {"1", "2", "4"}) {
     const ProgramResult result = train(
@@ -138,6 +151,25 @@ BOOST_FIXTURE_TEST_CASE(learns_and_fills_the_folder, Training) {
   BOOST_TEST(ensemble.out.find("\"exact_match\":1.0") != std::string::npos, ensemble.out << ensemble.err);
 }
 
+BOOST_FIXTURE_TEST_CASE(real_words, Training) {
+  const char* root = std::getenv("TAPEGRAD_DATA");
+  const std::string words = std::string(root ? root : "") + "/sigmorphon2021_g2p_dev/hun_";
+  if (!root || !std::filesystem::exists(words + "train.tsv")) {
+    std::cout << "SKIP: $TAPEGRAD_DATA holds no sigmorphon2021_g2p_dev" << std::endl;
+    return;
+  }
+  const std::string run = folder / "run";
+  const ProgramResult trained = run_program(
+      "seq2seq", {"train", words + "train.tsv", "--out", run, "--tokens", "char", "--target-tokens", "space",
+                  "--steps", "30", "--log-every", "10", "--d-model", "32", "--ff", "64", "--layers", "1"});
+  BOOST_TEST_REQUIRE(trained.code == 0, trained.err);
+  BOOST_TEST(trained.err.starts_with("8000 examples, "), trained.err);
+  const ProgramResult score = run_program("seq2seq", {"evaluate", run, words + "dev.tsv"});
+  BOOST_TEST_REQUIRE(score.code == 0, score.err);
+  BOOST_TEST(score.out.starts_with("{\"examples\":"), score.out);
+  BOOST_TEST(score.out.find("\"wer\":") != std::string::npos, score.out);
+}
+
 BOOST_FIXTURE_TEST_CASE(ends_when_validation_gains_nothing, Training) {
   const std::vector<std::string> options = {"--steps", "900",        "--valid", valid,     "--valid-every",
                                             "6",       "--patience", "1",       "--resume"};
@@ -152,7 +184,9 @@ BOOST_FIXTURE_TEST_CASE(a_loss_that_is_not_finite_ends_training, Training) {
   const ProgramResult result =
       train("run", {"--steps", "100", "--lr", "1e30", "--warmup", "0", "--clip", "0"});
   BOOST_TEST(result.code == 1);
-  BOOST_TEST(result.err.find("seq2seq: training diverged at step 2: loss ") != std::string::npos, result.err);
+  BOOST_TEST(result.err.find("seq2seq: training diverged at step 2: loss nan, gradient norm nan; nothing was "
+                             "saved yet; try a smaller --lr (now ") != std::string::npos,
+             result.err);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

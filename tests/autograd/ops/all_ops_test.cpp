@@ -241,6 +241,32 @@ BOOST_AUTO_TEST_CASE(every_op_has_samples) {
   for (const std::string& name : seen) BOOST_TEST(recorded.contains(name), name << " is recorded but has no samples");
 }
 
+BOOST_AUTO_TEST_CASE(samples_reach_the_points_where_ops_go_wrong) {
+  const std::set<std::string> exempt = {};  // "op: point" that an op does not admit
+  for (const OpSamples* op = OpSamples::first(); op != nullptr; op = op->next) {
+    std::map<std::string, bool> reached = {
+        {"extent of 1", false}, {"repeated input", false}, {"large magnitude", false}, {"small magnitude", false}};
+    for (const Sample& sample : op->make()) {
+      double largest = 0;
+      for (const Tensor& x : sample.inputs) {
+        for (const double v : x.to_vector()) largest = std::max(largest, std::abs(v));
+        reached["extent of 1"] |= std::find(x.shape().begin(), x.shape().end(), 1) != x.shape().end();
+      }
+      reached["large magnitude"] |= largest >= 5 || (largest >= 3 && sample.label == "large magnitude");
+      reached["small magnitude"] |= largest > 0 && (largest <= 0.5 || sample.label.find("small magnitude") != std::string::npos);
+      Tape tape(options_for(sample, DType::f64));
+      const std::vector<Var> vars = variables(tape, sample);
+      sample.call(vars);
+      std::map<std::uint32_t, int> uses;  // of the variables, the first nodes
+      for (std::uint32_t i = 0; i < tape.size(); ++i)
+        for (std::uint16_t k = 0; k < tape.node(i).input_count; ++k)
+          reached["repeated input"] |= tape.node(i).inputs[k] < vars.size() && ++uses[tape.node(i).inputs[k]] > 1;
+    }
+    for (const auto& [point, found] : reached)
+      BOOST_TEST((found || exempt.contains(fmt::format("{}: {}", op->op, point))), op->op << " has no sample with: " << point);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(the_ops_found_are_those_of_the_files) {
   std::set<std::string> registered, written;
   for (const OpSamples* op = OpSamples::first(); op != nullptr; op = op->next) registered.insert(op->op);

@@ -3,6 +3,7 @@
 #include <tapegrad/autograd/ops/arithmetic.h>
 #include <tapegrad/autograd/ops/reduce.h>
 
+#include <cmath>
 #include <tests/support/expect.h>
 
 using namespace tapegrad;
@@ -94,6 +95,22 @@ BOOST_AUTO_TEST_CASE(errors_name_op_and_shapes) {
                         says("broadcast_to: shape [2, 3] does not broadcast to [3, 3]"));
   BOOST_CHECK_EXCEPTION(sum_to(a, {2, 2}), Error, says("sum_to: shape [2, 2] does not broadcast to [2, 3]"));
   BOOST_TEST(tape.size() == before);
+}
+
+BOOST_AUTO_TEST_CASE(maximum_and_minimum_pass_nan_on_from_either_side) {
+  const double nan = std::nan("");
+  Tape tape(f64);
+  const Var a = tape.variable({nan, 1, nan, 2}), b = tape.variable({1, nan, nan, 3});
+  for (const Var& y : {maximum(a, b), minimum(a, b)}) {
+    const std::vector<double> values = y.value().to_vector();
+    BOOST_TEST((std::isnan(values[0]) && std::isnan(values[1]) && std::isnan(values[2]) && !std::isnan(values[3])));
+    for (const bool again : {false, true}) {
+      const Gradients g = tape.backward(y, {.create_graph = again, .cotangent = Tensor::full({4}, 2, DType::f64)});
+      const double larger = values[3] == 2 ? 2 : 0;
+      check_values(g[a], {1, 1, 1, larger});
+      check_values(g[b], {1, 1, 1, 2 - larger});
+    }
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

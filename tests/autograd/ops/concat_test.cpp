@@ -96,4 +96,10 @@ BOOST_AUTO_TEST_CASE(errors) {
                              "takes unequal sizes"));
 }
 
+BOOST_AUTO_TEST_CASE(sizes_that_overflow_are_refused) {
+  Tape tape;
+  BOOST_CHECK_EXCEPTION(split(tape.constant({1, 2}), {INT64_MAX, INT64_MAX, 4}, 0), Error,
+                        says("split: the sizes add up to more than any memory can hold"));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,4 +1,7 @@
+#include <tapegrad/autograd/ops/compare.h>
+#include <tapegrad/autograd/ops/cross_entropy.h>
 #include <tapegrad/autograd/ops/index.h>
+#include <tapegrad/autograd/ops/reduce.h>
 #include <tests/support/expect.h>
 
 using namespace tapegrad;
@@ -118,6 +121,23 @@ BOOST_AUTO_TEST_CASE(shapes_and_dtypes_that_do_not_fit) {
       says("index_add: x [2, 3] and ids [1] do not fit: ids must be [3], one for each index of axis 1"));
   BOOST_CHECK_EXCEPTION(embedding({}, Tensor::ids({0})), Error,
                         says("embedding: an empty Var; it was never recorded on a tape"));
+}
+
+BOOST_AUTO_TEST_CASE(a_refused_call_leaves_nothing_in_the_arena) {
+  Tape tape;
+  const Var x = tape.variable(Tensor({2, 3}));
+  const Tensor ids = Tensor::ids({{1, 0, 1}, {0, 1, 0}}), row = Tensor::ids({0, 1}), mask({2, 3}, DType::boolean);
+  tape.backward(sum(x), {.consume = true});  // from now on every op throws
+  const std::size_t bytes = tape.bytes();
+  BOOST_CHECK_THROW(embedding(x, ids), Error);
+  BOOST_CHECK_THROW(gather(x, 0, ids), Error);
+  BOOST_CHECK_THROW(scatter_add(x, 0, ids, 2), Error);
+  BOOST_CHECK_THROW(index_select(x, 0, row), Error);
+  BOOST_CHECK_THROW(index_add(x, 0, row, 2), Error);
+  BOOST_CHECK_THROW(where(mask, x, x), Error);
+  BOOST_CHECK_THROW(masked_fill(x, mask, 0), Error);
+  BOOST_CHECK_THROW(cross_entropy(x, row), Error);
+  BOOST_TEST(tape.bytes() == bytes);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

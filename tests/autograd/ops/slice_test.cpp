@@ -85,4 +85,13 @@ BOOST_AUTO_TEST_CASE(errors) {
                         says("flip: axis 2 is out of range for shape [2, 3], which has 2 axes"));
 }
 
+BOOST_AUTO_TEST_CASE(huge_pads_are_refused) {
+  Tape tape;
+  const Var x = tape.variable(Tensor({2, 3}));
+  BOOST_CHECK_EXCEPTION(pad(x, 0, INT64_MAX, INT64_MAX), Error,
+                        says("pad: 9223372036854775807 before and 9223372036854775807 after are more than any memory can hold"));
+  BOOST_CHECK_EXCEPTION(pad(x, 0, INT64_MAX - 2, 0), Error,
+                        says("shape: [9223372036854775807, 3] has more elements than any memory can hold"));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -34,7 +34,7 @@ struct Tiny {
 /// log p of every next token after bos and `prefix`.
 std::vector<double> next_log_probabilities(const Tiny& model, const Ids& source, const Ids& prefix) {
   Tape tape({.record = false});
-  const Seq2SeqBatch batch = make_batch({&source, 1}, {&prefix, 1}, bos, eos);
+  const Seq2SeqBatch batch = make_batch({&source, 1}, {&prefix, 1}, bos, eos, -1);
   const Tensor logits = model.network(tape, batch).value();
   std::vector<double> row(vocabulary);
   double sum = 0;

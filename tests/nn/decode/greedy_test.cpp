@@ -1,10 +1,10 @@
 #include <tapegrad/nn/decode/greedy.h>
 
+#include <tests/support/errors.h>
+#include <tests/support/small_seq2seq.h>
 #include <boost/test/unit_test.hpp>
 #include <cstring>
 #include <set>
-#include <tests/support/errors.h>
-#include <tests/support/small_seq2seq.h>
 
 namespace tapegrad {
 namespace {
@@ -96,11 +96,12 @@ BOOST_AUTO_TEST_CASE(each_token_is_the_likeliest_after_those_before_it) {
   for (std::size_t i = 0; i < sources.size(); ++i) {
     const std::vector<Index> output = network.decode(sources, 8)[i];
     Tape tape({.record = false});
-    const Tensor logits = network.model(tape, make_batch({&sources[i], 1}, {&output, 1}, bos, eos)).value();
+    const Tensor logits = network.model(tape, make_batch({&sources[i], 1}, {&output, 1}, bos, eos, -1)).value();
     for (std::size_t t = 0; t <= output.size() && t < 8; ++t) {
       Index best = 0;
       for (Index id = 1; id < 13; ++id)
-        if (logits.at({0, static_cast<Index>(t), id}) > logits.at({0, static_cast<Index>(t), best})) best = id;
+        if (logits.at({0, static_cast<Index>(t), id}) > logits.at({0, static_cast<Index>(t), best}))
+          best = id;
       BOOST_TEST(best == (t < output.size() ? output[t] : eos));
     }
   }

@@ -226,13 +226,40 @@ BOOST_AUTO_TEST_CASE(tensors_that_cannot_be) {
        "the size of tensor 'a' overflows"},
       {of(entry("a", "0,4611686018427387904,8", "0,0"), 0), "the size of tensor 'a' overflows"},
       {of(entry("a", "1,1,1,1,1,1,1,1,1", "0,4"), 4), "tensor 'a' has 9 axes, at most 8 are supported"},
-      {of(entry("a", "2", "0,8", "f32"), 8),
-       "tensor 'a' has dtype f32; F64, F32, I64, U8 and BOOL are supported"},
+      {of(entry("a", "2", "0,8", "f32"), 8), "tensor 'a' has dtype f32, which the format does not know"},
       {of(entry("a", "4", "0,8", "BF16"), 8),
        "tensor 'a' has dtype BF16; F64, F32, I64, U8 and BOOL are supported"},
+      {of(entry("a", "3", "0,8", "BF16"), 8),
+       "tensor 'a' of dtype BF16 and shape [3] needs 6 bytes, its offsets give 8"},
+      {of(entry("a", "3", "0,1", "F4"), 1),
+       "tensor 'a' of dtype F4 and shape [3] does not end at a whole byte"},
       {of(entry("\\u001b[31m", "2", "0,8", "F31"), 8),
-       "tensor '\\u{001B}[31m' has dtype F31; F64, F32, I64, U8 and BOOL are supported"},
+       "tensor '\\u{001B}[31m' has dtype F31, which the format does not know"},
   });
+}
+
+BOOST_AUTO_TEST_CASE(a_header_tells_of_every_dtype_and_rank) {
+  const ScratchFolder folder;
+  const std::string header = "{" + entry("half", "2,3", "4,16", "BF16") + "," +
+                             entry("deep", "1,1,1,1,1,1,1,1,1", "0,4", "I32") + "," +
+                             entry("tiny", "4", "16,18", "F4") + ",\"__metadata__\":{\"k\":\"v\"}}";
+  const std::string path = folder.write("f", file_of(header, zero_bytes(18)));
+  const SafetensorsHeader found = read_safetensors_header(path);
+  BOOST_TEST_REQUIRE(found.tensors.size() == 3u);
+  BOOST_TEST(found.tensors[0].name == "deep");
+  BOOST_TEST(found.tensors[0].shape.size() == 9u);
+  BOOST_TEST(found.tensors[1].dtype == "BF16");
+  BOOST_TEST(found.tensors[1].values == 6u);
+  BOOST_TEST(found.tensors[2].dtype == "F4");
+  BOOST_TEST(found.metadata.at("k") == "v");
+  BOOST_TEST(found.data_begin == 8 + header.size());
+  BOOST_TEST(verdict(contents(path)) ==
+             "f: tensor 'deep' has dtype I32; F64, F32, I64, U8 and BOOL are supported");
+  const auto broken = [&](const std::string& bytes) {
+    return folder.without(error_of([&] { read_safetensors_header(folder.write("f", bytes)); }));
+  };
+  BOOST_TEST(broken(file_of(header, zero_bytes(19))) == "f: 1 bytes after the last tensor");
+  BOOST_TEST(broken("1234") == "f: 4 bytes are too few for a safetensors file");
 }
 
 BOOST_AUTO_TEST_CASE(files_that_cannot_be_read) {
@@ -268,6 +295,7 @@ BOOST_AUTO_TEST_CASE(writing_replaces_the_whole_file_or_nothing) {
   const auto fails = [&](const std::string& name) {
     return folder.without(error_of([&] { write_file(folder / name, "x"); }));
   };
+  BOOST_CHECK_THROW(write_file(folder / "none/f", "x"), SystemError);  // nobody's mistake
   BOOST_TEST(fails("none/f") == "none/f: cannot be created: No such file or directory");
   std::filesystem::create_directory(folder / "d");
   BOOST_TEST(fails("d") == "d: cannot be put in place: Is a directory");

@@ -1,10 +1,10 @@
 #include <tapegrad/nn/parallel/threads.h>
 
+#include <tests/support/errors.h>
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <stdexcept>
 #include <string>
-#include <tests/support/errors.h>
 
 namespace tapegrad {
 

@@ -4,10 +4,10 @@
 #include <tapegrad/optim/clip.h>
 #include <tapegrad/optim/ema.h>
 
-#include <array>
-#include <boost/test/unit_test.hpp>
 #include <tests/support/malloc_count.h>
 #include <tests/support/small_seq2seq.h>
+#include <array>
+#include <boost/test/unit_test.hpp>
 
 namespace tapegrad {
 namespace {

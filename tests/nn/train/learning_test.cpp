@@ -4,8 +4,8 @@
 #include <tapegrad/nn/train/sharded_step.h>
 #include <tapegrad/optim/adam.h>
 
-#include <boost/test/unit_test.hpp>
 #include <tests/support/small_seq2seq.h>
+#include <boost/test/unit_test.hpp>
 
 namespace tapegrad {
 

@@ -3,10 +3,10 @@
 #include <tapegrad/autograd/ops.h>
 #include <tapegrad/optim/adam.h>
 
-#include <boost/test/unit_test.hpp>
-#include <stdexcept>
 #include <tests/support/errors.h>
 #include <tests/support/small_seq2seq.h>
+#include <boost/test/unit_test.hpp>
+#include <stdexcept>
 
 namespace tapegrad {
 namespace {
@@ -21,7 +21,9 @@ struct Setup {
   Batches batches;
 
   explicit Setup(DType dtype = DType::f32, double dropout = 0, Index shards = 4)
-      : params(3, dtype), model(params.root(), test::small_options(dropout)), batches(test::shards_of(8, 2, 7, shards, 20)) {}
+      : params(3, dtype),
+        model(params.root(), test::small_options(dropout)),
+        batches(test::shards_of(8, 2, 7, shards, 20)) {}
 
   StepResult run(ShardedStep& step, std::uint64_t number = 1) const {
     return step.run(number, static_cast<Index>(batches.size()), [&](Tape& tape, Index shard) -> ShardLoss {
@@ -102,7 +104,8 @@ BOOST_AUTO_TEST_CASE(equals_one_pass_over_the_whole_batch) {
 
 BOOST_AUTO_TEST_CASE(draws_follow_step_and_shard) {
   const Setup setup(DType::f64, 0.2);
-  ShardedStep step(setup.params, {.threads = 2, .dtype = DType::f64}), other(setup.params, {.seed = 1, .dtype = DType::f64});
+  ShardedStep step(setup.params, {.threads = 2, .dtype = DType::f64}),
+      other(setup.params, {.seed = 1, .dtype = DType::f64});
   const double first = setup.run(step, 1).loss_sum, second = setup.run(step, 2).loss_sum;
   BOOST_TEST(first != second);
   BOOST_TEST(setup.run(step, 1).loss_sum == first);
@@ -119,7 +122,8 @@ BOOST_AUTO_TEST_CASE(no_targets_give_zero_gradients) {
   const StepResult r = setup.run(step);
   BOOST_TEST(r.loss() == 0);
   BOOST_TEST(r.loss_sum == 0);
-  for (const Tensor& g : gradients_of(setup, r.gradients)) BOOST_TEST(g.to_vector() == std::vector<double>(g.to_vector().size(), 0));
+  for (const Tensor& g : gradients_of(setup, r.gradients))
+    BOOST_TEST(g.to_vector() == std::vector<double>(g.to_vector().size(), 0));
 }
 
 BOOST_AUTO_TEST_CASE(an_exception_surfaces_once_and_leaves_everything_usable) {
@@ -158,7 +162,8 @@ BOOST_AUTO_TEST_CASE(results_are_stale_after_the_next_step) {
     adam.step(first.gradients);
     kept = setup.run(step, 2);
     BOOST_TEST(error_of([&] { adam.step(first.gradients); }) ==
-               "optimizer.step: stale Gradients, their tape was reset (or a later step began) after the backward pass");
+               "optimizer.step: stale Gradients, their tape was reset (or a later step began) after the "
+               "backward pass");
     adam.step(kept.gradients);
   }
   BOOST_TEST(error_of([&] { (void)kept.gradients[setup.model.generator.bias]; }) ==
@@ -192,16 +197,25 @@ BOOST_AUTO_TEST_CASE(mistakes) {
   ShardedStep step(params);
   const Parameter late = params.root().parameter("late", {2}, one);
   const BatchMean mean_layer(params.root() / "model" / "mean");
-  BOOST_TEST(error_of([&] { step.run(1, 0, [](Tape&, Index) { return ShardLoss{}; }); }) == "sharded step: 0 shards");
-  BOOST_TEST(error_of([&] { step.run(1, 1, [&](Tape& tape, Index) { return ShardLoss{sum(tape[early] * tape[late]), 1}; }); }) ==
-             "sharded step: the loss trains parameter 'late', which is none of the 1 that the store held when the step was made; "
+  BOOST_TEST(error_of([&] { step.run(1, 0, [](Tape&, Index) { return ShardLoss{}; }); }) ==
+             "sharded step: 0 shards");
+  BOOST_TEST(error_of([&] {
+               step.run(1, 1, [&](Tape& tape, Index) { return ShardLoss{sum(tape[early] * tape[late]), 1}; });
+             }) ==
+             "sharded step: the loss trains parameter 'late', which is none of the 1 that the store held "
+             "when the step was made; "
              "make the step after the model, or freeze that parameter");
-  BOOST_TEST(error_of([&] { step.run(1, 1, [&](Tape& tape, Index) { return ShardLoss{sum(tape[early]), -1}; }); }) ==
-             "sharded step: shard 0 counts -1 targets");
+  BOOST_TEST(error_of([&] {
+               step.run(1, 1, [&](Tape& tape, Index) { return ShardLoss{sum(tape[early]), -1}; });
+             }) == "sharded step: shard 0 counts -1 targets");
   BOOST_TEST(error_of([&] {
                step.run(1, 2, [&](Tape& tape, Index) { return ShardLoss{sum(mean_layer(tape[early])), 1}; });
-             }) == "model.mean: layer: it mixes examples, so its result would depend on how a sharded step cuts the batch");
-  const StepResult r = step.run(1, 2, [&](Tape& tape, Index shard) { return ShardLoss{sum(tape[early]), shard + 1}; });
+             }) ==
+             "model.mean: layer: it mixes examples, so its result would depend on how a sharded step cuts "
+             "the batch");
+  const StepResult r = step.run(1, 2, [&](Tape& tape, Index shard) {
+    return ShardLoss{sum(tape[early]), shard + 1};
+  });
   BOOST_TEST(r.loss() == 4.0 / 3);
 }
 
