@@ -31,7 +31,8 @@ std::size_t wanted_reserve() {
 }  // namespace
 
 Arena::Arena() {
-  for (reserved_ = wanted_reserve(); reserved_ >= smallest_reserve; reserved_ = reserved_ / 8 / commit_step * commit_step) {
+  for (reserved_ = wanted_reserve(); reserved_ >= smallest_reserve;
+       reserved_ = reserved_ / 8 / commit_step * commit_step) {
     void* p = mmap(nullptr, reserved_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) continue;
     base_ = static_cast<std::byte*>(p);
@@ -47,7 +48,8 @@ Arena::~Arena() {
 }
 
 void* Arena::allocate(std::size_t bytes) {
-  if (bytes > reserved_) throw SystemError(fmt::format("arena: {} bytes do not fit the reserve of {} bytes", bytes, reserved_));
+  if (bytes > reserved_)
+    throw SystemError(fmt::format("arena: {} bytes do not fit the reserve of {} bytes", bytes, reserved_));
   const std::size_t alignment = bytes >= 64 ? 64 : 16;
   const std::size_t start = (used_ + alignment - 1) & ~(alignment - 1);
   extend(start - used_ + bytes);
@@ -56,7 +58,8 @@ void* Arena::allocate(std::size_t bytes) {
 
 void* Arena::extend(std::size_t bytes) {
   if (bytes > reserved_ - used_)
-    throw SystemError(fmt::format("arena: {} bytes on top of {} do not fit the reserve of {} bytes", bytes, used_, reserved_));
+    throw SystemError(fmt::format("arena: {} bytes on top of {} do not fit the reserve of {} bytes", bytes,
+                                  used_, reserved_));
   std::byte* start = base_ + used_;
   if (used_ + bytes > committed_) commit(used_ + bytes);
   used_ += bytes;

@@ -5,9 +5,10 @@
 
 namespace tapegrad {
 
-/// A bump allocator over one reserved stretch of address space, committed as it grows: nothing moves, freeing is moving the
-/// mark back, and what was used once is used again without any call to the system. Not for threads to share. The reserve is 64 GiB,
-/// 8 GiB when many arenas live, and under `ulimit -v` at most 1/64 of it.
+/// A bump allocator over one reserved stretch of address space, committed as it grows: nothing moves, freeing
+/// is moving the mark back, and what was used once is used again without any call to the system. Not for
+/// threads to share. The reserve is 64 GiB, 8 GiB when many arenas live, and under `ulimit -v` at most 1/64
+/// of it.
 class Arena {
  public:
   Arena();
@@ -15,7 +16,8 @@ class Arena {
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
-  /// Uninitialised memory, 64-byte aligned from 64 bytes up and 16-byte aligned below. Throws Error when the reserve is full.
+  /// Uninitialised memory, 64-byte aligned from 64 bytes up and 16-byte aligned below. Throws Error when the
+  /// reserve is full.
   void* allocate(std::size_t bytes);
   std::size_t used() const { return used_; }
   std::size_t peak() const { return peak_; }

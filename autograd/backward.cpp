@@ -1,5 +1,5 @@
-// The reverse loop. Nodes stand in the order they ran, so walking back is a reverse topological order: no recursion over the graph, no
-// visited set, and every node's cotangent is complete when its turn comes.
+// The reverse loop. Nodes stand in the order they ran, so walking back is a reverse topological order: no
+// recursion over the graph, no visited set, and every node's cotangent is complete when its turn comes.
 #include <cstring>
 
 #include <tapegrad/autograd/kernels/elementwise.h>
@@ -27,7 +27,8 @@ class Temporarily {
 
 class BackwardPass {
  public:
-  BackwardPass(Tape& tape, const Var& loss, const BackwardOptions& options) : tape_(tape), loss_(loss), options_(options) {}
+  BackwardPass(Tape& tape, const Var& loss, const BackwardOptions& options)
+      : tape_(tape), loss_(loss), options_(options) {}
 
   Gradients run() {
     check();
@@ -77,16 +78,20 @@ class BackwardPass {
   void check() const {
     tape_.check_not_consumed("backward", {});
     const Tape& recorded_on = loss_.tape("backward");  // throws when the handle is empty or stale
-    expects(&recorded_on == &tape_, "backward: the loss of shape {} was recorded on another tape", loss_.shape());
+    expects(&recorded_on == &tape_, "backward: the loss of shape {} was recorded on another tape",
+            loss_.shape());
     expects(tape_.options().record, "backward: this tape does not record (.record = false)");
-    expects(!(options_.consume && options_.create_graph), "backward: .consume and .create_graph exclude each other");
+    expects(!(options_.consume && options_.create_graph),
+            "backward: .consume and .create_graph exclude each other");
     if (options_.cotangent)
       expects(options_.cotangent.shape() == loss_.shape() && options_.cotangent.dtype() == tape_.dtype(),
               "backward: the cotangent is {} {}, the loss {} {}", dtype_name(options_.cotangent.dtype()),
               options_.cotangent.shape(), dtype_name(tape_.dtype()), loss_.shape());
     else
-      expects(loss_.size() == 1, "backward: the loss must have one element, got shape {}; reduce it with sum() or give a cotangent",
-              loss_.shape());
+      expects(
+          loss_.size() == 1,
+          "backward: the loss must have one element, got shape {}; reduce it with sum() or give a cotangent",
+          loss_.shape());
     expects(loss_.needs_grad(), "backward: the loss depends on no variable and no trainable parameter");
   }
 
@@ -191,17 +196,19 @@ class BackwardPass {
     }
     for (std::uint16_t k = 0; k < n.output_count; ++k) outputs.push_back(var(n.first_output + k));
     const VarList results = n.op->pullback({inputs, outputs, cotangents, {wanted, n.input_count}});
-    expects(results.size() == n.input_count, "{}: its pullback returned {} gradients for {} inputs", n.op->name(), results.size(),
-            n.input_count);
+    expects(results.size() == n.input_count, "{}: its pullback returned {} gradients for {} inputs",
+            n.op->name(), results.size(), n.input_count);
     for (std::size_t i = 0; i < results.size(); ++i) {
       if (!results[i]) continue;  // nothing for this input
-      expects(results[i].shape() == inputs[i].shape(), "{}: its pullback gave input {} of shape {} a gradient of shape {}",
-              n.op->name(), i, inputs[i].shape(), results[i].shape());
+      expects(results[i].shape() == inputs[i].shape(),
+              "{}: its pullback gave input {} of shape {} a gradient of shape {}", n.op->name(), i,
+              inputs[i].shape(), results[i].shape());
     }
     return results;
   }
 
-  // Passes that can be differentiated again: cotangents are recorded values; a fused node is expanded to its definition first.
+  // Passes that can be differentiated again: cotangents are recorded values; a fused node is expanded to its
+  // definition first.
 
   void seed_var() {
     const Var seed = options_.cotangent ? tape_.constant(options_.cotangent) : tape_.full(loss_.shape(), 1);
@@ -286,6 +293,8 @@ class BackwardPass {
   std::shared_ptr<std::vector<Var>> vars_;
 };
 
-Gradients Tape::backward(const Var& loss, const BackwardOptions& options) { return BackwardPass(*this, loss, options).run(); }
+Gradients Tape::backward(const Var& loss, const BackwardOptions& options) {
+  return BackwardPass(*this, loss, options).run();
+}
 
 }  // namespace tapegrad

@@ -5,9 +5,9 @@
 
 namespace tapegrad {
 
-/// Walks the elements of `out`, to which `a` and `b` broadcast, in row-major order, one innermost run at a time:
-/// `run(out_offset, a_offset, b_offset, count, a_step, b_step)` with steps 0 or 1. Adjacent axes that both operands traverse alike are
-/// merged first, so equal shapes make a single run.
+/// Walks the elements of `out`, to which `a` and `b` broadcast, in row-major order, one innermost run at a
+/// time: `run(out_offset, a_offset, b_offset, count, a_step, b_step)` with steps 0 or 1. Adjacent axes that
+/// both operands traverse alike are merged first, so equal shapes make a single run.
 template <class Run>
 void for_each_run(const Shape& out, const Shape& a, const Shape& b, Run&& run) {
   if (out.size() == 0) return;

@@ -6,8 +6,9 @@
 
 namespace tapegrad {
 
-/// A view of `x` as an Eigen tensor of compile-time rank, row-major: `tensor<float, 3>(x)`. A header of its own,
-/// because Eigen's Tensor module makes what includes it slow to compile. Throws on the wrong scalar or rank.
+/// A view of `x` as an Eigen tensor of compile-time rank, row-major: `tensor<float, 3>(x)`. A header of its
+/// own, because Eigen's Tensor module makes what includes it slow to compile. Throws on the wrong scalar or
+/// rank.
 template <class T, int Rank>
 Eigen::TensorMap<Eigen::Tensor<const T, Rank, Eigen::RowMajor>> tensor(const Tensor& x) {
   expects(x.rank() == Rank, "tensor: a view of rank {} of a tensor of shape {}", Rank, x.shape());

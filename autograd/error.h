@@ -8,8 +8,9 @@
 
 namespace tapegrad {
 
-/// A mistake of the caller: a wrong shape, a stale handle, a repeated name. The text reads `[module path: ]op: what, with the
-/// values and a hint`. The innermost layer that an error passes through adds its path once (see Layer).
+/// A mistake of the caller: a wrong shape, a stale handle, a repeated name. The text reads `[module path:
+/// ]op: what, with the values and a hint`. The innermost layer that an error passes through adds its path
+/// once (see Layer).
 class Error : public std::exception {
  public:
   explicit Error(std::string message) : text_(std::move(message)) {}
@@ -32,7 +33,8 @@ class DataError : public Error {
   using Error::Error;
 };
 
-/// The system gave no memory, thread, file or room on the disk: nobody's mistake; programs end with exit code 1 on it.
+/// The system gave no memory, thread, file or room on the disk: nobody's mistake; programs end with exit code
+/// 1 on it.
 class SystemError : public Error {
   using Error::Error;
 };
@@ -40,7 +42,8 @@ class SystemError : public Error {
 /// Throws Error with the formatted text unless `ok`. The arguments are formatted only on failure.
 template <class... Args>
 void expects(bool ok, fmt::format_string<Args...> message, Args&&... args) {
-  if (!ok) [[unlikely]] throw Error(fmt::format(message, std::forward<Args>(args)...));
+  if (!ok) [[unlikely]]
+    throw Error(fmt::format(message, std::forward<Args>(args)...));
 }
 
 }  // namespace tapegrad

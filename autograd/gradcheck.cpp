@@ -30,18 +30,29 @@ struct Subject {
 
 class Check {
  public:
-  Check(const CheckedFunction& f, const std::vector<Tensor>& inputs, ParameterStore* params, const GradcheckOptions& options)
-      : f_(f), options_(options), tape_({.dtype = DType::f64, .training = options.training, .fused = options.fused, .seed = options.seed}) {
+  Check(const CheckedFunction& f, const std::vector<Tensor>& inputs, ParameterStore* params,
+        const GradcheckOptions& options)
+      : f_(f),
+        options_(options),
+        tape_({.dtype = DType::f64,
+               .training = options.training,
+               .fused = options.fused,
+               .seed = options.seed}) {
     for (std::size_t i = 0; i < inputs.size(); ++i) {
-      expects(inputs[i].dtype() == DType::f64, "gradcheck: input {} must be f64, got {}", i, dtype_name(inputs[i].dtype()));
+      expects(inputs[i].dtype() == DType::f64, "gradcheck: input {} must be f64, got {}", i,
+              dtype_name(inputs[i].dtype()));
       inputs_.push_back(inputs[i].clone());
     }
     for (std::size_t i = 0; i < inputs_.size(); ++i)
-      subjects_.push_back({fmt::format("input {}", i), inputs_[i].shape(), [this, i] { return inputs_[i].data<double>(); }, {}});
+      subjects_.push_back({fmt::format("input {}", i),
+                           inputs_[i].shape(),
+                           [this, i] { return inputs_[i].data<double>(); },
+                           {}});
     if (params == nullptr) return;
     for (const Parameter& p : *params) {
       if (!p.trainable()) continue;
-      expects(p.dtype() == DType::f64, "gradcheck: parameter '{}' must be f64, got {}", p.path(), dtype_name(p.dtype()));
+      expects(p.dtype() == DType::f64, "gradcheck: parameter '{}' must be f64, got {}", p.path(),
+              dtype_name(p.dtype()));
       const auto data = [p] {
         double* values = nullptr;
         p.update([&](Tensor& own) { values = own.data<double>(); });
@@ -59,8 +70,11 @@ class Check {
     GradcheckResult& r = result_;
     const std::string what = options_.label.empty() ? "gradcheck" : options_.label;
     r.ok = r.max_relative_error <= options_.tolerance && r.kinks <= options_.allowed_kinks;
-    r.message = worst_.empty() ? fmt::format("{}: nothing to compare", what) : fmt::format("{}: {}", what, worst_);
-    if (r.kinks > 0) r.message += fmt::format("; {} of {} stencils cross a kink, first {}", r.kinks, r.kinks + r.checked, first_kink_);
+    r.message =
+        worst_.empty() ? fmt::format("{}: nothing to compare", what) : fmt::format("{}: {}", what, worst_);
+    if (r.kinks > 0)
+      r.message += fmt::format("; {} of {} stencils cross a kink, first {}", r.kinks, r.kinks + r.checked,
+                               first_kink_);
     return r;
   }
 
@@ -79,7 +93,8 @@ class Check {
 
   const double* values() {
     const Var y = evaluate(vars_);
-    expects(y.shape() == cotangent_.shape(), "gradcheck: the function gave shape {} first and {} later", cotangent_.shape(), y.shape());
+    expects(y.shape() == cotangent_.shape(), "gradcheck: the function gave shape {} first and {} later",
+            cotangent_.shape(), y.shape());
     return y.value().data<double>();
   }
 
@@ -108,7 +123,8 @@ class Check {
     if (options_.elements == 0 || options_.elements >= size) return all;
     const RandomKey key = random_key(options_.seed, static_cast<std::uint64_t>(size), 0, 0);
     for (Index i = 0; i < options_.elements; ++i) {
-      const auto j = static_cast<std::size_t>(uniform01(key, static_cast<std::uint64_t>(i)) * static_cast<double>(size - i));
+      const auto j = static_cast<std::size_t>(uniform01(key, static_cast<std::uint64_t>(i)) *
+                                              static_cast<double>(size - i));
       std::swap(all[static_cast<std::size_t>(i)], all[static_cast<std::size_t>(i) + j]);
     }
     all.resize(static_cast<std::size_t>(options_.elements));
@@ -116,7 +132,8 @@ class Check {
     return all;
   }
 
-  /// Differences are taken output by output before they are added up: outputs that x does not reach add no rounding.
+  /// Differences are taken output by output before they are added up: outputs that x does not reach add no
+  /// rounding.
   Stencil stencil(const Subject& subject, Index at, double h) {
     std::array<std::vector<double>, 4> moved;
     const double x = subject.data()[at];
@@ -163,11 +180,14 @@ class Check {
     if (bent(first) || !(error <= options_.tolerance / 100)) {
       const Stencil finest = stencil(subject, at, h / 64);
       if (bent(first) && bent(finest)) {
-        if (result_.kinks++ == 0) first_kink_ = fmt::format("at {}, element {}", subject.name, element_name(subject.shape, at));
+        if (result_.kinks++ == 0)
+          first_kink_ = fmt::format("at {}, element {}", subject.name, element_name(subject.shape, at));
         return;
       }
-      // The two neighbouring steps that agree best bound truncation and rounding; the derivative is taken from them.
-      const double ladder[] = {stencil(subject, at, 4 * h).derivative, first.derivative, stencil(subject, at, h / 4).derivative,
+      // The two neighbouring steps that agree best bound truncation and rounding; the derivative is taken
+      // from them.
+      const double ladder[] = {stencil(subject, at, 4 * h).derivative, first.derivative,
+                               stencil(subject, at, h / 4).derivative,
                                stencil(subject, at, h / 16).derivative, finest.derivative};
       std::size_t best = 0;
       for (std::size_t k = 1; k + 1 < std::size(ladder); ++k)
@@ -180,8 +200,8 @@ class Check {
     }
     if (result_.checked++ > 0 && error <= result_.max_relative_error) return;
     result_.max_relative_error = error;
-    worst_ = fmt::format("{}, element {}: analytic {:.12g}, numeric {:.12g}, relative error {:.2g}", subject.name,
-                         element_name(subject.shape, at), analytic, numeric, error);
+    worst_ = fmt::format("{}, element {}: analytic {:.12g}, numeric {:.12g}, relative error {:.2g}",
+                         subject.name, element_name(subject.shape, at), analytic, numeric, error);
   }
 
   const CheckedFunction& f_;
@@ -199,7 +219,8 @@ class Check {
 
 }  // namespace
 
-GradcheckResult gradcheck(const CheckedFunction& f, const std::vector<Tensor>& inputs, const GradcheckOptions& options) {
+GradcheckResult gradcheck(const CheckedFunction& f, const std::vector<Tensor>& inputs,
+                          const GradcheckOptions& options) {
   return Check(f, inputs, nullptr, options).run();
 }
 
@@ -208,11 +229,13 @@ GradcheckResult gradcheck(const CheckedFunction& f, const std::vector<Tensor>& i
   return Check(f, inputs, &params, options).run();
 }
 
-GradcheckResult gradgradcheck(const CheckedFunction& f, const std::vector<Tensor>& inputs, const GradcheckOptions& options) {
+GradcheckResult gradgradcheck(const CheckedFunction& f, const std::vector<Tensor>& inputs,
+                              const GradcheckOptions& options) {
   expects(!inputs.empty(), "gradgradcheck: needs at least one input");
   Shape result;
   {
-    Tape tape({.dtype = DType::f64, .training = options.training, .fused = options.fused, .seed = options.seed});
+    Tape tape(
+        {.dtype = DType::f64, .training = options.training, .fused = options.fused, .seed = options.seed});
     std::vector<Var> vars;
     for (const Tensor& x : inputs) vars.push_back(tape.variable(x));
     result = f(vars).shape();
@@ -226,7 +249,8 @@ GradcheckResult gradgradcheck(const CheckedFunction& f, const std::vector<Tensor
     const Gradients g = tape.backward(loss, {.create_graph = true});
     Var total = tape.full({}, 0);
     for (std::size_t i = 0; i < x.size(); ++i)
-      if (g.contains(x[i])) total = total + sum_to(g.var(x[i]) * tape.constant(weights(x[i].shape(), options.seed + 2 + i)), {});
+      if (g.contains(x[i]))
+        total = total + sum_to(g.var(x[i]) * tape.constant(weights(x[i].shape(), options.seed + 2 + i)), {});
     return total;
   };
   return gradcheck(gradient, all, options);

@@ -9,17 +9,21 @@ namespace tapegrad {
 void Gradients::check_alive(std::string_view op) const {
   expects(stamp_.slot != nullptr, "{}: empty Gradients; they come from backward()", op);
   if (stamp_.alive()) return;
-  expects(stamp_.slot->tape != nullptr || stamp_.slot->live_pass != 0, "{}: stale Gradients, their tape is gone", op);
-  throw Error(fmt::format("{}: stale Gradients, their tape was reset (or a later step began) after the backward pass", op));
+  expects(stamp_.slot->tape != nullptr || stamp_.slot->live_pass != 0,
+          "{}: stale Gradients, their tape is gone", op);
+  throw Error(fmt::format(
+      "{}: stale Gradients, their tape was reset (or a later step began) after the backward pass", op));
 }
 
 TensorView Gradients::find(const Var& x) const {
   check_alive("gradients");
   const Tape& tape = x.tape("gradients");
-  expects(x.stamp().slot == stamp_.slot, "gradients: a value of shape {} that was recorded on another tape", x.shape());
+  expects(x.stamp().slot == stamp_.slot, "gradients: a value of shape {} that was recorded on another tape",
+          x.shape());
   if (x.stamp().serial > stamp_.serial) return {};  // recorded later, where a rewound value may have stood
   const std::uint32_t number = tape.node(x.stamp().node).first_output + x.output();
-  if (vars_) return number < vars_->size() && (*vars_)[number] ? (*vars_)[number].value().view() : TensorView{};
+  if (vars_)
+    return number < vars_->size() && (*vars_)[number] ? (*vars_)[number].value().view() : TensorView{};
   if (number >= output_count_ || by_output_[number] == nullptr) return {};
   TensorView gradient = tape.output(number);
   gradient.bytes = by_output_[number];
@@ -28,7 +32,8 @@ TensorView Gradients::find(const Var& x) const {
 
 const Gradients::Entry* Gradients::find(const Parameter& p) const {
   const auto entries = parameters("gradients");
-  const auto at = std::find_if(entries.begin(), entries.end(), [&](const Entry& e) { return *e.parameter == p; });
+  const auto at =
+      std::find_if(entries.begin(), entries.end(), [&](const Entry& e) { return *e.parameter == p; });
   return at == entries.end() ? nullptr : &*at;
 }
 
@@ -37,21 +42,27 @@ bool Gradients::contains(const Parameter& p) const { return find(p) != nullptr; 
 
 Tensor Gradients::operator[](const Var& x) const {
   const TensorView found = find(x);
-  expects(static_cast<bool>(found),
-          "gradients: the loss does not depend on this value of shape {}, or it needs no gradient (a constant)", x.shape());
+  expects(
+      static_cast<bool>(found),
+      "gradients: the loss does not depend on this value of shape {}, or it needs no gradient (a constant)",
+      x.shape());
   return Tensor::borrowed(found, stamp_);
 }
 
 Tensor Gradients::operator[](const Parameter& p) const {
   const Entry* found = find(p);
-  expects(found != nullptr, "gradients: the loss does not depend on parameter '{}', or it is frozen", p.path());
+  expects(found != nullptr, "gradients: the loss does not depend on parameter '{}', or it is frozen",
+          p.path());
   return Tensor::borrowed(found->gradient, stamp_);
 }
 
 Var Gradients::var(const Var& x) const {
   check_alive("gradients");
   expects(vars_ != nullptr, "gradients: var() needs backward(loss, {{.create_graph = true}})");
-  expects(contains(x), "gradients: the loss does not depend on this value of shape {}, or it needs no gradient (a constant)", x.shape());
+  expects(
+      contains(x),
+      "gradients: the loss does not depend on this value of shape {}, or it needs no gradient (a constant)",
+      x.shape());
   return (*vars_)[x.tape().node(x.stamp().node).first_output + x.output()];
 }
 

@@ -8,8 +8,9 @@
 
 namespace tapegrad {
 
-/// The result of a backward pass: what the loss's gradient is with respect to every value that it was reached from. Lives in the
-/// tape's arena: a handle, free to copy, stale after the tape's `reset()` and after a `rewind()` to before the pass.
+/// The result of a backward pass: what the loss's gradient is with respect to every value that it was reached
+/// from. Lives in the tape's arena: a handle, free to copy, stale after the tape's `reset()` and after a
+/// `rewind()` to before the pass.
 class Gradients {
  public:
   /// One parameter that the pass reached, and its gradient in the parameter's own dtype.
@@ -28,8 +29,8 @@ class Gradients {
   /// The gradient as a recorded value; only after `backward(loss, {.create_graph = true})`.
   Var var(const Var& x) const;
 
-  /// The parameters that were reached, in the order in which the forward first read them. The gradients may be changed in place
-  /// (clipping does). `op` names the caller in the error when this handle is stale.
+  /// The parameters that were reached, in the order in which the forward first read them. The gradients may
+  /// be changed in place (clipping does). `op` names the caller in the error when this handle is stale.
   std::span<const Entry> parameters(std::string_view op) const;
 
   /// Gradients that live outside a tape, for steps over several tapes: entries valid while `stamp` is.

@@ -13,7 +13,9 @@ inline Tape* tape_of(Tape& tape) { return &tape; }
 inline Tape* tape_of(const Var& x) { return &x.tape("layer"); }
 template <class T>
 Tape* tape_of(const T& argument) {
-  if constexpr (requires { { argument.tape() } -> std::convertible_to<Tape&>; })
+  if constexpr (requires {
+                  { argument.tape() } -> std::convertible_to<Tape&>;
+                })
     return &argument.tape();
   else
     return nullptr;
@@ -44,10 +46,11 @@ class PathGuard {
 
 }  // namespace detail
 
-/// Base of every layer: `struct Mine : Layer<Mine> { Mine(Scope s) : Layer(s), … {} Var forward(const Var& x) const; };`. It keeps
-/// the layer's path; calling the layer runs `forward` with that path on the tape, then the tape's hooks, and an Error that passes gets it as its place.
-/// Layers move and do not copy. A layer whose rows depend on other examples of the batch says
-/// `static constexpr bool mixes_examples = true;` and is refused in a sharded step.
+/// Base of every layer: `struct Mine : Layer<Mine> { Mine(Scope s) : Layer(s), … {} Var forward(const Var& x)
+/// const; };`. It keeps the layer's path; calling the layer runs `forward` with that path on the tape, then
+/// the tape's hooks, and an Error that passes gets it as its place. Layers move and do not copy. A layer
+/// whose rows depend on other examples of the batch says `static constexpr bool mixes_examples = true;` and
+/// is refused in a sharded step.
 template <class Self>
 class Layer {
  public:
@@ -70,7 +73,9 @@ class Layer {
       auto result = static_cast<const Self&>(*this).forward(std::forward<Args>(args)...);
       if constexpr (std::is_same_v<decltype(result), Var>)
         tape.hooks().run(*path_, result);
-      else if constexpr (requires { { result.context } -> std::convertible_to<const Var&>; })
+      else if constexpr (requires {
+                           { result.context } -> std::convertible_to<const Var&>;
+                         })
         tape.hooks().run(*path_, result.context);
       return result;
     } catch (Error& error) {

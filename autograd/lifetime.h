@@ -5,10 +5,10 @@ namespace tapegrad {
 
 class Tape;
 
-/// What a handle keeps of its owner. The slot outlives the owner (slots are recycled, never freed), and serial numbers of a slot
-/// never repeat, so a handle can always tell whether what it names still exists.
+/// What a handle keeps of its owner. The slot outlives the owner (slots are recycled, never freed), and
+/// serial numbers of a slot never repeat, so a handle can always tell whether what it names still exists.
 struct LifetimeSlot {
-  const Tape* tape = nullptr;   // null when the tape is gone, or for owners that are not tapes
+  const Tape* tape = nullptr;  // null when the tape is gone, or for owners that are not tapes
   std::uint64_t next_serial = 1;
   std::uint64_t live_pass = 0;  // for owners that are not tapes: the one serial that is valid
 };

@@ -31,22 +31,22 @@ class ViewBuffer {
   std::size_t size_ = 0;
 };
 
-/// What a raw backward sees: `dinputs[i]` is an accumulator to add to (empty when that input needs no gradient), `doutputs[k]` the
-/// incoming cotangent (empty when none arrived).
+/// What a raw backward sees: `dinputs[i]` is an accumulator to add to (empty when that input needs no
+/// gradient), `doutputs[k]` the incoming cotangent (empty when none arrived).
 struct BackwardArgs {
   Views inputs, outputs, dinputs, doutputs;
 };
 
-/// What a pullback written in ops sees: recorded values of inputs and outputs and the incoming cotangents (an empty Var where none
-/// arrived). `needs[i]` says whether the gradient of input i is asked for.
+/// What a pullback written in ops sees: recorded values of inputs and outputs and the incoming cotangents (an
+/// empty Var where none arrived). `needs[i]` says whether the gradient of input i is asked for.
 struct PullbackArgs {
   std::span<const Var> inputs, outputs, cotangents;
   std::span<const bool> needs;
 };
 
-/// An operation with its attributes, kept on the tape so that it can be walked back and run again. Derive from Primitive or Fused.
-/// Attributes must be trivially destructible (the arena never runs destructors): numbers, Shapes, RandomKeys, and arrays that
-/// `Tape::keep` copied into the arena.
+/// An operation with its attributes, kept on the tape so that it can be walked back and run again. Derive
+/// from Primitive or Fused. Attributes must be trivially destructible (the arena never runs destructors):
+/// numbers, Shapes, RandomKeys, and arrays that `Tape::keep` copied into the arena.
 class Op {
  public:
   virtual const char* name() const = 0;
@@ -75,8 +75,8 @@ class Op {
   ~Op() = default;
 };
 
-/// An op that is not explained by others: a forward, and a pullback written in ops (an empty Var for an input that gets nothing).
-/// It may add a raw backward for speed.
+/// An op that is not explained by others: a forward, and a pullback written in ops (an empty Var for an input
+/// that gets nothing). It may add a raw backward for speed.
 class Primitive : public Op {
  public:
   bool has_backward() const override { return false; }
@@ -86,8 +86,9 @@ class Primitive : public Op {
   ~Primitive() = default;
 };
 
-/// An op that is *defined* by other ops and has a fused kernel, forward and backward, that computes the same. A tape with
-/// `.fused = false` records the definition instead, and so does a backward pass that must be differentiated again.
+/// An op that is *defined* by other ops and has a fused kernel, forward and backward, that computes the same.
+/// A tape with `.fused = false` records the definition instead, and so does a backward pass that must be
+/// differentiated again.
 class Fused : public Op {
  public:
   bool has_backward() const final { return true; }

@@ -18,7 +18,8 @@ std::uint64_t path_hash(std::string_view path) {
 }  // namespace
 
 void Parameter::assign(const Tensor& values) const {
-  expects(values.shape() == shape(), "assign: parameter '{}' has shape {}, got {}", path(), shape(), values.shape());
+  expects(values.shape() == shape(), "assign: parameter '{}' has shape {}, got {}", path(), shape(),
+          values.shape());
   update([&](Tensor& own) { convert(values.view(), own.view()); });
 }
 
@@ -60,15 +61,18 @@ void ParameterStore::swap(ParameterStore& other) {
   expects(size() == other.size(), "swap: a store of {} parameters with one of {}", size(), other.size());
   for (const Parameter& p : list_) {
     const Parameter twin = other.at(p.path());
-    expects(twin.shape() == p.shape() && twin.dtype() == p.dtype(), "swap: parameter '{}' is {} {} here and {} {} there", p.path(),
-            dtype_name(p.dtype()), p.shape(), dtype_name(twin.dtype()), twin.shape());
+    expects(twin.shape() == p.shape() && twin.dtype() == p.dtype(),
+            "swap: parameter '{}' is {} {} here and {} {} there", p.path(), dtype_name(p.dtype()), p.shape(),
+            dtype_name(twin.dtype()), twin.shape());
   }
   for (const Parameter& p : list_)
-    p.update([&](Tensor& mine) { other.at(p.path()).update([&](Tensor& theirs) { std::swap(mine, theirs); }); });
+    p.update(
+        [&](Tensor& mine) { other.at(p.path()).update([&](Tensor& theirs) { std::swap(mine, theirs); }); });
 }
 
 Parameter ParameterStore::create(std::string path, Shape shape, const Initializer& init, bool buffer) {
-  expects(!by_path_.contains(path), "parameters: '{}' exists already; every layer needs a scope of its own", path);
+  expects(!by_path_.contains(path), "parameters: '{}' exists already; every layer needs a scope of its own",
+          path);
   auto data = std::make_shared<ParameterData>();
   data->path = path;
   data->value = Tensor(shape, dtype_);
@@ -107,12 +111,14 @@ bool path_matches(std::string_view pattern, std::string_view path) {
       return false;
     }
   }
-  return std::all_of(pattern.begin() + static_cast<std::ptrdiff_t>(p), pattern.end(), [](char c) { return c == '*'; });
+  return std::all_of(pattern.begin() + static_cast<std::ptrdiff_t>(p), pattern.end(),
+                     [](char c) { return c == '*'; });
 }
 
 const std::string* interned_path(std::string_view path) {
   static std::mutex mutex;
-  static auto& paths = *new std::unordered_set<std::string>;  // lives to the end of the process: tapes point into it
+  static auto& paths =
+      *new std::unordered_set<std::string>;  // lives to the end of the process: tapes point into it
   const std::lock_guard lock(mutex);
   return &*paths.emplace(path).first;
 }

@@ -15,7 +15,8 @@ struct ParameterData {
   std::string path;
   Tensor value;
   Tensor shown;  ///< `value`'s memory, read-only: what users see, so that no change goes unnoticed
-  std::uint64_t version = 0;  ///< grows with every change, so that a recording can tell that it is out of date
+  std::uint64_t version =
+      0;  ///< grows with every change, so that a recording can tell that it is out of date
   bool frozen = false;
   bool buffer = false;  ///< saved with the model, never trained
 };
@@ -38,7 +39,8 @@ class Parameter {
   bool is_buffer() const { return data_->buffer; }
   explicit operator bool() const { return data_ != nullptr; }
 
-  /// The only way to change a value: `change(Tensor&)`. The version grows before, so that a change that throws halfway counts too.
+  /// The only way to change a value: `change(Tensor&)`. The version grows before, so that a change that
+  /// throws halfway counts too.
   template <class F>
   void update(F&& change) const {
     const Change counted(*data_);
@@ -69,7 +71,8 @@ using Initializer = std::function<void(Tensor& values, RandomKey key)>;
 
 class Scope;
 
-/// Every parameter and buffer of a model by path, in creation order: the state dict. Layers create them through a Scope.
+/// Every parameter and buffer of a model by path, in creation order: the state dict. Layers create them
+/// through a Scope.
 class ParameterStore {
  public:
   explicit ParameterStore(std::uint64_t seed = 0, DType dtype = DType::f32) : seed_(seed), dtype_(dtype) {}
@@ -90,8 +93,8 @@ class ParameterStore {
   /// The parameter at `path`; throws with the nearest path when there is none.
   Parameter at(std::string_view path) const;
 
-  /// Excludes from training (or includes again) every parameter whose path matches; `*` stands for any characters. Throws when none
-  /// does. Gradients of frozen parameters are not computed.
+  /// Excludes from training (or includes again) every parameter whose path matches; `*` stands for any
+  /// characters. Throws when none does. Gradients of frozen parameters are not computed.
   void freeze(std::string_view pattern) { set_frozen(pattern, true); }
   void unfreeze(std::string_view pattern) { set_frozen(pattern, false); }
   /// Exchanges all values with a store of the same paths and shapes, e.g. one of averaged weights.
@@ -131,7 +134,8 @@ class Scope {
 /// `encoder.*.weight` matches `encoder.layers.0.norm1.weight`: `*` stands for any characters, dots included.
 bool path_matches(std::string_view pattern, std::string_view path);
 
-/// The one copy of a path that lives for ever, so that tapes may point to it. Bounded by the number of distinct paths.
+/// The one copy of a path that lives for ever, so that tapes may point to it. Bounded by the number of
+/// distinct paths.
 const std::string* interned_path(std::string_view path);
 
 /// The candidate with the smallest edit distance to `name`, or an empty string when none is near.

@@ -31,7 +31,8 @@ Tensor sample_values(Shape shape, double low, double high, std::uint64_t key, do
 std::vector<Sample> unary_samples(Var (*f)(const Var&), double low, double high, double margin) {
   const auto call = [f](const std::vector<Var>& in) { return f(in[0]); };
   const auto values = [=](Shape shape, double scale = 1) {
-    return sample_values(shape, scale * low, scale * high, static_cast<std::uint64_t>(shape.size() + 3), scale * margin);
+    return sample_values(shape, scale * low, scale * high, static_cast<std::uint64_t>(shape.size() + 3),
+                         scale * margin);
   };
   return {
       {"matrix", {values({3, 4})}, call},
@@ -47,9 +48,12 @@ std::vector<Sample> unary_samples(Var (*f)(const Var&), double low, double high,
 
 std::vector<Sample> binary_samples(Var (*f)(const Var&, const Var&), double low, double high, bool distinct) {
   const auto call = [f](const std::vector<Var>& in) { return f(in[0], in[1]); };
-  const auto a = [=](Shape shape, double scale = 1) { return sample_values(shape, scale * low, scale * high, 5); };
+  const auto a = [=](Shape shape, double scale = 1) {
+    return sample_values(shape, scale * low, scale * high, 5);
+  };
   const auto b = [=](Shape shape, double scale = 1) {
-    return distinct ? sample_values(shape, scale * high, scale * (2 * high - low), 6) : sample_values(shape, scale * low, scale * high, 6);
+    return distinct ? sample_values(shape, scale * high, scale * (2 * high - low), 6)
+                    : sample_values(shape, scale * low, scale * high, 6);
   };
   std::vector<Sample> samples = {
       {"equal shapes", {a({3, 4}), b({3, 4})}, call},
@@ -64,10 +68,12 @@ std::vector<Sample> binary_samples(Var (*f)(const Var&, const Var&), double low,
       {"large magnitude", {a({2, 3}, 30), b({2, 3}, 30)}, call},
   };
   if (distinct)
-    samples.push_back(
-        {"repeated input", {a({2, 3}), b({2, 3})}, [f](const std::vector<Var>& in) { return mul(f(in[0], in[1]), in[0]); }});
+    samples.push_back({"repeated input", {a({2, 3}), b({2, 3})}, [f](const std::vector<Var>& in) {
+                         return mul(f(in[0], in[1]), in[0]);
+                       }});
   else
-    samples.push_back({"repeated input", {a({2, 3})}, [f](const std::vector<Var>& in) { return f(in[0], in[0]); }});
+    samples.push_back(
+        {"repeated input", {a({2, 3})}, [f](const std::vector<Var>& in) { return f(in[0], in[0]); }});
   return samples;
 }
 

@@ -16,9 +16,9 @@ struct Sample {
   bool training = false;
 };
 
-/// Registers the samples of an op, from the op's own .cpp: `const OpSamples matmul_samples("matmul", [] { return std::vector<Sample>{…}; });`.
-/// The tests run every sample of every op through gradcheck, gradgradcheck, kernel = definition, f32 against f64 and more; an op
-/// whose name has no samples fails them.
+/// Registers the samples of an op, from the op's own .cpp: `const OpSamples matmul_samples("matmul", [] {
+/// return std::vector<Sample>{…}; });`. The tests run every sample of every op through gradcheck,
+/// gradgradcheck, kernel = definition, f32 against f64 and more; an op whose name has no samples fails them.
 class OpSamples {
  public:
   using Make = std::vector<Sample> (*)();
@@ -32,14 +32,18 @@ class OpSamples {
   static const OpSamples* first();
 };
 
-/// Reproducible values for samples: uniform in [low, high), from (label, element); kept at least `margin` away from 0 where asked.
+/// Reproducible values for samples: uniform in [low, high), from (label, element); kept at least `margin`
+/// away from 0 where asked.
 Tensor sample_values(Shape shape, double low = -2, double high = 2, std::uint64_t key = 1, double margin = 0);
 
-/// The usual points for an op of one input: matrix, rank 0, rank 1, a size-0 dimension, size-1 dimensions, large and small magnitudes
-/// and a repeated input (f(x) ⊙ x); values in [low, high), at least `margin` away from 0.
+/// The usual points for an op of one input: matrix, rank 0, rank 1, a size-0 dimension, size-1 dimensions,
+/// large and small magnitudes and a repeated input (f(x) ⊙ x); values in [low, high), at least `margin` away
+/// from 0.
 std::vector<Sample> unary_samples(Var (*f)(const Var&), double low = -2, double high = 2, double margin = 0);
-/// The same for two inputs: equal shapes, both ways of broadcasting, size-1 and size-0 dimensions, rank 0, a repeated input f(x, x),
-/// large and small magnitudes. `low` > 0 keeps both away from 0; `distinct` keeps a and b apart (for kinks at a = b).
-std::vector<Sample> binary_samples(Var (*f)(const Var&, const Var&), double low = -2, double high = 2, bool distinct = false);
+/// The same for two inputs: equal shapes, both ways of broadcasting, size-1 and size-0 dimensions, rank 0, a
+/// repeated input f(x, x), large and small magnitudes. `low` > 0 keeps both away from 0; `distinct` keeps a
+/// and b apart (for kinks at a = b).
+std::vector<Sample> binary_samples(Var (*f)(const Var&, const Var&), double low = -2, double high = 2,
+                                   bool distinct = false);
 
 }  // namespace tapegrad

@@ -29,7 +29,9 @@ struct Pool {
 
 thread_local Pool pool;
 
-std::size_t size_class(std::size_t bytes) { return static_cast<std::size_t>(std::bit_width((bytes | sizeof(Block)) - 1)); }
+std::size_t size_class(std::size_t bytes) {
+  return static_cast<std::size_t>(std::bit_width((bytes | sizeof(Block)) - 1));
+}
 
 }  // namespace
 

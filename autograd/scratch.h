@@ -4,7 +4,8 @@
 
 namespace tapegrad {
 
-/// Small blocks for the length of a call. Each thread keeps what it was given back for the next call: once warm, no allocation.
+/// Small blocks for the length of a call. Each thread keeps what it was given back for the next call: once
+/// warm, no allocation.
 void* take_scratch(std::size_t bytes);
 void give_scratch(void* block, std::size_t bytes);
 

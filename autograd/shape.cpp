@@ -22,7 +22,8 @@ Index Shape::size() const {
     empty |= extent == 0;
     fits &= !__builtin_mul_overflow(n, extent == 0 ? 1 : extent, &n) && n <= most;
   }
-  if (!fits) [[unlikely]] throw Error(fmt::format("shape: {} has more elements than any memory can hold", *this));
+  if (!fits) [[unlikely]]
+    throw Error(fmt::format("shape: {} has more elements than any memory can hold", *this));
   return empty ? 0 : n;
 }
 
@@ -63,7 +64,9 @@ Shape Shape::with_tail(int drop, std::initializer_list<Index> tail) const {
   return result;
 }
 
-void Shape::throw_axis(int axis) const { throw Error(fmt::format("shape: axis {} is out of range for {}", axis, *this)); }
+void Shape::throw_axis(int axis) const {
+  throw Error(fmt::format("shape: axis {} is out of range for {}", axis, *this));
+}
 
 int Shape::normalized(int axis) const {
   if (axis < -rank_ || axis >= rank_) return -1;
@@ -96,7 +99,8 @@ std::array<Index, Shape::max_rank> broadcast_strides(const Shape& from, const Sh
 
 int checked_axis(std::string_view op, int axis, const Shape& shape) {
   const int found = shape.normalized(axis);
-  expects(found >= 0, "{}: axis {} is out of range for shape {}, which has {} axes", op, axis, shape, shape.rank());
+  expects(found >= 0, "{}: axis {} is out of range for shape {}, which has {} axes", op, axis, shape,
+          shape.rank());
   return found;
 }
 
@@ -105,6 +109,7 @@ int checked_axis(std::string_view op, int axis, const Shape& shape) {
 auto fmt::formatter<tapegrad::Shape>::format(const tapegrad::Shape& shape, format_context& context) const
     -> format_context::iterator {
   std::string text = "[";
-  for (int axis = 0; axis < shape.rank(); ++axis) text += fmt::format("{}{}", axis == 0 ? "" : ", ", shape[axis]);
+  for (int axis = 0; axis < shape.rank(); ++axis)
+    text += fmt::format("{}{}", axis == 0 ? "" : ", ", shape[axis]);
   return formatter<std::string_view>::format(text + "]", context);
 }

@@ -13,21 +13,23 @@ namespace tapegrad {
 
 using Index = std::int64_t;
 
-/// Extents of a dense row-major array, stored in place (no allocation); rank 0 is a scalar. At most `max_rank` axes.
+/// Extents of a dense row-major array, stored in place (no allocation); rank 0 is a scalar. At most
+/// `max_rank` axes.
 class Shape {
  public:
   static constexpr int max_rank = 8;
 
   Shape() = default;
-  Shape(std::initializer_list<Index> extents) : Shape(std::span<const Index>(extents.begin(), extents.size())) {}
+  Shape(std::initializer_list<Index> extents)
+      : Shape(std::span<const Index>(extents.begin(), extents.size())) {}
   explicit Shape(std::span<const Index> extents);
 
   int rank() const { return rank_; }
   /// Extent of `axis`; a negative axis counts from the end (-1 is the last). Throws when it is out of range.
   Index operator[](int axis) const { return extents_[position(axis)]; }
   Index& operator[](int axis) { return extents_[position(axis)]; }
-  /// Number of elements: 1 for a scalar, 0 when any extent is 0. Throws when the extents besides 0 multiply to more than any memory
-  /// could hold, so that no product of extents of an existing array overflows.
+  /// Number of elements: 1 for a scalar, 0 when any extent is 0. Throws when the extents besides 0 multiply
+  /// to more than any memory could hold, so that no product of extents of an existing array overflows.
   Index size() const;
   const Index* begin() const { return extents_.data(); }
   const Index* end() const { return extents_.data() + rank_; }
@@ -49,7 +51,8 @@ class Shape {
  private:
   std::size_t position(int axis) const {
     const int at = axis < 0 ? axis + rank_ : axis;
-    if (at < 0 || at >= rank_) [[unlikely]] throw_axis(axis);
+    if (at < 0 || at >= rank_) [[unlikely]]
+      throw_axis(axis);
     return static_cast<std::size_t>(at);
   }
   [[noreturn]] void throw_axis(int axis) const;
@@ -64,7 +67,8 @@ bool broadcast(const Shape& a, const Shape& b, Shape& result);
 /// Element strides of `from` read as `to` (0 on every broadcast axis). `from` must broadcast to `to`.
 std::array<Index, Shape::max_rank> broadcast_strides(const Shape& from, const Shape& to);
 
-/// `axis` counted from the front; throws `op: axis 3 is out of range for shape [2, 4]` (with the range that fits).
+/// `axis` counted from the front; throws `op: axis 3 is out of range for shape [2, 4]` (with the range that
+/// fits).
 int checked_axis(std::string_view op, int axis, const Shape& shape);
 
 }  // namespace tapegrad

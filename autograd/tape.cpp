@@ -9,8 +9,8 @@ namespace {
 
 thread_local bool thread_ends = false;  // readable even after the thread's other variables are destroyed
 
-/// Slots that no owner uses. Each thread has its own, so that a stale handle never looks at a slot that another thread writes;
-/// what a thread leaves behind goes to all.
+/// Slots that no owner uses. Each thread has its own, so that a stale handle never looks at a slot that
+/// another thread writes; what a thread leaves behind goes to all.
 class FreeSlots {
  public:
   ~FreeSlots() {
@@ -77,7 +77,8 @@ Tape::Tape(const TapeOptions& options) : options_(options), path_(interned_path(
 Tape::~Tape() { release_slot(slot_); }
 
 bool Tape::alive(const Stamp& stamp) const {
-  if (stamp.node == Stamp::pass) return std::find(live_passes_.begin(), live_passes_.end(), stamp.serial) != live_passes_.end();
+  if (stamp.node == Stamp::pass)
+    return std::find(live_passes_.begin(), live_passes_.end(), stamp.serial) != live_passes_.end();
   return stamp.node < nodes_.size() && nodes_[stamp.node].serial == stamp.serial;
 }
 
@@ -133,7 +134,9 @@ void Tape::shrink() {
   flat_.shrink();
 }
 
-std::size_t Tape::bytes() const { return arena_.used() + gradient_arena_.used() + nodes_.bytes() + flat_.bytes(); }
+std::size_t Tape::bytes() const {
+  return arena_.used() + gradient_arena_.used() + nodes_.bytes() + flat_.bytes();
+}
 
 std::size_t Tape::peak_bytes() const {
   return arena_.peak() + gradient_arena_.peak() + nodes_.peak_bytes() + flat_.peak_bytes();
@@ -170,7 +173,8 @@ Var Tape::append_leaf(const TensorView& view, bool needs_grad) {
 
 Var Tape::leaf(const Tensor& x, bool needs_grad, const char* kind) {
   check_not_consumed(kind, {});
-  expects(x.dtype() == dtype(), "{}: a {} tensor of shape {} on a tape that computes in {}; convert it with to(DType::{})", kind,
+  expects(x.dtype() == dtype(),
+          "{}: a {} tensor of shape {} on a tape that computes in {}; convert it with to(DType::{})", kind,
           dtype_name(x.dtype()), x.shape(), dtype_name(dtype()), dtype_name(dtype()));
   return append_leaf(keep(x), needs_grad);
 }
@@ -179,7 +183,9 @@ Var Tape::full(Shape shape, double value) {
   check_not_consumed("full", {});
   TensorView view{nullptr, shape, dtype()};
   view.bytes = arena_.allocate(view.byte_count());
-  dispatch(dtype(), [&](auto zero) { std::fill_n(view.data<decltype(zero)>(), view.size(), static_cast<decltype(zero)>(value)); });
+  dispatch(dtype(), [&](auto zero) {
+    std::fill_n(view.data<decltype(zero)>(), view.size(), static_cast<decltype(zero)>(value));
+  });
   return append_leaf(view, false);
 }
 
@@ -189,7 +195,8 @@ Var Tape::operator[](const Parameter& p) {
   Lifted& lifted = lifted_[p.data()];
   if (lifted.stamp.slot != nullptr && alive(lifted.stamp)) {
     const Node& known = nodes_[lifted.stamp.node];
-    if (known.parameter_version == p.version() && known.needs_grad == (p.trainable() && options_.record)) return {lifted.stamp, 0};
+    if (known.parameter_version == p.version() && known.needs_grad == (p.trainable() && options_.record))
+      return {lifted.stamp, 0};
   }
   TensorView view = p.value().view();
   if (view.dtype != dtype()) {
@@ -208,27 +215,34 @@ Var Tape::operator[](const Parameter& p) {
 
 void Tape::check_not_consumed(std::string_view op, const Stamp& stamp) const {
   if (consumed_loss_ == 0 || stamp.serial == consumed_loss_) return;
-  throw Error(fmt::format("{}: this tape was consumed by backward(loss, {{.consume = true}}); only the loss and the gradients are "
-                          "left. Call reset() and record again, or leave out .consume",
-                          op));
+  throw Error(
+      fmt::format("{}: this tape was consumed by backward(loss, {{.consume = true}}); only the loss and the "
+                  "gradients are "
+                  "left. Call reset() and record again, or leave out .consume",
+                  op));
 }
 
 void Tape::check_operand(std::string_view op, std::size_t position, const Var& x) const {
   if (x.stamp().slot == slot_ && alive(x.stamp())) return check_version(op, nodes_[x.stamp().node]);
   const Tape& other = x.tape(op);  // throws when x is empty or stale
-  expects(&other == this, "{}: operand {} of shape {} was recorded on another tape; all operands of an op must be on one tape", op,
-          position, x.shape());
+  expects(
+      &other == this,
+      "{}: operand {} of shape {} was recorded on another tape; all operands of an op must be on one tape",
+      op, position, x.shape());
 }
 
 void Tape::throw_version(std::string_view op, const Node& leaf) const {
-  throw Error(fmt::format("{}: parameter '{}' is at version {}, but version {} was recorded; update parameters after backward, or "
-                          "record again",
-                          op, leaf.parameter->path, leaf.parameter->version, leaf.parameter_version));
+  throw Error(
+      fmt::format("{}: parameter '{}' is at version {}, but version {} was recorded; update parameters after "
+                  "backward, or "
+                  "record again",
+                  op, leaf.parameter->path, leaf.parameter->version, leaf.parameter_version));
 }
 
 VarList Tape::record(const Op& op, std::size_t op_bytes, Cloner clone, std::span<const Var> inputs) {
   check_not_consumed(op.name(), {});
-  expects(inputs.size() <= UINT16_MAX, "{}: {} operands, at most {} are possible", op.name(), inputs.size(), UINT16_MAX);
+  expects(inputs.size() <= UINT16_MAX, "{}: {} operands, at most {} are possible", op.name(), inputs.size(),
+          UINT16_MAX);
   for (std::size_t i = 0; i < inputs.size(); ++i) check_operand(op.name(), i, inputs[i]);
   const Mark before = mark();
   try {
@@ -282,7 +296,9 @@ VarList Tape::define(const Fused& op, std::span<const Var> inputs) {
 Tape& Var::tape(std::string_view op) const {
   expects(stamp_.slot != nullptr, "{}: an empty Var; it was never recorded on a tape", op);
   expects(stamp_.slot->tape != nullptr, "{}: the tape on which this value was recorded is gone", op);
-  expects(stamp_.alive(), "{}: this value is stale, its tape was reset (or rewound) after it was recorded; record it again", op);
+  expects(stamp_.alive(),
+          "{}: this value is stale, its tape was reset (or rewound) after it was recorded; record it again",
+          op);
   return const_cast<Tape&>(*stamp_.slot->tape);
 }
 

@@ -18,17 +18,19 @@ struct TapeOptions {
   DType dtype = DType::f32;  ///< the one dtype that this tape computes in
   bool training = false;     ///< dropout is active
   bool fused = true;         ///< run fused kernels; false records their definitions in primitive ops
-  /// false: same values, but nothing can be walked back and no op is kept. Values stay until `rewind` or `reset`.
+  /// false: same values, but nothing can be walked back and no op is kept. Values stay until `rewind` or
+  /// `reset`.
   bool record = true;
-  bool sharded = false;      ///< part of a sharded step: layers that mix examples refuse to run
-  std::uint64_t seed = 0;    ///< with `step` and `shard`, the key of every random draw
+  bool sharded = false;    ///< part of a sharded step: layers that mix examples refuse to run
+  std::uint64_t seed = 0;  ///< with `step` and `shard`, the key of every random draw
   std::uint64_t step = 0;
   std::uint64_t shard = 0;
 };
 
 struct BackwardOptions {
-  /// Gives the recorded values up: afterwards any use but of the loss and of the returned gradients throws, until `reset()`, so that
-  /// a pass may reuse their memory (this version does not: the peak is the same). Training loops say it.
+  /// Gives the recorded values up: afterwards any use but of the loss and of the returned gradients throws,
+  /// until `reset()`, so that a pass may reuse their memory (this version does not: the peak is the same).
+  /// Training loops say it.
   bool consume = false;
   /// Records the pass itself, so that the gradients are Vars that can be differentiated again.
   bool create_graph = false;
@@ -38,7 +40,7 @@ struct BackwardOptions {
 
 /// One recorded operation or leaf, in execution order.
 struct Node {
-  const Op* op = nullptr;  // null for leaves and on tapes that do not record
+  const Op* op = nullptr;                 // null for leaves and on tapes that do not record
   const std::uint32_t* inputs = nullptr;  // flat output numbers
   TensorView* outputs = nullptr;          // visible, then saved
   const ParameterData* parameter = nullptr;
@@ -50,9 +52,10 @@ struct Node {
   bool needs_grad = false;
 };
 
-/// Records what runs, in execution order, which is a topological order: walking it back is one reverse loop. Any number of tapes may
-/// live at once; each is for one thread. Values live in an arena that `reset()` rewinds, so a steady state allocates nothing.
-/// A node appears only after its forward succeeded: after any exception the tape is as it was.
+/// Records what runs, in execution order, which is a topological order: walking it back is one reverse loop.
+/// Any number of tapes may live at once; each is for one thread. Values live in an arena that `reset()`
+/// rewinds, so a steady state allocates nothing. A node appears only after its forward succeeded: after any
+/// exception the tape is as it was.
 class Tape {
  public:
   explicit Tape(const TapeOptions& options = {});
@@ -73,7 +76,8 @@ class Tape {
   /// The node of a parameter in this recording, made once; converted when the tape computes in another dtype.
   Var operator[](const Parameter& p);
 
-  /// Gradients of `loss` with respect to everything recorded before it. `loss` must have one element unless a cotangent is given.
+  /// Gradients of `loss` with respect to everything recorded before it. `loss` must have one element unless a
+  /// cotangent is given.
   Gradients backward(const Var& loss, const BackwardOptions& options = {});
 
   /// Forgets everything recorded; handles become stale, memory stays reserved. The draw counter starts again.
@@ -82,16 +86,19 @@ class Tape {
   void reset(std::uint64_t step, std::uint64_t shard = 0);
   /// Returns memory that nothing uses now to the system.
   void shrink();
-  /// What was recorded after a mark can be dropped without touching what came before, e.g. between steps of decoding: values, taps,
-  /// and the gradients of later passes. Throws when the mark is of another tape, of before a reset, or of what was dropped since.
+  /// What was recorded after a mark can be dropped without touching what came before, e.g. between steps of
+  /// decoding: values, taps, and the gradients of later passes. Throws when the mark is of another tape, of
+  /// before a reset, or of what was dropped since.
   struct Mark {
     const LifetimeSlot* slot = nullptr;
-    std::uint64_t epoch = 0, serial = 0, last = 0, draws = 0;  // `serial`: the next one; `last`: of the last node
+    std::uint64_t epoch = 0, serial = 0, last = 0,
+                  draws = 0;  // `serial`: the next one; `last`: of the last node
     std::size_t nodes = 0, outputs = 0, arena = 0, gradients = 0, taps = 0;
   };
   Mark mark() const;
   void rewind(const Mark& mark);
-  /// Calls `body`. When it throws, drops what it left here, such as arrays kept for an op that refused its inputs.
+  /// Calls `body`. When it throws, drops what it left here, such as arrays kept for an op that refused its
+  /// inputs.
   template <class Body>
   auto attempt(Body&& body) {
     const Mark before = mark();
@@ -120,10 +127,13 @@ class Tape {
   /// Runs `op` and records it; returns its visible results. `apply` below is the way to call it.
   template <class O>
   VarList record(const O& op, std::span<const Var> inputs) {
-    static_assert(std::is_trivially_destructible_v<O>, "an op's attributes live in an arena: keep arrays with Tape::keep");
+    static_assert(std::is_trivially_destructible_v<O>,
+                  "an op's attributes live in an arena: keep arrays with Tape::keep");
     if constexpr (std::is_base_of_v<Fused, O>)
       if (!options_.fused) return define(op, inputs);
-    return record(op, sizeof(O), [](const Op& o, void* at) -> const Op* { return new (at) O(static_cast<const O&>(o)); }, inputs);
+    return record(
+        op, sizeof(O),
+        [](const Op& o, void* at) -> const Op* { return new (at) O(static_cast<const O&>(o)); }, inputs);
   }
 
   /// The module path that new nodes carry; Layer sets it.
@@ -141,7 +151,8 @@ class Tape {
 
   /// Whether a stamp names something that still exists.
   bool alive(const Stamp& stamp) const;
-  /// Throws when what a living stamp names may no longer be read: a consumed recording, a parameter that changed.
+  /// Throws when what a living stamp names may no longer be read: a consumed recording, a parameter that
+  /// changed.
   void check_readable(const Stamp& stamp) const;
 
  private:
@@ -160,7 +171,8 @@ class Tape {
   void check_not_consumed(std::string_view op, const Stamp& stamp) const;
   /// A leaf shares its parameter's memory: after an update its values are not what was recorded.
   void check_version(std::string_view op, const Node& node) const {
-    if (node.parameter != nullptr && node.parameter->version != node.parameter_version) [[unlikely]] throw_version(op, node);
+    if (node.parameter != nullptr && node.parameter->version != node.parameter_version) [[unlikely]]
+      throw_version(op, node);
   }
   [[noreturn]] void throw_version(std::string_view op, const Node& leaf) const;
 
@@ -172,7 +184,7 @@ class Tape {
     TensorView* view;
     std::uint32_t node;
   };
-  ArenaVector<FlatOutput> flat_;  // every output of every node, in order
+  ArenaVector<FlatOutput> flat_;         // every output of every node, in order
   std::uint64_t draws_ = 0, epoch_ = 0;  // a serial of its own for every reset
   Taps taps_;
   LayerHooks hooks_;
@@ -183,10 +195,12 @@ class Tape {
     Stamp stamp;
     Parameter parameter;  // keeps it alive as long as a node may point to it
   };
-  std::unordered_map<const ParameterData*, Lifted> lifted_;  // entries stay over resets: no allocation in the steady state
+  std::unordered_map<const ParameterData*, Lifted>
+      lifted_;  // entries stay over resets: no allocation in the steady state
 };
 
-/// Runs `op` on the tape of its inputs: how every op's function ends. Throws when an input is empty, stale or of another tape.
+/// Runs `op` on the tape of its inputs: how every op's function ends. Throws when an input is empty, stale or
+/// of another tape.
 template <class O>
 VarList apply_all(const O& op, std::span<const Var> inputs) {
   expects(!inputs.empty(), "{}: needs at least one input", op.name());

@@ -7,8 +7,8 @@
 
 namespace tapegrad {
 
-/// Named values inside layers that a user asks to see, such as `decoder.layers.1.multihead_attn.weights`. Asking changes no bit of
-/// the results: kernels write a tapped intermediate out with the same arithmetic.
+/// Named values inside layers that a user asks to see, such as `decoder.layers.1.multihead_attn.weights`.
+/// Asking changes no bit of the results: kernels write a tapped intermediate out with the same arithmetic.
 class Taps {
  public:
   struct Tap {

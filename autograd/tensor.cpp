@@ -20,10 +20,14 @@ std::shared_ptr<void> allocate(std::size_t bytes) {
 template <class F>
 decltype(auto) with_scalar(DType dtype, F&& body) {
   switch (dtype) {
-    case DType::f32: return body(float{});
-    case DType::f64: return body(double{});
-    case DType::i64: return body(std::int64_t{});
-    default: return body(std::uint8_t{});
+    case DType::f32:
+      return body(float{});
+    case DType::f64:
+      return body(double{});
+    case DType::i64:
+      return body(std::int64_t{});
+    default:
+      return body(std::uint8_t{});
   }
 }
 
@@ -37,7 +41,8 @@ T scalar_cast(U value) {
 }
 
 double element(const TensorView& view, Index i) {
-  return with_scalar(view.dtype, [&](auto zero) { return static_cast<double>(view.data<decltype(zero)>()[i]); });
+  return with_scalar(view.dtype,
+                     [&](auto zero) { return static_cast<double>(view.data<decltype(zero)>()[i]); });
 }
 
 std::string print(const TensorView& view, int axis, Index offset, Index stride) {
@@ -94,17 +99,20 @@ Tensor Tensor::of(const Nested& values, DType dtype) {
 }
 
 Tensor Tensor::from(const std::vector<double>& values, Shape shape, DType dtype) {
-  expects(static_cast<Index>(values.size()) == shape.size(), "tensor: {} values do not fill shape {}", values.size(), shape);
+  expects(static_cast<Index>(values.size()) == shape.size(), "tensor: {} values do not fill shape {}",
+          values.size(), shape);
   Tensor result(shape, dtype);
   with_scalar(dtype, [&](auto zero) {
     using T = decltype(zero);
-    std::transform(values.begin(), values.end(), result.data<T>(), [](double v) { return scalar_cast<T>(v); });
+    std::transform(values.begin(), values.end(), result.data<T>(),
+                   [](double v) { return scalar_cast<T>(v); });
   });
   return result;
 }
 
 Tensor Tensor::ids(const std::vector<Index>& values, Shape shape) {
-  expects(static_cast<Index>(values.size()) == shape.size(), "tensor: {} values do not fill shape {}", values.size(), shape);
+  expects(static_cast<Index>(values.size()) == shape.size(), "tensor: {} values do not fill shape {}",
+          values.size(), shape);
   Tensor result(shape, DType::i64);
   std::copy(values.begin(), values.end(), result.data<Index>());
   return result;
@@ -124,22 +132,31 @@ void Tensor::check_alive() const {
     if (stamp_.slot->tape != nullptr) stamp_.slot->tape->check_readable(stamp_);
     return;
   }
-  throw Error(stamp_.slot->tape == nullptr && stamp_.slot->live_pass == 0
-                  ? fmt::format("tensor: the tape that owned this {} tensor is gone; clone() it to keep the values", shape())
-                  : fmt::format("tensor: this {} tensor is stale, its tape was reset since; clone() it to keep the values", shape()));
+  throw Error(
+      stamp_.slot->tape == nullptr && stamp_.slot->live_pass == 0
+          ? fmt::format("tensor: the tape that owned this {} tensor is gone; clone() it to keep the values",
+                        shape())
+          : fmt::format(
+                "tensor: this {} tensor is stale, its tape was reset since; clone() it to keep the values",
+                shape()));
 }
 
 void* Tensor::readable(DType wanted) const {
   expects(view_.bytes != nullptr, "tensor: an empty tensor has no values");
-  expects(wanted == dtype(), "tensor: a {} view of a {} tensor of shape {}", dtype_name(wanted), dtype_name(dtype()), shape());
+  expects(wanted == dtype(), "tensor: a {} view of a {} tensor of shape {}", dtype_name(wanted),
+          dtype_name(dtype()), shape());
   check_alive();
   return view_.bytes;
 }
 
 void* Tensor::writable(DType wanted) {
-  expects(!read_only_ || stamp_.slot == nullptr, "tensor: recorded values are read-only; write to a clone() of this {} tensor", shape());
-  expects(!read_only_, "tensor: a parameter's values are read-only; change them through Parameter::update, or write to a clone() of "
-          "this {} tensor", shape());
+  expects(!read_only_ || stamp_.slot == nullptr,
+          "tensor: recorded values are read-only; write to a clone() of this {} tensor", shape());
+  expects(!read_only_,
+          "tensor: a parameter's values are read-only; change them through Parameter::update, or write to a "
+          "clone() of "
+          "this {} tensor",
+          shape());
   return readable(wanted);
 }
 
@@ -159,7 +176,8 @@ double Tensor::at(std::initializer_list<Index> index) const {
   Index offset = 0;
   int axis = 0;
   for (Index i : index) {
-    expects(i >= 0 && i < shape()[axis], "at: index {} of axis {} is out of range for shape {}", i, axis, shape());
+    expects(i >= 0 && i < shape()[axis], "at: index {} of axis {} is out of range for shape {}", i, axis,
+            shape());
     offset = offset * shape()[axis++] + i;
   }
   return element(view(), offset);
@@ -193,8 +211,8 @@ Tensor Tensor::read_only() const {
 }
 
 Tensor Tensor::reshaped(Shape shape) const {
-  expects(shape.size() == size(), "reshaped: shape {} with {} elements cannot become {} with {}", this->shape(), size(), shape,
-          shape.size());
+  expects(shape.size() == size(), "reshaped: shape {} with {} elements cannot become {} with {}",
+          this->shape(), size(), shape, shape.size());
   Tensor result = *this;
   result.view_.shape = shape;
   return result;
@@ -208,8 +226,9 @@ void Tensor::fill(double value) {
 }
 
 void Tensor::copy_from(const Tensor& other) {
-  expects(other.shape() == shape() && other.dtype() == dtype(), "copy_from: a {} tensor of shape {} into a {} tensor of shape {}",
-          dtype_name(other.dtype()), other.shape(), dtype_name(dtype()), shape());
+  expects(other.shape() == shape() && other.dtype() == dtype(),
+          "copy_from: a {} tensor of shape {} into a {} tensor of shape {}", dtype_name(other.dtype()),
+          other.shape(), dtype_name(dtype()), shape());
   std::memcpy(writable(dtype()), other.view().bytes, view_.byte_count());
 }
 
@@ -235,5 +254,6 @@ auto fmt::formatter<tapegrad::Tensor>::format(const tapegrad::Tensor& tensor, fo
   if (!tensor) return formatter<std::string_view>::format("empty tensor", context);
   const tapegrad::TensorView view = tensor.view();
   return formatter<std::string_view>::format(
-      fmt::format("{} {} {}", view.shape, dtype_name(view.dtype), tapegrad::print(view, 0, 0, view.size())), context);
+      fmt::format("{} {} {}", view.shape, dtype_name(view.dtype), tapegrad::print(view, 0, 0, view.size())),
+      context);
 }

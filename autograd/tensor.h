@@ -23,7 +23,8 @@ using ArrayMap = Eigen::Map<Eigen::Array<T, Eigen::Dynamic, 1>>;
 template <class T>
 using ConstArrayMap = Eigen::Map<const Eigen::Array<T, Eigen::Dynamic, 1>>;
 
-/// What ops compute on: a bare row-major array, not owned. Valid while its owner is; unchecked, so not for users.
+/// What ops compute on: a bare row-major array, not owned. Valid while its owner is; unchecked, so not for
+/// users.
 struct TensorView {
   void* bytes = nullptr;
   Shape shape;
@@ -65,10 +66,11 @@ class Nested {
   bool leaf_ = true;
 };
 
-/// A dense row-major array: a cheap handle. Tensors made by the user own their memory and copies share it; `clone()` is an
-/// independent copy. Tensors handed out by a tape or by Gradients live in the tape's arena: they are read-only, and any use after
-/// `reset()` or after the tape is gone throws. Raw pointers and Eigen maps are valid as long as the owner, for arena-backed
-/// tensors until `reset()`. The wrong scalar in a view throws.
+/// A dense row-major array: a cheap handle. Tensors made by the user own their memory and copies share it;
+/// `clone()` is an independent copy. Tensors handed out by a tape or by Gradients live in the tape's arena:
+/// they are read-only, and any use after `reset()` or after the tape is gone throws. Raw pointers and Eigen
+/// maps are valid as long as the owner, for arena-backed tensors until `reset()`. The wrong scalar in a view
+/// throws.
 class Tensor {
  public:
   Tensor() = default;
@@ -84,7 +86,8 @@ class Tensor {
   /// Indices, dtype i64: `Tensor::ids({{4, 7, 2}})`.
   static Tensor ids(const Nested& values) { return of(values, DType::i64); }
   static Tensor ids(const std::vector<Index>& values, Shape shape);
-  /// From an Eigen matrix or vector expression of float or double: rank 2, or rank 1 for a compile-time vector.
+  /// From an Eigen matrix or vector expression of float or double: rank 2, or rank 1 for a compile-time
+  /// vector.
   template <class Derived>
   static Tensor from(const Eigen::DenseBase<Derived>& expression);
   /// A read-only handle to memory owned by a tape or a backward pass. For the library's own use.
@@ -96,7 +99,8 @@ class Tensor {
   int rank() const { return view_.shape.rank(); }
   Index size() const { return view_.size(); }
 
-  /// Row-major elements. Throws on the wrong scalar, on a stale handle and, where it would allow writing, on a read-only tensor.
+  /// Row-major elements. Throws on the wrong scalar, on a stale handle and, where it would allow writing, on
+  /// a read-only tensor.
   template <class T>
   const T* data() const& {
     return static_cast<const T*>(readable(dtype_of<T>()));
@@ -160,13 +164,15 @@ class Tensor {
 /// True when shape, dtype and every byte agree.
 bool identical(const Tensor& a, const Tensor& b);
 
-/// Copies `from` into `to` element by element, converting the dtype; sizes must agree. Throws when a number does not fit i64.
+/// Copies `from` into `to` element by element, converting the dtype; sizes must agree. Throws when a number
+/// does not fit i64.
 void convert(const TensorView& from, const TensorView& to);
 
 template <class Derived>
 Tensor Tensor::from(const Eigen::DenseBase<Derived>& expression) {
   using T = typename Derived::Scalar;
-  const Shape shape = Derived::IsVectorAtCompileTime ? Shape{expression.size()} : Shape{expression.rows(), expression.cols()};
+  const Shape shape =
+      Derived::IsVectorAtCompileTime ? Shape{expression.size()} : Shape{expression.rows(), expression.cols()};
   Tensor result(shape, dtype_of<T>());
   MatrixMap<T>(result.data<T>(), expression.rows(), expression.cols()) = expression.derived().matrix();
   return result;

@@ -9,8 +9,8 @@ namespace tapegrad {
 
 class Tape;
 
-/// A value recorded on a tape: a small handle, free to copy. It never owns; any use after `reset()`, after the tape is gone or
-/// together with another tape's values throws.
+/// A value recorded on a tape: a small handle, free to copy. It never owns; any use after `reset()`, after
+/// the tape is gone or together with another tape's values throws.
 class Var {
  public:
   Var() = default;

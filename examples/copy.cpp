@@ -28,7 +28,7 @@ constexpr Index pad = 0, bos = 1, eos = 2, first_symbol = 3;
 constexpr Index longest = 20;
 
 struct Options {
-  Index vocab = 11, steps = 0, batch = 128, threads = 2;
+  Index vocab = 11, steps = 2000, batch = 128, threads = 2;
   double seconds = 0, rate = 2e-3;
   std::uint64_t seed = 1;
   std::string picture = "copy_attention.svg";
@@ -154,7 +154,9 @@ int main(int argc, char** argv) {
   app.add_option("--vocab", options.vocab, "number of symbols")
       ->capture_default_str()
       ->check(CLI::Range(2, 1000));
-  app.add_option("--steps", options.steps, "training steps (default 2000)")->check(CLI::Range(1, 1000000));
+  app.add_option("--steps", options.steps, "training steps")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000000));
   app.add_option("--batch", options.batch, "sequences a step")
       ->capture_default_str()
       ->check(CLI::Range(1, 4096));
@@ -171,7 +173,6 @@ int main(int argc, char** argv) {
   app.add_option("--picture", options.picture, "where the attention picture goes")->capture_default_str();
   return examples::run_program("copy", app, argc, argv, [&] {
     examples::expect_writable_folder("--picture", options.picture);
-    if (options.steps == 0) options.steps = 2000;
     if (options.seconds == 0) options.seconds = options.vocab > 16 ? 180 : 60;
     const Index vocabulary = first_symbol + options.vocab;
     ParameterStore params(options.seed);

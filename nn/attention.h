@@ -18,8 +18,7 @@ struct DotProductAttentionOptions {
   Mask mask = {};
   Var bias = {};       ///< added to the scores before the mask; broadcasts to [batch, heads, query, key]
   double dropout = 0;  ///< of the weights, on a training tape
-  Index heads =
-      0;  ///< 0: query [batch, heads, time, dim]; else query [batch, time, heads · dim], and key, value alike
+  Index heads = 0;     ///< 0: query [batch, heads, time, dim]; else all packed, [batch, time, heads · dim]
 };
 
 /// softmax(score(Q, K) + bias, masked) V, with the score as an option; a fully masked row gives zeros. The

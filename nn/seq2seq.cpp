@@ -30,14 +30,12 @@ Tensor padded(std::span<const std::vector<Index>> rows, Index before, Index afte
 void refuse_pad(std::span<const std::vector<Index>> rows, std::string_view side, Index pad) {
   for (std::size_t row = 0; row < rows.size(); ++row) {
     const auto at = std::find(rows[row].begin(), rows[row].end(), pad);
-    expects(at == rows[row].end(), "make_batch: {} row {} holds the padding id {} at position {}", side, row, pad,
-            at - rows[row].begin());
+    expects(at == rows[row].end(), "make_batch: {} row {} holds the padding id {} at position {}", side, row,
+            pad, at - rows[row].begin());
   }
 }
 
-LinearOptions output_options() {
-  return {.weight_init = xavier_uniform(), .bias_init = zeros};
-}
+LinearOptions output_options() { return {.weight_init = xavier_uniform(), .bias_init = zeros}; }
 
 }  // namespace
 
@@ -51,10 +49,12 @@ Seq2SeqBatch make_source_batch(std::span<const std::vector<Index>> sources, Inde
   return batch;
 }
 
-Seq2SeqBatch make_batch(std::span<const std::vector<Index>> sources, std::span<const std::vector<Index>> targets, Index bos, Index eos,
-                        Index pad) {
-  expects(sources.size() == targets.size(), "make_batch: {} sources and {} targets", sources.size(), targets.size());
-  expects(bos != pad && eos != pad, "make_batch: the padding id {} is bos or eos, too; it must be an id of its own", pad);
+Seq2SeqBatch make_batch(std::span<const std::vector<Index>> sources,
+                        std::span<const std::vector<Index>> targets, Index bos, Index eos, Index pad) {
+  expects(sources.size() == targets.size(), "make_batch: {} sources and {} targets", sources.size(),
+          targets.size());
+  expects(bos != pad && eos != pad,
+          "make_batch: the padding id {} is bos or eos, too; it must be an id of its own", pad);
   refuse_pad(sources, "source", pad);
   refuse_pad(targets, "target", pad);
   Seq2SeqBatch batch = make_source_batch(sources, pad);
@@ -68,12 +68,15 @@ Seq2Seq::Seq2Seq(const Scope& scope, const Seq2SeqOptions& o)
     : Layer(scope),
       options(o),
       src_emb(scope / "src_emb", o.source_vocabulary, o.transformer.d_model,
-              {.padding_idx = o.pad, .init = normal(0, 1 / std::sqrt(static_cast<double>(o.transformer.d_model)))}),
+              {.padding_idx = o.pad,
+               .init = normal(0, 1 / std::sqrt(static_cast<double>(o.transformer.d_model)))}),
       tgt_emb(scope / "tgt_emb", o.target_vocabulary, o.transformer.d_model,
-              {.padding_idx = o.tie_embeddings ? -1 : o.pad, .init = normal(0, 1 / std::sqrt(static_cast<double>(o.transformer.d_model)))}),
+              {.padding_idx = o.tie_embeddings ? -1 : o.pad,
+               .init = normal(0, 1 / std::sqrt(static_cast<double>(o.transformer.d_model)))}),
       transformer(scope / "transformer", o.transformer),
       generator(o.tie_embeddings ? Linear(scope / "generator", tied(tgt_emb.weight), output_options())
-                                 : Linear(scope / "generator", o.transformer.d_model, o.target_vocabulary, output_options())) {
+                                 : Linear(scope / "generator", o.transformer.d_model, o.target_vocabulary,
+                                          output_options())) {
   if (o.positions == Positions::learned) {
     src_pos.emplace(scope / "src_pos", o.max_length, o.transformer.d_model);
     tgt_pos.emplace(scope / "tgt_pos", o.max_length, o.transformer.d_model);
@@ -82,8 +85,10 @@ Seq2Seq::Seq2Seq(const Scope& scope, const Seq2SeqOptions& o)
   }
 }
 
-Var Seq2Seq::embed(Tape& tape, const Embedding& table, const std::optional<LearnedPositions>& learned, const Tensor& ids) const {
-  const Var x = table(tape, ids) * std::sqrt(static_cast<double>(options.transformer.d_model));  // [batch, time, d_model]
+Var Seq2Seq::embed(Tape& tape, const Embedding& table, const std::optional<LearnedPositions>& learned,
+                   const Tensor& ids) const {
+  const Var x = table(tape, ids) *
+                std::sqrt(static_cast<double>(options.transformer.d_model));  // [batch, time, d_model]
   return dropout(learned ? (*learned)(x) : (*positions)(x), options.transformer.dropout);
 }
 
@@ -101,8 +106,9 @@ Var Seq2Seq::forward(Tape& tape, const Seq2SeqBatch& batch) const {
 }
 
 Var Seq2Seq::loss_sum(Tape& tape, const Seq2SeqBatch& batch, double label_smoothing) const {
-  return cross_entropy((*this)(tape, batch), batch.target_out,
-                       {.ignore_index = options.pad, .label_smoothing = label_smoothing, .reduction = Reduction::sum});
+  return cross_entropy(
+      (*this)(tape, batch), batch.target_out,
+      {.ignore_index = options.pad, .label_smoothing = label_smoothing, .reduction = Reduction::sum});
 }
 
 }  // namespace tapegrad

@@ -18,7 +18,8 @@ struct Seq2SeqOptions {
   Positions positions = Positions::sinusoidal;
   Index max_length = 512;       ///< of either side, special tokens included
   bool tie_embeddings = false;  ///< target embedding = output weight (Press and Wolf, 2017)
-  Index pad = 0;                ///< id that fills short rows and is no target; its embedding is zero, but not with tie_embeddings
+  Index pad =
+      0;  ///< id that fills short rows and is no target; its embedding is zero, but not with tie_embeddings
 };
 
 /// Rows of one batch, padded to the longest.
@@ -32,14 +33,14 @@ struct Seq2SeqBatch {
 
 /// Rows `sources[i]` and `targets[i]` as a batch; `bos` and `eos` are put around targets. Throws when a
 /// row holds `pad`, which would be taken for a filled place.
-Seq2SeqBatch make_batch(std::span<const std::vector<Index>> sources, std::span<const std::vector<Index>> targets, Index bos, Index eos,
-                        Index pad = 0);
+Seq2SeqBatch make_batch(std::span<const std::vector<Index>> sources,
+                        std::span<const std::vector<Index>> targets, Index bos, Index eos, Index pad = 0);
 /// Only the sources' half, for decoding.
 Seq2SeqBatch make_source_batch(std::span<const std::vector<Index>> sources, Index pad = 0);
 
-/// Tokens to tokens: embedding · √d_model + positions on both sides (Vaswani et al., 2017, 3.4), a Transformer, and the output
-/// projection. Parameters: `src_emb.weight`, `tgt_emb.weight`, `transformer.…`, `generator.{weight,bias}`, with learned positions
-/// `src_pos.weight` and `tgt_pos.weight`.
+/// Tokens to tokens: embedding · √d_model + positions on both sides (Vaswani et al., 2017, 3.4), a
+/// Transformer, and the output projection. Parameters: `src_emb.weight`, `tgt_emb.weight`, `transformer.…`,
+/// `generator.{weight,bias}`, with learned positions `src_pos.weight` and `tgt_pos.weight`.
 struct Seq2Seq : Layer<Seq2Seq> {
   Seq2Seq(const Scope& scope, const Seq2SeqOptions& options);
 
@@ -60,7 +61,8 @@ struct Seq2Seq : Layer<Seq2Seq> {
   Linear generator;
 
  private:
-  Var embed(Tape& tape, const Embedding& table, const std::optional<LearnedPositions>& learned, const Tensor& ids) const;
+  Var embed(Tape& tape, const Embedding& table, const std::optional<LearnedPositions>& learned,
+            const Tensor& ids) const;
 };
 
 }  // namespace tapegrad

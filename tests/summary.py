@@ -1,7 +1,8 @@
 """summary.py RESULTS.xml: counts the cases in what ctest ran (--output-junit), and prints what failed.
 
 Boost.Test programs are counted by their log, so that a crash fails the case it happened in; a script by its
-lines `PASS:`, `FAIL:` and `SKIP:`, or as one case. A Boost case that prints `SKIP: reason` counts as skipped.
+lines `PASS:`, `FAIL:` and `SKIP:`, or as one case. A Boost case that prints `SKIP: reason` counts as skipped;
+one that is disabled (another case runs it in a process of its own) does not count.
 """
 import re
 import sys
@@ -10,7 +11,7 @@ import xml.etree.ElementTree
 ENTER = re.compile(r'Entering test case "(.*?)"')
 LEAVE = re.compile(r'Leaving test case "(.*?)"')
 ERROR = re.compile(r"\berror: in \"")
-SKIPPED = re.compile(r"\bSKIP: |Test case .* is skipped because")
+SKIPPED = re.compile(r"\bSKIP: |Test case .* is skipped because (?!disabled)")
 
 
 def boost_cases(lines):

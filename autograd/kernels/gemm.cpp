@@ -128,15 +128,28 @@ void store_start(Index m, Index n, T* c, Index ldc, const T* bias, bool accumula
 
 template <class T>
 double multiply_add_loop(Index rounds) {
-  constexpr int chains = kMaxRows * kPanelVectors;
-  Vector<T> acc[chains] = {};
+  Vector<T> acc[kMaxRows][kPanelVectors];
   const Vector<T> factor = splat<T>(static_cast<T>(0.5)), term = splat<T>(1);
+  TAPEGRAD_UNROLL
+  for (int i = 0; i < kMaxRows; ++i) {
+    TAPEGRAD_UNROLL
+    for (int v = 0; v < kPanelVectors; ++v) acc[i][v] = splat<T>(static_cast<T>(kPanelVectors * i + v));
+  }
   for (Index r = 0; r < rounds; ++r) {
     TAPEGRAD_UNROLL
-    for (int i = 0; i < chains; ++i) acc[i] = fma(acc[i], factor, term);
+    for (int i = 0; i < kMaxRows; ++i) {
+      TAPEGRAD_UNROLL
+      for (int v = 0; v < kPanelVectors; ++v) acc[i][v] = fma(acc[i][v], factor, term);
+    }
   }
-  for (int i = 1; i < chains; ++i) acc[0] += acc[i];
-  return 2.0 * kWidth<T> * chains * static_cast<double>(rounds) + 0 * static_cast<double>(acc[0][0]);
+  Vector<T> sum{};
+  TAPEGRAD_UNROLL
+  for (int i = 0; i < kMaxRows; ++i) {
+    TAPEGRAD_UNROLL
+    for (int v = 0; v < kPanelVectors; ++v) sum += acc[i][v];
+  }
+  const double chains = kMaxRows * kPanelVectors * kWidth<T>;
+  return 2 * chains * static_cast<double>(rounds) + 0 * static_cast<double>(sum[0]);
 }
 
 }  // namespace

@@ -14,8 +14,10 @@ class Broadcasting : public Primitive {
  public:
   Shape shape(Views in, int) const final {
     Shape result;
-    expects(broadcast(in[0].shape, in[1].shape, result), "{}: shapes {} and {} do not broadcast; aligned at the last axis, extents must "
-            "be equal or 1", name(), in[0].shape, in[1].shape);
+    expects(broadcast(in[0].shape, in[1].shape, result),
+            "{}: shapes {} and {} do not broadcast; aligned at the last axis, extents must "
+            "be equal or 1",
+            name(), in[0].shape, in[1].shape);
     return result;
   }
 
@@ -28,12 +30,13 @@ class Broadcasting : public Primitive {
       using T = decltype(zero);
       const T *a = in[0].data<T>(), *b = in[1].data<T>();
       T* c = out[0].data<T>();
-      for_each_run(out[0].shape, in[0].shape, in[1].shape, [&](Index c_at, Index a_at, Index b_at, Index n, Index da, Index db) {
-        if (da == 1 && db == 1)
-          for (Index i = 0; i < n; ++i) c[c_at + i] = f(a[a_at + i], b[b_at + i]);
-        else
-          for (Index i = 0; i < n; ++i) c[c_at + i] = f(a[a_at + i * da], b[b_at + i * db]);
-      });
+      for_each_run(out[0].shape, in[0].shape, in[1].shape,
+                   [&](Index c_at, Index a_at, Index b_at, Index n, Index da, Index db) {
+                     if (da == 1 && db == 1)
+                       for (Index i = 0; i < n; ++i) c[c_at + i] = f(a[a_at + i], b[b_at + i]);
+                     else
+                       for (Index i = 0; i < n; ++i) c[c_at + i] = f(a[a_at + i * da], b[b_at + i * db]);
+                   });
     });
   }
 };
@@ -46,7 +49,8 @@ struct Add final : Broadcasting {
   }
   VarList pullback(const PullbackArgs& p) const override {
     const Var& dc = p.cotangents[0];
-    return {p.needs[0] ? sum_to(dc, p.inputs[0].shape()) : Var(), p.needs[1] ? sum_to(dc, p.inputs[1].shape()) : Var()};
+    return {p.needs[0] ? sum_to(dc, p.inputs[0].shape()) : Var(),
+            p.needs[1] ? sum_to(dc, p.inputs[1].shape()) : Var()};
   }
   bool has_backward() const override { return true; }
   void backward(const BackwardArgs& args) const override {
@@ -56,9 +60,10 @@ struct Add final : Broadcasting {
       for (const TensorView& d : args.dinputs) {
         if (!d) continue;
         T* sum = d.data<T>();
-        for_each_run(args.outputs[0].shape, d.shape, d.shape, [&](Index c_at, Index at, Index, Index n, Index step, Index) {
-          for (Index i = 0; i < n; ++i) sum[at + i * step] += dc[c_at + i];
-        });
+        for_each_run(args.outputs[0].shape, d.shape, d.shape,
+                     [&](Index c_at, Index at, Index, Index n, Index step, Index) {
+                       for (Index i = 0; i < n; ++i) sum[at + i * step] += dc[c_at + i];
+                     });
       }
     });
   }
@@ -72,7 +77,8 @@ struct Sub final : Broadcasting {
   }
   VarList pullback(const PullbackArgs& p) const override {
     const Var& dc = p.cotangents[0];
-    return {p.needs[0] ? sum_to(dc, p.inputs[0].shape()) : Var(), p.needs[1] ? sum_to(-dc, p.inputs[1].shape()) : Var()};
+    return {p.needs[0] ? sum_to(dc, p.inputs[0].shape()) : Var(),
+            p.needs[1] ? sum_to(-dc, p.inputs[1].shape()) : Var()};
   }
 };
 
@@ -96,11 +102,13 @@ struct Div final : Broadcasting {
   }
   VarList pullback(const PullbackArgs& p) const override {
     const Var &a = p.inputs[0], &b = p.inputs[1], &c = p.outputs[0], &dc = p.cotangents[0];
-    return {p.needs[0] ? sum_to(dc / b, a.shape()) : Var(), p.needs[1] ? sum_to(-(dc * c / b), b.shape()) : Var()};
+    return {p.needs[0] ? sum_to(dc / b, a.shape()) : Var(),
+            p.needs[1] ? sum_to(-(dc * c / b), b.shape()) : Var()};
   }
 };
 
-/// max and min: the gradient follows the chosen operand, halved where none is (equal ones, as in PyTorch, and NaN).
+/// max and min: the gradient follows the chosen operand, halved where none is (equal ones, as in PyTorch, and
+/// NaN).
 struct Extremum final : Broadcasting {
   bool largest;
   explicit Extremum(bool max) : largest(max) {}
@@ -120,7 +128,8 @@ struct Extremum final : Broadcasting {
     const Var one = tape.full({}, 1), half = tape.full({}, 0.5), none = tape.full({}, 0);
     const Tensor a_wins = largest ? greater(a, b) : less(a, b), b_wins = largest ? less(a, b) : greater(a, b);
     const Var a_share = where(a_wins, one, where(b_wins, none, half));
-    return {p.needs[0] ? sum_to(dc * a_share, a.shape()) : Var(), p.needs[1] ? sum_to(dc * (1 - a_share), b.shape()) : Var()};
+    return {p.needs[0] ? sum_to(dc * a_share, a.shape()) : Var(),
+            p.needs[1] ? sum_to(dc * (1 - a_share), b.shape()) : Var()};
   }
   bool has_backward() const override { return true; }
   void backward(const BackwardArgs& args) const override {
@@ -167,8 +176,8 @@ struct BroadcastTo final : Primitive {
   const char* formula() const override { return "y = x repeated;  dx = dy summed to x's shape"; }
   Shape shape(Views in, int) const override {
     Shape result;
-    expects(broadcast(in[0].shape, target, result) && result == target, "broadcast_to: shape {} does not broadcast to {}", in[0].shape,
-            target);
+    expects(broadcast(in[0].shape, target, result) && result == target,
+            "broadcast_to: shape {} does not broadcast to {}", in[0].shape, target);
     return target;
   }
   void forward(Views in, Views out) const override {
@@ -176,23 +185,28 @@ struct BroadcastTo final : Primitive {
       using T = decltype(zero);
       const T* x = in[0].data<T>();
       T* y = out[0].data<T>();
-      for_each_run(target, in[0].shape, in[0].shape, [&](Index y_at, Index x_at, Index, Index n, Index step, Index) {
-        for (Index i = 0; i < n; ++i) y[y_at + i] = x[x_at + i * step];
-      });
+      for_each_run(target, in[0].shape, in[0].shape,
+                   [&](Index y_at, Index x_at, Index, Index n, Index step, Index) {
+                     for (Index i = 0; i < n; ++i) y[y_at + i] = x[x_at + i * step];
+                   });
     });
   }
-  VarList pullback(const PullbackArgs& p) const override { return {sum_to(p.cotangents[0], p.inputs[0].shape())}; }
+  VarList pullback(const PullbackArgs& p) const override {
+    return {sum_to(p.cotangents[0], p.inputs[0].shape())};
+  }
 };
 
 struct SumTo final : Primitive {
   Shape target;
   explicit SumTo(const Shape& shape) : target(shape) {}
   const char* name() const override { return "sum_to"; }
-  const char* formula() const override { return "y = x summed over repeated axes;  dx = dy repeated to x's shape"; }
+  const char* formula() const override {
+    return "y = x summed over repeated axes;  dx = dy repeated to x's shape";
+  }
   Shape shape(Views in, int) const override {
     Shape result;
-    expects(broadcast(in[0].shape, target, result) && result == in[0].shape, "sum_to: shape {} does not broadcast to {}", target,
-            in[0].shape);
+    expects(broadcast(in[0].shape, target, result) && result == in[0].shape,
+            "sum_to: shape {} does not broadcast to {}", target, in[0].shape);
     return target;
   }
   void forward(Views in, Views out) const override {
@@ -201,12 +215,15 @@ struct SumTo final : Primitive {
       const T* x = in[0].data<T>();
       T* y = out[0].data<T>();
       std::fill_n(y, out[0].size(), T(0));
-      for_each_run(in[0].shape, target, target, [&](Index x_at, Index y_at, Index, Index n, Index step, Index) {
-        for (Index i = 0; i < n; ++i) y[y_at + i * step] += x[x_at + i];
-      });
+      for_each_run(in[0].shape, target, target,
+                   [&](Index x_at, Index y_at, Index, Index n, Index step, Index) {
+                     for (Index i = 0; i < n; ++i) y[y_at + i * step] += x[x_at + i];
+                   });
     });
   }
-  VarList pullback(const PullbackArgs& p) const override { return {broadcast_to(p.cotangents[0], p.inputs[0].shape())}; }
+  VarList pullback(const PullbackArgs& p) const override {
+    return {broadcast_to(p.cotangents[0], p.inputs[0].shape())};
+  }
 };
 
 }  // namespace
@@ -218,7 +235,9 @@ Var div(const Var& a, const Var& b) { return apply(Div{}, {a, b}); }
 Var maximum(const Var& a, const Var& b) { return apply(Extremum{true}, {a, b}); }
 Var minimum(const Var& a, const Var& b) { return apply(Extremum{false}, {a, b}); }
 Var affine(const Var& x, double scale, double shift) { return apply(Affine{scale, shift}, {x}); }
-Var broadcast_to(const Var& x, const Shape& shape) { return x.shape() == shape ? x : apply(BroadcastTo{shape}, {x}); }
+Var broadcast_to(const Var& x, const Shape& shape) {
+  return x.shape() == shape ? x : apply(BroadcastTo{shape}, {x});
+}
 Var sum_to(const Var& x, const Shape& shape) { return x.shape() == shape ? x : apply(SumTo{shape}, {x}); }
 Var operator/(double c, const Var& x) { return div(x.tape("div").full({}, c), x); }
 
@@ -230,22 +249,28 @@ const OpSamples mul_samples("mul", [] { return binary_samples(mul); });
 const OpSamples div_samples("div", [] { return binary_samples(div, 0.5, 2); });
 const OpSamples maximum_samples("maximum", [] { return binary_samples(maximum, -2, 2, true); });
 const OpSamples minimum_samples("minimum", [] { return binary_samples(minimum, -2, 2, true); });
-const OpSamples affine_samples("affine", [] { return unary_samples([](const Var& x) { return affine(x, -1.5, 0.25); }); });
+const OpSamples affine_samples("affine", [] {
+  return unary_samples([](const Var& x) { return affine(x, -1.5, 0.25); });
+});
 
 std::vector<Sample> shape_samples(Var (*f)(const Var&, const Shape&), bool widen) {
-  const std::vector<std::pair<Shape, Shape>> cases = {{{3, 4}, {3, 4}}, {{4}, {3, 4}},    {{3, 1}, {3, 4}}, {{}, {2, 3}},
-                                                      {{2, 1, 3}, {2, 4, 3}}, {{1, 0}, {3, 0}}, {{1}, {0}},       {{}, {}},
-                                                      {{3}, {1, 3}}};
+  const std::vector<std::pair<Shape, Shape>> cases = {
+      {{3, 4}, {3, 4}}, {{4}, {3, 4}}, {{3, 1}, {3, 4}}, {{}, {2, 3}}, {{2, 1, 3}, {2, 4, 3}},
+      {{1, 0}, {3, 0}}, {{1}, {0}},    {{}, {}},         {{3}, {1, 3}}};
   std::vector<Sample> samples;
   for (const auto& [narrow, wide] : cases) {
     const Shape from = widen ? narrow : wide, to = widen ? wide : narrow;
-    samples.push_back({fmt::format("{} to {}", from, to), {sample_values(from)}, [=](const std::vector<Var>& in) { return f(in[0], to); }});
+    samples.push_back({fmt::format("{} to {}", from, to),
+                       {sample_values(from)},
+                       [=](const std::vector<Var>& in) { return f(in[0], to); }});
   }
   const Shape from = widen ? Shape{3} : Shape{2, 3}, to = widen ? Shape{2, 3} : Shape{3};
   const auto call = [=](const std::vector<Var>& in) { return f(in[0], to); };
   samples.push_back({"small magnitude", {sample_values(from, -0.2, 0.2)}, call});
   samples.push_back({"large magnitude", {sample_values(from, -60, 60)}, call});
-  samples.push_back({"repeated input", {sample_values(from)}, [=](const std::vector<Var>& in) { return mul(f(in[0], to), in[0]); }});
+  samples.push_back({"repeated input", {sample_values(from)}, [=](const std::vector<Var>& in) {
+                       return mul(f(in[0], to), in[0]);
+                     }});
   return samples;
 }
 

@@ -3,8 +3,9 @@
 
 namespace tapegrad {
 
-/// Element-wise arithmetic with NumPy's broadcasting: shapes are aligned at the last axis and extents of 1 are repeated. In every backward,
-/// what was repeated is summed (un-broadcast). Throws when the shapes do not broadcast.
+/// Element-wise arithmetic with NumPy's broadcasting: shapes are aligned at the last axis and extents of 1
+/// are repeated. In every backward, what was repeated is summed (un-broadcast). Throws when the shapes do not
+/// broadcast.
 
 /// c = a + b;  da = dc, db = dc.
 Var add(const Var& a, const Var& b);
@@ -23,7 +24,8 @@ Var affine(const Var& x, double scale, double shift = 0);
 
 /// y = x repeated to `shape`;  dx = dy summed to x's shape.
 Var broadcast_to(const Var& x, const Shape& shape);
-/// y = x summed over every axis along which `shape` would have been repeated to x's;  dx = dy repeated. `shape` must broadcast to x's.
+/// y = x summed over every axis along which `shape` would have been repeated to x's;  dx = dy repeated.
+/// `shape` must broadcast to x's.
 Var sum_to(const Var& x, const Shape& shape);
 
 inline Var operator+(const Var& a, const Var& b) { return add(a, b); }

@@ -102,7 +102,8 @@ VarList split(const Var& x, std::span<const Index> sizes, int axis) {
   Index total = 0;
   for (const Index size : sizes) {
     expects(size >= 0, "split: size {} is negative", size);
-    expects(!__builtin_add_overflow(total, size, &total), "split: the sizes add up to more than any memory can hold");
+    expects(!__builtin_add_overflow(total, size, &total),
+            "split: the sizes add up to more than any memory can hold");
   }
   expects(total == x.shape()[at], "split: sizes add up to {}, axis {} of shape {} has extent {}", total, axis,
           x.shape(), x.shape()[at]);

@@ -165,7 +165,8 @@ const OpSamples pad_samples("pad", [] {
       sample("size 0 filled", {2, 0}, [](const Var& x) { return pad(x, 1, 1, 1); }),
       sample(
           "large magnitude", {3}, [](const Var& x) { return pad(x, 0, 1, 1); }, 30),
-      sample("x against itself, shifted", {4}, [](const Var& x) { return mul(pad(x, 0, 1, 0), pad(x, 0, 0, 1)); })};
+      sample("x against itself, shifted", {4},
+             [](const Var& x) { return mul(pad(x, 0, 1, 0), pad(x, 0, 0, 1)); })};
 });
 
 const OpSamples flip_samples("flip", [] {

@@ -2,13 +2,13 @@
 #include <tapegrad/autograd/layer.h>
 #include <tapegrad/autograd/ops.h>
 
+#include <tests/support/malloc_count.h>
 #include <array>
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <cstdlib>
 #include <memory>
 #include <new>
-#include <tests/support/malloc_count.h>
 #include <thread>
 
 namespace tapegrad {
@@ -27,8 +27,12 @@ void small(Tensor& values, RandomKey key) {
 /// One attention block and one feed-forward block over embedded tokens.
 struct Model : Layer<Model> {
   explicit Model(const Scope& s)
-      : Layer(s), embed(s.parameter("embed", {vocabulary, width}, small)), in(s.parameter("in", {3 * width, width}, small)),
-        gain(s.parameter("gain", {width}, small)), bias(s.parameter("bias", {width}, small)), up(s.parameter("up", {hidden, width}, small)),
+      : Layer(s),
+        embed(s.parameter("embed", {vocabulary, width}, small)),
+        in(s.parameter("in", {3 * width, width}, small)),
+        gain(s.parameter("gain", {width}, small)),
+        bias(s.parameter("bias", {width}, small)),
+        up(s.parameter("up", {hidden, width}, small)),
         down(s.parameter("down", {width, hidden}, small)) {}
 
   /// ids [batch, time] -> logits [batch, time, vocabulary]
@@ -66,7 +70,8 @@ double step(Tape& tape, const Model& model, const Batch& batch, std::uint64_t nu
   const Var loss = cross_entropy(logits, batch.targets, {.label_smoothing = 0.1});
   const Gradients g = tape.backward(loss, {.consume = true});
   for (const Gradients::Entry& entry : g.parameters("test"))
-    entry.parameter->update([&](Tensor& values) { values.array<float>() -= 0.1F * entry.gradient.array<float>(); });
+    entry.parameter->update(
+        [&](Tensor& values) { values.array<float>() -= 0.1F * entry.gradient.array<float>(); });
   return loss.item();
 }
 
@@ -106,10 +111,10 @@ BOOST_AUTO_TEST_CASE(every_kind_of_allocation_is_counted) {
     done = true;
   });
   BOOST_TEST(calls([&] {
-    go = true;
-    while (!done) {
-    }
-  }) == 1u);
+               go = true;
+               while (!done) {
+               }
+             }) == 1u);
 }
 
 BOOST_AUTO_TEST_CASE(warm_steps_of_three_shapes_in_random_order_allocate_nothing) {

@@ -1,5 +1,6 @@
 #include <tapegrad/autograd/arena.h>
 
+#include <tests/support/errors.h>
 #include <boost/test/unit_test.hpp>
 #include <cstdint>
 #include <cstdlib>
@@ -8,7 +9,6 @@
 #include <memory>
 #include <string>
 #include <vector>
-#include <tests/support/errors.h>
 
 namespace tapegrad {
 
@@ -82,8 +82,11 @@ BOOST_AUTO_TEST_CASE(a_tight_limit_on_address_space_is_shared) {
   if (sanitized) return;  // sanitizers need the address space themselves
   const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
   const auto under = [&](long kilobytes) {
-    return std::system(fmt::format("ulimit -v {} && exec '{}' --run_test=arena/forty_arenas_hold_a_megabyte_each >/dev/null 2>&1",
-                                   kilobytes, self).c_str());
+    return std::system(
+        fmt::format(
+            "ulimit -v {} && exec '{}' --run_test=arena/forty_arenas_hold_a_megabyte_each >/dev/null 2>&1",
+            kilobytes, self)
+            .c_str());
   };
   BOOST_TEST(under(2L << 20) == 0);
   BOOST_TEST(under(20000) != 0);  // the limit is felt

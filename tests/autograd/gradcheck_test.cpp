@@ -3,9 +3,9 @@
 #include <tapegrad/autograd/ops/detach.h>
 #include <tapegrad/autograd/samples.h>
 
+#include <tests/support/errors.h>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
-#include <tests/support/errors.h>
 
 namespace tapegrad {
 namespace {
@@ -71,13 +71,17 @@ BOOST_AUTO_TEST_CASE(kinks_are_counted_and_named) {
   BOOST_TEST(r.checked == 3);
   BOOST_TEST(r.message.ends_with("; 2 of 5 stencils cross a kink, first at input 0, element [1]"), r.message);
   BOOST_TEST(static_cast<bool>(gradcheck(absolute, inputs, {.allowed_kinks = 2})));
-  BOOST_TEST(static_cast<bool>(gradcheck(absolute, {Tensor::of({1e-3, -7e-4}, DType::f64)})));  // a smaller step avoids these
+  BOOST_TEST(static_cast<bool>(
+      gradcheck(absolute, {Tensor::of({1e-3, -7e-4}, DType::f64)})));  // a smaller step avoids these
 }
 
 BOOST_AUTO_TEST_CASE(parameters_are_checked_by_path_and_restored) {
   ParameterStore params(3, DType::f64);
-  const auto init = [](Tensor& values, RandomKey key) { values.copy_from(sample_values(values.shape(), -2, 2, key.value)); };
-  const Parameter w = params.root().parameter("layer.weight", {3, 4}, init), frozen = params.root().parameter("layer.frozen", {4}, init);
+  const auto init = [](Tensor& values, RandomKey key) {
+    values.copy_from(sample_values(values.shape(), -2, 2, key.value));
+  };
+  const Parameter w = params.root().parameter("layer.weight", {3, 4}, init),
+                  frozen = params.root().parameter("layer.frozen", {4}, init);
   params.freeze("*.frozen");
   const Tensor before = w.value().clone();
   const auto f = [&](double factor) {
@@ -98,7 +102,9 @@ BOOST_AUTO_TEST_CASE(parameters_are_checked_by_path_and_restored) {
 }
 
 BOOST_AUTO_TEST_CASE(inputs_must_be_f64) {
-  BOOST_TEST(error_of([] { gradcheck(absolute, {Tensor::of({1, 2})}); }) == "gradcheck: input 0 must be f64, got f32");
+  BOOST_TEST(error_of([] {
+               gradcheck(absolute, {Tensor::of({1, 2})});
+             }) == "gradcheck: input 0 must be f64, got f32");
   BOOST_TEST(error_of([] { gradgradcheck(absolute, {}); }) == "gradgradcheck: needs at least one input");
 }
 

@@ -1,8 +1,8 @@
 #include <tapegrad/autograd/ops/arithmetic.h>
 #include <tapegrad/autograd/ops/detach.h>
 
-#include <boost/test/unit_test.hpp>
 #include <tests/support/errors.h>
+#include <boost/test/unit_test.hpp>
 
 namespace tapegrad {
 
@@ -45,7 +45,8 @@ BOOST_AUTO_TEST_CASE(what_the_loss_does_not_depend_on_is_named) {
   const Var x = tape.variable({1, 2}), unused = tape.variable({3, 4}), fixed = tape.constant({5, 6});
   const Var y = x * fixed + detach(unused), later = x + 1;
   const Gradients g = tape.backward(y, {.cotangent = Tensor::of({1, 1})});
-  const std::string text = "gradients: the loss does not depend on this value of shape [2], or it needs no gradient (a constant)";
+  const std::string text =
+      "gradients: the loss does not depend on this value of shape [2], or it needs no gradient (a constant)";
   BOOST_TEST(error_of([&] { g[unused]; }) == text);
   BOOST_TEST(error_of([&] { g[fixed]; }) == text);
   BOOST_TEST(error_of([&] { g[later]; }) == text);
@@ -56,17 +57,21 @@ BOOST_AUTO_TEST_CASE(what_the_loss_does_not_depend_on_is_named) {
 BOOST_AUTO_TEST_CASE(losses_that_cannot_be_walked_back_are_named) {
   Tape tape;
   const Var x = tape.variable({1, 2}), constant = tape.constant(2) * 3;
-  BOOST_TEST(error_of([&] { tape.backward(x * x); }) ==
-             "backward: the loss must have one element, got shape [2]; reduce it with sum() or give a cotangent");
-  BOOST_TEST(error_of([&] { tape.backward(x * x, {.cotangent = Tensor::of({1, 2, 3})}); }) ==
-             "backward: the cotangent is f32 [3], the loss f32 [2]");
-  BOOST_TEST(error_of([&] { tape.backward(x * x, {.cotangent = Tensor::of({1, 2}, DType::f64)}); }) ==
-             "backward: the cotangent is f64 [2], the loss f32 [2]");
+  BOOST_TEST(
+      error_of([&] { tape.backward(x * x); }) ==
+      "backward: the loss must have one element, got shape [2]; reduce it with sum() or give a cotangent");
+  BOOST_TEST(error_of([&] {
+               tape.backward(x * x, {.cotangent = Tensor::of({1, 2, 3})});
+             }) == "backward: the cotangent is f32 [3], the loss f32 [2]");
+  BOOST_TEST(error_of([&] {
+               tape.backward(x * x, {.cotangent = Tensor::of({1, 2}, DType::f64)});
+             }) == "backward: the cotangent is f64 [2], the loss f32 [2]");
   BOOST_TEST(error_of([&] { tape.backward(constant); }) ==
              "backward: the loss depends on no variable and no trainable parameter");
   BOOST_TEST(error_of([&] { tape.backward(x, {.consume = true, .create_graph = true}); }) ==
              "backward: .consume and .create_graph exclude each other");
-  BOOST_TEST(error_of([&] { tape.backward(Var()); }) == "backward: an empty Var; it was never recorded on a tape");
+  BOOST_TEST(error_of([&] { tape.backward(Var()); }) ==
+             "backward: an empty Var; it was never recorded on a tape");
 }
 
 BOOST_AUTO_TEST_CASE(gradients_are_differentiated_again) {
@@ -89,7 +94,8 @@ BOOST_AUTO_TEST_CASE(gradients_cannot_be_written_through_a_tensor) {
   Tape tape;
   const Var x = tape.variable({1, 2});
   Tensor dx = tape.backward(x * x, {.cotangent = Tensor::of({1, 1})})[x];
-  BOOST_TEST(error_of([&] { dx.fill(0); }) == "tensor: recorded values are read-only; write to a clone() of this [2] tensor");
+  BOOST_TEST(error_of([&] { dx.fill(0); }) ==
+             "tensor: recorded values are read-only; write to a clone() of this [2] tensor");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,8 +1,8 @@
 #include <tapegrad/autograd/layer.h>
 #include <tapegrad/autograd/ops/arithmetic.h>
 
-#include <boost/test/unit_test.hpp>
 #include <tests/support/errors.h>
+#include <boost/test/unit_test.hpp>
 #include <vector>
 
 namespace tapegrad {
@@ -80,12 +80,14 @@ BOOST_AUTO_TEST_CASE(errors_name_the_innermost_layer_and_the_tape_forgets_the_pa
   Tape tape;
   const Var x = tape.variable({1, 2, 3});
   BOOST_TEST(error_of([&] { pair(x); }) ==
-             "model.first: mul: shapes [3] and [2] do not broadcast; aligned at the last axis, extents must be equal or 1");
+             "model.first: mul: shapes [3] and [2] do not broadcast; aligned at the last axis, extents must "
+             "be equal or 1");
   BOOST_TEST(path_of(x + 1).empty());
   const Var loss = sum_to(pair(tape.variable({1, 2})), {});
   pair.second.weight.update([](Tensor& values) { values.fill(3); });
   BOOST_TEST(error_of([&] { tape.backward(loss); }) ==
-             "model.second: mul: parameter 'model.second.weight' is at version 1, but version 0 was recorded; update parameters after "
+             "model.second: mul: parameter 'model.second.weight' is at version 1, but version 0 was "
+             "recorded; update parameters after "
              "backward, or record again");
 }
 
@@ -94,8 +96,11 @@ BOOST_AUTO_TEST_CASE(layers_that_mix_examples_refuse_a_sharded_step) {
   const Model model(store.root() / "model");
   Tape tape, shard({.sharded = true});
   BOOST_TEST(model(tape.variable({1, 3})).item() == 2);
-  BOOST_TEST(error_of([&] { model(shard.variable({1, 3})); }) ==
-             "model.mean: layer: it mixes examples, so its result would depend on how a sharded step cuts the batch");
+  BOOST_TEST(error_of([&] {
+               model(shard.variable({1, 3}));
+             }) ==
+             "model.mean: layer: it mixes examples, so its result would depend on how a sharded step cuts "
+             "the batch");
 }
 
 BOOST_AUTO_TEST_CASE(moved_layers_keep_path_and_parameters) {
@@ -125,10 +130,13 @@ BOOST_AUTO_TEST_CASE(hooks_see_results_and_contexts) {
   const Attending attending(store.root() / "attending");
   Tape tape;
   std::vector<std::string> seen;
-  tape.hooks().add("*", [&](const std::string& path, const Var& result) { seen.push_back(fmt::format("{} {}", path, result.shape())); });
+  tape.hooks().add("*", [&](const std::string& path, const Var& result) {
+    seen.push_back(fmt::format("{} {}", path, result.shape()));
+  });
   attending(pair(tape.variable({1, 2})));
-  BOOST_TEST(seen == (std::vector<std::string>{"pair.first [2]", "pair.second [2]", "pair [2]", "attending [2]"}),
-             boost::test_tools::per_element());
+  BOOST_TEST(
+      seen == (std::vector<std::string>{"pair.first [2]", "pair.second [2]", "pair [2]", "attending [2]"}),
+      boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

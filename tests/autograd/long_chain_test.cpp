@@ -2,11 +2,11 @@
 #include <sys/resource.h>
 #include <tapegrad/autograd/ops/arithmetic.h>
 
+#include <tests/support/malloc_count.h>
 #include <boost/test/unit_test.hpp>
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
-#include <tests/support/malloc_count.h>
 
 namespace tapegrad {
 namespace {
@@ -27,7 +27,8 @@ BOOST_AUTO_TEST_CASE(child, *boost::unit_test::disabled()) {
   tape.emplace();
   const Var x = tape->variable(1), summand = tape->constant(1e-7);
   Var y = x;
-  for (std::size_t i = 0; i < length; ++i) y = i % 2 == 0 ? y + summand : y * 1.0;  // with a raw backward, and without
+  for (std::size_t i = 0; i < length; ++i)
+    y = i % 2 == 0 ? y + summand : y * 1.0;  // with a raw backward, and without
   BOOST_TEST(tape->size() == length + 2);
   const double recorded = static_cast<double>(tape->bytes()) / static_cast<double>(length);
   const Gradients g = tape->backward(y);
@@ -40,7 +41,8 @@ BOOST_AUTO_TEST_CASE(child, *boost::unit_test::disabled()) {
 
 BOOST_AUTO_TEST_CASE(ten_million_nodes_need_a_stack_of_256_kib) {
   const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
-  const std::string command = fmt::format("ulimit -s {} && exec '{}' --run_test=long_chain/child", stack_bytes >> 10, self);
+  const std::string command =
+      fmt::format("ulimit -s {} && exec '{}' --run_test=long_chain/child", stack_bytes >> 10, self);
   BOOST_TEST(std::system(command.c_str()) == 0);
 }
 

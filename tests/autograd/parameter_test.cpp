@@ -1,8 +1,8 @@
 #include <tapegrad/autograd/ops/arithmetic.h>
 #include <tapegrad/autograd/parameter.h>
 
-#include <boost/test/unit_test.hpp>
 #include <tests/support/errors.h>
+#include <boost/test/unit_test.hpp>
 
 namespace tapegrad {
 namespace {
@@ -30,8 +30,10 @@ BOOST_AUTO_TEST_CASE(the_store_is_the_state_dict) {
   BOOST_TEST(!steps.trainable());
   BOOST_TEST((store.at("encoder.0.bias") == b));
   BOOST_TEST(!store.find("encoder.1.bias"));
-  BOOST_TEST(error_of([&] { store.at("encoder.0.bais"); }) == "parameters: no parameter 'encoder.0.bais'; did you mean 'encoder.0.bias'?");
-  BOOST_TEST(error_of([&] { store.at("something else entirely"); }) == "parameters: no parameter 'something else entirely'");
+  BOOST_TEST(error_of([&] { store.at("encoder.0.bais"); }) ==
+             "parameters: no parameter 'encoder.0.bais'; did you mean 'encoder.0.bias'?");
+  BOOST_TEST(error_of([&] { store.at("something else entirely"); }) ==
+             "parameters: no parameter 'something else entirely'");
   BOOST_TEST(error_of([&] { root.parameter("steps", {1}, ones); }) ==
              "parameters: 'steps' exists already; every layer needs a scope of its own");
 }
@@ -47,7 +49,8 @@ BOOST_AUTO_TEST_CASE(initial_values_depend_on_seed_and_path_alone) {
 
 BOOST_AUTO_TEST_CASE(a_parameter_is_lifted_once_a_recording) {
   ParameterStore store;
-  const Parameter w = store.root().parameter("w", {2}, ones), unused = store.root().parameter("unused", {2}, ones);
+  const Parameter w = store.root().parameter("w", {2}, ones),
+                  unused = store.root().parameter("unused", {2}, ones);
   Tape tape;
   BOOST_TEST(tape[w].stamp().node == tape[w].stamp().node);
   tape[unused];
@@ -56,8 +59,10 @@ BOOST_AUTO_TEST_CASE(a_parameter_is_lifted_once_a_recording) {
   BOOST_TEST(g[w].at({1}) == 6);
   BOOST_TEST(g.parameters("test").size() == 1u);
   BOOST_TEST(!g.contains(unused));
-  BOOST_TEST(error_of([&] { g[unused]; }) == "gradients: the loss does not depend on parameter 'unused', or it is frozen");
-  BOOST_TEST(error_of([&] { tape[Parameter()]; }) == "parameter: an empty Parameter; layers create them through a Scope");
+  BOOST_TEST(error_of([&] { g[unused]; }) ==
+             "gradients: the loss does not depend on parameter 'unused', or it is frozen");
+  BOOST_TEST(error_of([&] { tape[Parameter()]; }) ==
+             "parameter: an empty Parameter; layers create them through a Scope");
 }
 
 BOOST_AUTO_TEST_CASE(a_change_before_backward_is_named) {
@@ -68,8 +73,11 @@ BOOST_AUTO_TEST_CASE(a_change_before_backward_is_named) {
   const Tensor seen = old.value();
   w.update([](Tensor& values) { values.fill(2); });
   const auto text = [](const char* op) {
-    return fmt::format("{}: parameter 'decoder.w' is at version 1, but version 0 was recorded; update parameters after backward, or record "
-                       "again", op);
+    return fmt::format(
+        "{}: parameter 'decoder.w' is at version 1, but version 0 was recorded; update parameters after "
+        "backward, or record "
+        "again",
+        op);
   };
   BOOST_TEST(error_of([&] { tape.backward(loss); }) == text("affine"));
   BOOST_TEST(error_of([&] { tape.backward(loss, {.create_graph = true}); }) == text("affine"));
@@ -100,7 +108,8 @@ BOOST_AUTO_TEST_CASE(another_dtype_is_converted_and_comes_back) {
 BOOST_AUTO_TEST_CASE(frozen_parameters_get_no_gradient) {
   ParameterStore store;
   const Scope root = store.root();
-  const Parameter a = (root / "encoder").parameter("w", {1}, ones), b = (root / "decoder").parameter("w", {1}, ones);
+  const Parameter a = (root / "encoder").parameter("w", {1}, ones),
+                  b = (root / "decoder").parameter("w", {1}, ones);
   Tape tape;
   const auto contained = [&] {
     tape.reset();
@@ -161,10 +170,12 @@ BOOST_AUTO_TEST_CASE(a_value_is_read_only_outside_of_update) {
   ParameterStore store, other;
   const Parameter w = store.root().parameter("w", {2}, ones), twin = other.root().parameter("w", {2}, random);
   const std::string refused =
-      "tensor: a parameter's values are read-only; change them through Parameter::update, or write to a clone() of this [2] tensor";
+      "tensor: a parameter's values are read-only; change them through Parameter::update, or write to a "
+      "clone() of this [2] tensor";
   const auto refuses = [&] {
     Tensor copy = w.value();
-    return error_of([&] { copy.fill(0); }) == refused && error_of([&] { copy.reshaped({2}).fill(0); }) == refused &&
+    return error_of([&] { copy.fill(0); }) == refused &&
+           error_of([&] { copy.reshaped({2}).fill(0); }) == refused &&
            error_of([&] { copy.copy_from(Tensor({2})); }) == refused;
   };
   BOOST_TEST(refuses());
@@ -192,7 +203,8 @@ BOOST_AUTO_TEST_CASE(a_change_that_throws_halfway_counts) {
   BOOST_CHECK_THROW(w.update([](Tensor& values) {
     values.fill(9);
     throw std::runtime_error("halfway");
-  }), std::runtime_error);
+  }),
+                    std::runtime_error);
   BOOST_TEST(w.version() == 1u);
   BOOST_TEST(w.value().at({0}) == 9);
   BOOST_CHECK_THROW(tape.backward(loss), Error);

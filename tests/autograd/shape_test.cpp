@@ -1,7 +1,7 @@
 #include <tapegrad/autograd/shape.h>
 
-#include <boost/test/unit_test.hpp>
 #include <tests/support/errors.h>
+#include <boost/test/unit_test.hpp>
 
 namespace tapegrad {
 
@@ -57,12 +57,18 @@ BOOST_AUTO_TEST_CASE(broadcasting_is_numpys) {
 BOOST_AUTO_TEST_CASE(mistakes_are_named) {
   BOOST_TEST(error_of([] { Shape{2, -1}; }) == "shape: extent -1 of axis 1 is negative");
   BOOST_TEST(error_of([] { Shape{1, 1, 1, 1, 1, 1, 1, 1, 1}; }) == "shape: 9 axes, at most 8 are possible");
-  BOOST_TEST(error_of([] { Shape({1, 1, 1, 1, 1, 1, 1, 1}).inserted(0, 1); }) ==
-             "shape: [1, 1, 1, 1, 1, 1, 1, 1] has 8 axes already, at most 8 are possible");
-  BOOST_TEST(error_of([] { checked_axis("sum", 2, {2, 3}); }) == "sum: axis 2 is out of range for shape [2, 3], which has 2 axes");
-  BOOST_TEST(error_of([] { (Shape{Index{1} << 40, Index{1} << 40}).size(); }) ==
-             "shape: [1099511627776, 1099511627776] has more elements than any memory can hold");
-  BOOST_TEST(error_of([] { (Shape{Index{1} << 40, Index{1} << 40, 0}).size(); }) ==  // its rows would overflow
+  BOOST_TEST(error_of([] {
+               Shape({1, 1, 1, 1, 1, 1, 1, 1}).inserted(0, 1);
+             }) == "shape: [1, 1, 1, 1, 1, 1, 1, 1] has 8 axes already, at most 8 are possible");
+  BOOST_TEST(error_of([] {
+               checked_axis("sum", 2, {2, 3});
+             }) == "sum: axis 2 is out of range for shape [2, 3], which has 2 axes");
+  BOOST_TEST(error_of([] {
+               (Shape{Index{1} << 40, Index{1} << 40}).size();
+             }) == "shape: [1099511627776, 1099511627776] has more elements than any memory can hold");
+  BOOST_TEST(error_of([] {
+               (Shape{Index{1} << 40, Index{1} << 40, 0}).size();
+             }) ==  // its rows would overflow
              "shape: [1099511627776, 1099511627776, 0] has more elements than any memory can hold");
   BOOST_TEST((Shape{Index{1} << 40, 0}).size() == 0);
 }
@@ -72,7 +78,8 @@ BOOST_AUTO_TEST_CASE(an_axis_out_of_range_throws) {
   BOOST_TEST(s[-2] == 2);
   BOOST_TEST(error_of([&] { s[3] = 1; }) == "shape: axis 3 is out of range for [2, 4]");
   BOOST_TEST(error_of([&] { s[-3] = 1; }) == "shape: axis -3 is out of range for [2, 4]");
-  BOOST_TEST(error_of([&] { (void)static_cast<const Shape&>(s)[2]; }) == "shape: axis 2 is out of range for [2, 4]");
+  BOOST_TEST(error_of([&] { (void)static_cast<const Shape&>(s)[2]; }) ==
+             "shape: axis 2 is out of range for [2, 4]");
   BOOST_TEST(error_of([&] { s.without(2); }) == "shape: axis 2 is out of range for [2, 4]");
   BOOST_TEST(error_of([] { Shape{}.without(0); }) == "shape: axis 0 is out of range for []");
   BOOST_TEST(error_of([&] { s.inserted(3, 1); }) == "shape: axis 3 is out of range for [2, 4]");

@@ -1,10 +1,10 @@
 #include <tapegrad/autograd/ops/arithmetic.h>
 #include <tapegrad/autograd/tape.h>
 
+#include <tests/support/errors.h>
 #include <boost/test/unit_test.hpp>
 #include <optional>
 #include <stdexcept>
-#include <tests/support/errors.h>
 #include <thread>
 
 namespace tapegrad {
@@ -15,7 +15,8 @@ using test::error_of;
 /// y = x, but it can be told to throw: in its forward, or in its pullback.
 struct Fragile final : Primitive {
   bool in_forward, in_pullback;
-  Fragile(bool forward_throws, bool pullback_throws) : in_forward(forward_throws), in_pullback(pullback_throws) {}
+  Fragile(bool forward_throws, bool pullback_throws)
+      : in_forward(forward_throws), in_pullback(pullback_throws) {}
   const char* name() const override { return "fragile"; }
   const char* formula() const override { return "y = x;  dx = dy"; }
   Shape shape(Views in, int) const override { return in[0].shape; }
@@ -38,17 +39,24 @@ struct Misshapen final : Primitive {
   const char* formula() const override { return "y = x"; }
   Shape shape(Views in, int) const override { return in[0].shape; }
   void forward(Views in, Views out) const override { convert(in[0], out[0]); }
-  VarList pullback(const PullbackArgs& p) const override { return none ? VarList{} : VarList{p.cotangents[0].tape().full({3}, 1)}; }
+  VarList pullback(const PullbackArgs& p) const override {
+    return none ? VarList{} : VarList{p.cotangents[0].tape().full({3}, 1)};
+  }
 };
 
-std::string gone(const char* op) { return fmt::format("{}: the tape on which this value was recorded is gone", op); }
+std::string gone(const char* op) {
+  return fmt::format("{}: the tape on which this value was recorded is gone", op);
+}
 std::string stale(const char* op) {
-  return fmt::format("{}: this value is stale, its tape was reset (or rewound) after it was recorded; record it again", op);
+  return fmt::format(
+      "{}: this value is stale, its tape was reset (or rewound) after it was recorded; record it again", op);
 }
 std::string consumed(const char* op) {
-  return fmt::format("{}: this tape was consumed by backward(loss, {{.consume = true}}); only the loss and the gradients are left. Call "
-                     "reset() and record again, or leave out .consume",
-                     op);
+  return fmt::format(
+      "{}: this tape was consumed by backward(loss, {{.consume = true}}); only the loss and the gradients "
+      "are left. Call "
+      "reset() and record again, or leave out .consume",
+      op);
 }
 
 }  // namespace
@@ -84,7 +92,9 @@ BOOST_AUTO_TEST_CASE(braces_of_any_rank) {
   BOOST_TEST(fmt::format("{}", Tensor::ids({{7}}).shape()) == "[1, 1]");
   const Tensor made = Tensor::of({1, 2});
   BOOST_TEST(shape(tape.constant(made)) == "[2]");
-  BOOST_TEST(error_of([&] { tape.constant({{1, 2}, {3}}); }) == "tensor: nested braces of unequal shapes [2] and [1]");
+  BOOST_TEST(error_of([&] {
+               tape.constant({{1, 2}, {3}});
+             }) == "tensor: nested braces of unequal shapes [2] and [1]");
 }
 
 BOOST_AUTO_TEST_CASE(a_copy_is_recorded_and_cannot_be_written) {
@@ -94,12 +104,14 @@ BOOST_AUTO_TEST_CASE(a_copy_is_recorded_and_cannot_be_written) {
   data.fill(9);
   Tensor seen = x.value();
   BOOST_TEST(seen.at({1}) == 2);
-  const std::string read_only = "tensor: recorded values are read-only; write to a clone() of this [2] tensor";
+  const std::string read_only =
+      "tensor: recorded values are read-only; write to a clone() of this [2] tensor";
   BOOST_TEST(error_of([&] { seen.data<float>(); }) == read_only);
   BOOST_TEST(error_of([&] { seen.fill(0); }) == read_only);
   BOOST_TEST(error_of([&] { seen.matrix<float>(); }) == read_only);
-  BOOST_TEST(error_of([&] { seen.reshaped({2, 1}).fill(0); }) ==
-             "tensor: recorded values are read-only; write to a clone() of this [2, 1] tensor");
+  BOOST_TEST(error_of([&] {
+               seen.reshaped({2, 1}).fill(0);
+             }) == "tensor: recorded values are read-only; write to a clone() of this [2, 1] tensor");
   seen.clone().fill(0);
   BOOST_TEST(x.value().at({1}) == 2);
 }
@@ -123,8 +135,9 @@ BOOST_AUTO_TEST_CASE(reset_makes_handles_stale) {
              "tensor: this [2] tensor is stale, its tape was reset since; clone() it to keep the values");
   BOOST_TEST(error_of([&] { dx.to_vector(); }) ==
              "tensor: this [2] tensor is stale, its tape was reset since; clone() it to keep the values");
-  BOOST_TEST(error_of([&] { g[again]; }) ==
-             "gradients: stale Gradients, their tape was reset (or a later step began) after the backward pass");
+  BOOST_TEST(
+      error_of([&] { g[again]; }) ==
+      "gradients: stale Gradients, their tape was reset (or a later step began) after the backward pass");
   BOOST_TEST(error_of([&] { g.parameters("sgd"); }) ==
              "sgd: stale Gradients, their tape was reset (or a later step began) after the backward pass");
   BOOST_TEST(own.at({1}) == 4);
@@ -140,8 +153,10 @@ BOOST_AUTO_TEST_CASE(handles_outlive_the_tape_and_say_so) {
   tape.reset();
   BOOST_TEST(error_of([&] { x.value(); }) == gone("value"));
   BOOST_TEST(error_of([&] { x + 1; }) == gone("affine"));
-  BOOST_TEST(error_of([&] { value.item(); }) == "tensor: the tape that owned this [] tensor is gone; clone() it to keep the values");
-  BOOST_TEST(error_of([&] { dx.item(); }) == "tensor: the tape that owned this [] tensor is gone; clone() it to keep the values");
+  BOOST_TEST(error_of([&] { value.item(); }) ==
+             "tensor: the tape that owned this [] tensor is gone; clone() it to keep the values");
+  BOOST_TEST(error_of([&] { dx.item(); }) ==
+             "tensor: the tape that owned this [] tensor is gone; clone() it to keep the values");
   BOOST_TEST(error_of([&] { g.contains(x); }) == "gradients: stale Gradients, their tape is gone");
   Tape next;  // takes over what the first left behind
   const Var z = next.variable(3);
@@ -157,9 +172,11 @@ BOOST_AUTO_TEST_CASE(empty_and_foreign_values_are_refused) {
   const Var x = tape.variable({1, 2}), foreign = other.variable({1, 2});
   BOOST_TEST(error_of([&] { add(x, Var()); }) == "add: an empty Var; it was never recorded on a tape");
   BOOST_TEST(error_of([&] { Var() * 2; }) == "affine: an empty Var; it was never recorded on a tape");
-  BOOST_TEST(error_of([&] { add(x, foreign); }) ==
-             "add: operand 1 of shape [2] was recorded on another tape; all operands of an op must be on one tape");
-  BOOST_TEST(error_of([&] { tape.backward(foreign); }) == "backward: the loss of shape [2] was recorded on another tape");
+  BOOST_TEST(
+      error_of([&] { add(x, foreign); }) ==
+      "add: operand 1 of shape [2] was recorded on another tape; all operands of an op must be on one tape");
+  BOOST_TEST(error_of([&] { tape.backward(foreign); }) ==
+             "backward: the loss of shape [2] was recorded on another tape");
   const Gradients g = other.backward(foreign, {.cotangent = Tensor::of({1, 1})});
   BOOST_TEST(error_of([&] { g[x]; }) == "gradients: a value of shape [2] that was recorded on another tape");
   BOOST_TEST(error_of([&] { Gradients()[x]; }) == "gradients: empty Gradients; they come from backward()");
@@ -180,7 +197,9 @@ BOOST_AUTO_TEST_CASE(rewind_drops_only_what_came_later) {
   BOOST_TEST(error_of([&] { y.value(); }) == stale("value"));
   BOOST_TEST(error_of([&] { value.to_vector(); }) ==
              "tensor: this [2] tensor is stale, its tape was reset since; clone() it to keep the values");
-  BOOST_TEST(error_of([&] { g[x]; }) == "gradients: stale Gradients, their tape was reset (or a later step began) after the backward pass");
+  BOOST_TEST(
+      error_of([&] { g[x]; }) ==
+      "gradients: stale Gradients, their tape was reset (or a later step began) after the backward pass");
   BOOST_TEST(z.value().at({0, 2}) == 9);
   tape.reset();
   for (int i = 0; i < 100; ++i) {
@@ -193,7 +212,8 @@ BOOST_AUTO_TEST_CASE(rewind_drops_only_what_came_later) {
 
 BOOST_AUTO_TEST_CASE(rewind_refuses_marks_that_no_longer_name_a_place) {
   const std::string reset = "rewind: this mark is outdated, the tape was reset after it was made";
-  const std::string earlier = "rewind: this mark is outdated, the tape was rewound to an earlier one after it was made";
+  const std::string earlier =
+      "rewind: this mark is outdated, the tape was rewound to an earlier one after it was made";
   Tape tape, other;
   const Tape::Mark start = tape.mark();
   const Var x = tape.variable({1, 2});
@@ -216,7 +236,8 @@ BOOST_AUTO_TEST_CASE(rewind_refuses_marks_that_no_longer_name_a_place) {
 }
 
 BOOST_AUTO_TEST_CASE(rewind_drops_the_passes_and_taps_of_what_came_later) {
-  const std::string gone_pass = "gradients: stale Gradients, their tape was reset (or a later step began) after the backward pass";
+  const std::string gone_pass =
+      "gradients: stale Gradients, their tape was reset (or a later step began) after the backward pass";
   Tape tape;
   const Var x = tape.variable(3), y = x * x;
   tape.taps().add("layer", "first", y);
@@ -264,8 +285,10 @@ BOOST_AUTO_TEST_CASE(a_throwing_op_leaves_the_tape_as_it_was) {
   const std::size_t nodes = tape.size(), bytes = tape.bytes();
   BOOST_CHECK_THROW(apply(Fragile{true, false}, {y}), std::runtime_error);
   const Tape::Mark mark = tape.mark();
-  BOOST_TEST(error_of([&] { add(y, tape.constant({1, 2, 3})); }) ==
-             "add: shapes [2] and [3] do not broadcast; aligned at the last axis, extents must be equal or 1");
+  BOOST_TEST(
+      error_of([&] {
+        add(y, tape.constant({1, 2, 3}));
+      }) == "add: shapes [2] and [3] do not broadcast; aligned at the last axis, extents must be equal or 1");
   tape.rewind(mark);  // the constant
   BOOST_TEST(tape.size() == nodes);
   const Var z = apply(Fragile{false, true}, {y});
@@ -285,17 +308,27 @@ BOOST_AUTO_TEST_CASE(a_throwing_op_leaves_the_tape_as_it_was) {
 BOOST_AUTO_TEST_CASE(a_pullback_that_does_not_fit_is_named) {
   Tape tape;
   const Var x = tape.variable({1, 2}), ones = tape.constant({1, 1});
-  const auto backward = [&](bool none) { tape.backward(apply(Misshapen{none}, {x}), {.cotangent = ones.value()}); };
-  BOOST_TEST(error_of([&] { backward(true); }) == "misshapen: its pullback returned 0 gradients for 1 inputs");
-  BOOST_TEST(error_of([&] { backward(false); }) == "misshapen: its pullback gave input 0 of shape [2] a gradient of shape [3]");
+  const auto backward = [&](bool none) {
+    tape.backward(apply(Misshapen{none}, {x}), {.cotangent = ones.value()});
+  };
+  BOOST_TEST(error_of([&] { backward(true); }) ==
+             "misshapen: its pullback returned 0 gradients for 1 inputs");
+  BOOST_TEST(error_of([&] { backward(false); }) ==
+             "misshapen: its pullback gave input 0 of shape [2] a gradient of shape [3]");
 }
 
 BOOST_AUTO_TEST_CASE(a_tape_computes_in_one_dtype) {
   Tape tape({.dtype = DType::f64});
-  BOOST_TEST(error_of([&] { tape.constant(Tensor::of({1, 2})); }) ==
-             "constant: a f32 tensor of shape [2] on a tape that computes in f64; convert it with to(DType::f64)");
-  BOOST_TEST(error_of([&] { tape.variable(Tensor::ids({1, 2})); }) ==
-             "variable: a i64 tensor of shape [2] on a tape that computes in f64; convert it with to(DType::f64)");
+  BOOST_TEST(
+      error_of([&] {
+        tape.constant(Tensor::of({1, 2}));
+      }) ==
+      "constant: a f32 tensor of shape [2] on a tape that computes in f64; convert it with to(DType::f64)");
+  BOOST_TEST(
+      error_of([&] {
+        tape.variable(Tensor::ids({1, 2}));
+      }) ==
+      "variable: a i64 tensor of shape [2] on a tape that computes in f64; convert it with to(DType::f64)");
   BOOST_TEST((tape.variable({1, 2}).dtype() == DType::f64));
   BOOST_TEST(error_of([] { Tape({.dtype = DType::i64}); }) == "Tape: computes in f32 or f64, got i64");
 }
@@ -328,7 +361,8 @@ BOOST_AUTO_TEST_CASE(tapes_interleave_and_threads_keep_to_their_own) {
         }
       });
   }
-  for (std::size_t t = 0; t < results.size(); ++t) BOOST_TEST(results[t] == 1 + 40.0 * static_cast<double>(t));
+  for (std::size_t t = 0; t < results.size(); ++t)
+    BOOST_TEST(results[t] == 1 + 40.0 * static_cast<double>(t));
 }
 
 BOOST_AUTO_TEST_CASE(memory_is_reused_and_given_back) {

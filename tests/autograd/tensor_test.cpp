@@ -1,10 +1,10 @@
 #include <tapegrad/autograd/tensor.h>
 
+#include <tests/support/errors.h>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <tests/support/errors.h>
 
 namespace tapegrad {
 
@@ -23,9 +23,14 @@ BOOST_AUTO_TEST_CASE(braces_of_any_rank_make_tensors) {
   BOOST_TEST((x.shape() == Shape{2, 2, 2}));
   BOOST_TEST(x.at({1, 0, 1}) == 6);
   BOOST_TEST(Tensor::ids({{4, 7}}).data<Index>()[1] == 7);
-  BOOST_TEST(Tensor::of({2, 0, -1}, DType::boolean).to_vector() == std::vector<double>({1, 0, 1}), boost::test_tools::per_element());
-  BOOST_TEST(error_of([] { Tensor::of({{1, 2}, {3}}); }) == "tensor: nested braces of unequal shapes [2] and [1]");
-  BOOST_TEST(error_of([] { Tensor::from({1, 2, 3}, {2, 2}); }) == "tensor: 3 values do not fill shape [2, 2]");
+  BOOST_TEST(Tensor::of({2, 0, -1}, DType::boolean).to_vector() == std::vector<double>({1, 0, 1}),
+             boost::test_tools::per_element());
+  BOOST_TEST(error_of([] {
+               Tensor::of({{1, 2}, {3}});
+             }) == "tensor: nested braces of unequal shapes [2] and [1]");
+  BOOST_TEST(error_of([] {
+               Tensor::from({1, 2, 3}, {2, 2});
+             }) == "tensor: 3 values do not fill shape [2, 2]");
 }
 
 BOOST_AUTO_TEST_CASE(eigen_goes_in_and_out) {
@@ -74,24 +79,30 @@ BOOST_AUTO_TEST_CASE(print_shows_shape_dtype_and_values) {
 BOOST_AUTO_TEST_CASE(mistakes_are_named) {
   Tensor x({2, 3});
   const Tensor& constant = x;
-  BOOST_TEST(error_of([&] { constant.data<double>(); }) == "tensor: a f64 view of a f32 tensor of shape [2, 3]");
+  BOOST_TEST(error_of([&] { constant.data<double>(); }) ==
+             "tensor: a f64 view of a f32 tensor of shape [2, 3]");
   BOOST_TEST(error_of([&] { x.matrix<Index>(); }) == "tensor: a i64 view of a f32 tensor of shape [2, 3]");
   BOOST_TEST(error_of([&] { x.item(); }) == "item: the tensor must have one element, got shape [2, 3]");
   BOOST_TEST(error_of([&] { x.at({0}); }) == "at: 1 indices for shape [2, 3]");
   BOOST_TEST(error_of([&] { x.at({0, 3}); }) == "at: index 3 of axis 1 is out of range for shape [2, 3]");
   BOOST_TEST(error_of([&] { x.at({-1, 0}); }) == "at: index -1 of axis 0 is out of range for shape [2, 3]");
-  BOOST_TEST(error_of([&] { x.reshaped({4}); }) == "reshaped: shape [2, 3] with 6 elements cannot become [4] with 4");
-  BOOST_TEST(error_of([&] { x.copy_from(Tensor({3, 2})); }) ==
-             "copy_from: a f32 tensor of shape [3, 2] into a f32 tensor of shape [2, 3]");
+  BOOST_TEST(error_of([&] { x.reshaped({4}); }) ==
+             "reshaped: shape [2, 3] with 6 elements cannot become [4] with 4");
+  BOOST_TEST(error_of([&] {
+               x.copy_from(Tensor({3, 2}));
+             }) == "copy_from: a f32 tensor of shape [3, 2] into a f32 tensor of shape [2, 3]");
   BOOST_TEST(error_of([] { Tensor().to_vector(); }) == "tensor: an empty tensor has no values");
   BOOST_TEST(error_of([] { Tensor().clone(); }) == "tensor: an empty tensor has no values");
 }
 
 BOOST_AUTO_TEST_CASE(numbers_that_are_no_indices_throw) {
   BOOST_TEST(error_of([] { Tensor::ids({1, std::nan("")}); }) == "tensor: nan does not fit i64");
-  BOOST_TEST(error_of([] { Tensor::of(1e300, DType::f64).to(DType::i64); }) == "tensor: 1e+300 does not fit i64");
-  BOOST_TEST(error_of([] { Tensor::of(-0x1p64).to(DType::i64); }) == "tensor: -1.8446744e+19 does not fit i64");
-  BOOST_TEST(error_of([] { Tensor({2}, DType::i64).fill(0x1p63); }) == "tensor: 9.223372036854776e+18 does not fit i64");
+  BOOST_TEST(error_of([] { Tensor::of(1e300, DType::f64).to(DType::i64); }) ==
+             "tensor: 1e+300 does not fit i64");
+  BOOST_TEST(error_of([] { Tensor::of(-0x1p64).to(DType::i64); }) ==
+             "tensor: -1.8446744e+19 does not fit i64");
+  BOOST_TEST(error_of([] { Tensor({2}, DType::i64).fill(0x1p63); }) ==
+             "tensor: 9.223372036854776e+18 does not fit i64");
   BOOST_TEST(Tensor::of(-0x1p63, DType::f64).to(DType::i64).item() == -0x1p63);
 }
 

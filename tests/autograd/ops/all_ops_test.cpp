@@ -1,5 +1,5 @@
-// Every sample of every op that is linked in, held against what all ops promise. No list here hears of a new op: its own file registers
-// the samples.
+// Every sample of every op that is linked in, held against what all ops promise. No list here hears of a new
+// op: its own file registers the samples.
 #include <tapegrad/autograd/gradcheck.h>
 #include <tapegrad/autograd/samples.h>
 
@@ -97,15 +97,19 @@ double distance(const Tensor& a, const Tensor& b) {
 void check_near(const Results& a, const Results& b, double tolerance) {
   BOOST_TEST_REQUIRE(a.size() == b.size());
   for (std::size_t i = 0; i < a.size(); ++i)
-    BOOST_TEST(distance(a[i], b[i]) <= tolerance, (i == 0 ? std::string("value") : fmt::format("gradient of input {}", i - 1))
-                                                      << " differs by " << distance(a[i], b[i]));
+    BOOST_TEST(distance(a[i], b[i]) <= tolerance,
+               (i == 0 ? std::string("value") : fmt::format("gradient of input {}", i - 1))
+                   << " differs by " << distance(a[i], b[i]));
 }
 
-bool same_bits(const Tensor& a, const Tensor& b) { return static_cast<bool>(a) == static_cast<bool>(b) && (!a || identical(a, b)); }
+bool same_bits(const Tensor& a, const Tensor& b) {
+  return static_cast<bool>(a) == static_cast<bool>(b) && (!a || identical(a, b));
+}
 
 void check_same(const Results& a, const Results& b) {
   BOOST_TEST_REQUIRE(a.size() == b.size());
-  for (std::size_t i = 0; i < a.size(); ++i) BOOST_TEST(same_bits(a[i], b[i]), "result " << i << " has other bits");
+  for (std::size_t i = 0; i < a.size(); ++i)
+    BOOST_TEST(same_bits(a[i], b[i]), "result " << i << " has other bits");
 }
 
 std::set<std::string> names_on(const Tape& tape) {
@@ -127,7 +131,8 @@ BOOST_AUTO_TEST_CASE(gradients_match_finite_differences) {
     ++samples;
     for (const bool fused : {true, false}) {
       const GradcheckResult r =
-          gradcheck(sample.call, sample.inputs, {.label = label, .training = sample.training, .fused = fused, .seed = seed});
+          gradcheck(sample.call, sample.inputs,
+                    {.label = label, .training = sample.training, .fused = fused, .seed = seed});
       BOOST_TEST(r.ok, (fused ? "" : "definition: ") << r.message);
       if (r.max_relative_error >= worst) where = r.message;
       worst = std::max(worst, r.max_relative_error);
@@ -141,7 +146,8 @@ BOOST_AUTO_TEST_CASE(gradients_of_gradients_match_finite_differences) {
   std::string where;
   for_each_sample([&](const std::string& label, const Sample& sample) {
     const GradcheckResult r =
-        gradgradcheck(sample.call, sample.inputs, {.label = label, .tolerance = 1e-7, .training = sample.training, .seed = seed});
+        gradgradcheck(sample.call, sample.inputs,
+                      {.label = label, .tolerance = 1e-7, .training = sample.training, .seed = seed});
     BOOST_TEST(r.ok, r.message);
     if (r.max_relative_error >= worst) where = r.message;
     worst = std::max(worst, r.max_relative_error);
@@ -166,7 +172,8 @@ BOOST_AUTO_TEST_CASE(raw_backwards_equal_pullbacks_written_in_ops) {
 
 BOOST_AUTO_TEST_CASE(f32_follows_f64) {
   for_each_sample([](const std::string&, const Sample& sample) {
-    check_near(run(sample, options_for(sample, DType::f32)), run(sample, options_for(sample, DType::f64)), 1e-4);
+    check_near(run(sample, options_for(sample, DType::f32)), run(sample, options_for(sample, DType::f64)),
+               1e-4);
   });
 }
 
@@ -176,13 +183,15 @@ BOOST_AUTO_TEST_CASE(passes_repeat_bit_for_bit_and_are_linear) {
       Tape tape(options_for(sample, dtype));
       const std::vector<Var> vars = variables(tape, sample);
       const Var y = sample.call(vars);
-      const Results once = gradients(tape, y, vars), doubled = gradients(tape, y, vars, {.cotangent = cotangent_for(y, 2)});
+      const Results once = gradients(tape, y, vars),
+                    doubled = gradients(tape, y, vars, {.cotangent = cotangent_for(y, 2)});
       check_same(once, gradients(tape, y, vars));
       for (std::size_t i = 0; i < once.size(); ++i) {
         if (!once[i]) continue;
         Tensor twice = once[i].clone();
         dispatch(dtype, [&](auto zero) { twice.array<decltype(zero)>() *= decltype(zero)(2); });
-        BOOST_TEST(same_bits(twice, doubled[i]), "a doubled cotangent does not double the gradient of input " << i);
+        BOOST_TEST(same_bits(twice, doubled[i]),
+                   "a doubled cotangent does not double the gradient of input " << i);
       }
       check_same(once, gradients(tape, y, vars, {.consume = true}));
     }
@@ -196,7 +205,8 @@ BOOST_AUTO_TEST_CASE(tapes_that_do_not_record_give_the_same_bits) {
       Tape recording(options);
       options.record = false;
       Tape other(options);
-      const Tensor a = sample.call(variables(recording, sample)).value(), b = sample.call(variables(other, sample)).value();
+      const Tensor a = sample.call(variables(recording, sample)).value(),
+                   b = sample.call(variables(other, sample)).value();
       BOOST_TEST(identical(a, b));
     }
   });
@@ -238,14 +248,17 @@ BOOST_AUTO_TEST_CASE(every_op_has_samples) {
     BOOST_TEST(count >= wanted, name << " is recorded by " << count << " samples, wanted " << wanted);
     BOOST_TEST(degenerate[name], name << " has no sample with an input of rank 0 or size 0");
   }
-  for (const std::string& name : seen) BOOST_TEST(recorded.contains(name), name << " is recorded but has no samples");
+  for (const std::string& name : seen)
+    BOOST_TEST(recorded.contains(name), name << " is recorded but has no samples");
 }
 
 BOOST_AUTO_TEST_CASE(samples_reach_the_points_where_ops_go_wrong) {
   const std::set<std::string> exempt = {};  // "op: point" that an op does not admit
   for (const OpSamples* op = OpSamples::first(); op != nullptr; op = op->next) {
-    std::map<std::string, bool> reached = {
-        {"extent of 1", false}, {"repeated input", false}, {"large magnitude", false}, {"small magnitude", false}};
+    std::map<std::string, bool> reached = {{"extent of 1", false},
+                                           {"repeated input", false},
+                                           {"large magnitude", false},
+                                           {"small magnitude", false}};
     for (const Sample& sample : op->make()) {
       double largest = 0;
       for (const Tensor& x : sample.inputs) {
@@ -253,17 +266,20 @@ BOOST_AUTO_TEST_CASE(samples_reach_the_points_where_ops_go_wrong) {
         reached["extent of 1"] |= std::find(x.shape().begin(), x.shape().end(), 1) != x.shape().end();
       }
       reached["large magnitude"] |= largest >= 5 || (largest >= 3 && sample.label == "large magnitude");
-      reached["small magnitude"] |= largest > 0 && (largest <= 0.5 || sample.label.find("small magnitude") != std::string::npos);
+      reached["small magnitude"] |=
+          largest > 0 && (largest <= 0.5 || sample.label.find("small magnitude") != std::string::npos);
       Tape tape(options_for(sample, DType::f64));
       const std::vector<Var> vars = variables(tape, sample);
       sample.call(vars);
       std::map<std::uint32_t, int> uses;  // of the variables, the first nodes
       for (std::uint32_t i = 0; i < tape.size(); ++i)
         for (std::uint16_t k = 0; k < tape.node(i).input_count; ++k)
-          reached["repeated input"] |= tape.node(i).inputs[k] < vars.size() && ++uses[tape.node(i).inputs[k]] > 1;
+          reached["repeated input"] |=
+              tape.node(i).inputs[k] < vars.size() && ++uses[tape.node(i).inputs[k]] > 1;
     }
     for (const auto& [point, found] : reached)
-      BOOST_TEST((found || exempt.contains(fmt::format("{}: {}", op->op, point))), op->op << " has no sample with: " << point);
+      BOOST_TEST((found || exempt.contains(fmt::format("{}: {}", op->op, point))),
+                 op->op << " has no sample with: " << point);
   }
 }
 
@@ -272,13 +288,15 @@ BOOST_AUTO_TEST_CASE(the_ops_found_are_those_of_the_files) {
   for (const OpSamples* op = OpSamples::first(); op != nullptr; op = op->next) registered.insert(op->op);
   for (const auto& entry : std::filesystem::directory_iterator(TAPEGRAD_SOURCE_DIR "/autograd/ops")) {
     const std::filesystem::path& path = entry.path();
-    if (path.extension() == ".h") BOOST_TEST(std::filesystem::exists(std::filesystem::path(path).replace_extension(".cpp")), path);
+    if (path.extension() == ".h")
+      BOOST_TEST(std::filesystem::exists(std::filesystem::path(path).replace_extension(".cpp")), path);
     if (path.extension() != ".cpp") continue;
     std::ifstream file(path);
     const std::string text{std::istreambuf_iterator<char>(file), {}};
     const std::regex registration("const OpSamples \\w+\\(\"(\\w+)\"");
     std::size_t count = 0;
-    for (std::sregex_iterator at(text.begin(), text.end(), registration); at != std::sregex_iterator(); ++at, ++count)
+    for (std::sregex_iterator at(text.begin(), text.end(), registration); at != std::sregex_iterator();
+         ++at, ++count)
       written.insert((*at)[1]);
     BOOST_TEST(count > 0, path << " registers no samples");
   }

@@ -3,8 +3,8 @@
 #include <tapegrad/autograd/ops/arithmetic.h>
 #include <tapegrad/autograd/ops/reduce.h>
 
-#include <cmath>
 #include <tests/support/expect.h>
+#include <cmath>
 
 using namespace tapegrad;
 
@@ -103,9 +103,11 @@ BOOST_AUTO_TEST_CASE(maximum_and_minimum_pass_nan_on_from_either_side) {
   const Var a = tape.variable({nan, 1, nan, 2}), b = tape.variable({1, nan, nan, 3});
   for (const Var& y : {maximum(a, b), minimum(a, b)}) {
     const std::vector<double> values = y.value().to_vector();
-    BOOST_TEST((std::isnan(values[0]) && std::isnan(values[1]) && std::isnan(values[2]) && !std::isnan(values[3])));
+    BOOST_TEST(
+        (std::isnan(values[0]) && std::isnan(values[1]) && std::isnan(values[2]) && !std::isnan(values[3])));
     for (const bool again : {false, true}) {
-      const Gradients g = tape.backward(y, {.create_graph = again, .cotangent = Tensor::full({4}, 2, DType::f64)});
+      const Gradients g =
+          tape.backward(y, {.create_graph = again, .cotangent = Tensor::full({4}, 2, DType::f64)});
       const double larger = values[3] == 2 ? 2 : 0;
       check_values(g[a], {1, 1, 1, larger});
       check_values(g[b], {1, 1, 1, 2 - larger});

@@ -126,7 +126,8 @@ BOOST_AUTO_TEST_CASE(shapes_and_dtypes_that_do_not_fit) {
 BOOST_AUTO_TEST_CASE(a_refused_call_leaves_nothing_in_the_arena) {
   Tape tape;
   const Var x = tape.variable(Tensor({2, 3}));
-  const Tensor ids = Tensor::ids({{1, 0, 1}, {0, 1, 0}}), row = Tensor::ids({0, 1}), mask({2, 3}, DType::boolean);
+  const Tensor ids = Tensor::ids({{1, 0, 1}, {0, 1, 0}}), row = Tensor::ids({0, 1}),
+               mask({2, 3}, DType::boolean);
   tape.backward(sum(x), {.consume = true});  // from now on every op throws
   const std::size_t bytes = tape.bytes();
   BOOST_CHECK_THROW(embedding(x, ids), Error);

@@ -197,7 +197,8 @@ BOOST_AUTO_TEST_CASE(norm_of_zeros_has_gradient_zero_and_nan_stays) {
       const Var y = norm(x, 0, keep);
       const Gradients g = tape.backward(sum(y), {.create_graph = again});
       const std::vector<double> dx = g[x].to_vector();
-      BOOST_TEST((std::vector<double>(dx.begin(), dx.begin() + 2)) == (std::vector<double>{0, 0}), boost::test_tools::per_element());
+      BOOST_TEST((std::vector<double>(dx.begin(), dx.begin() + 2)) == (std::vector<double>{0, 0}),
+                 boost::test_tools::per_element());
       BOOST_TEST((dx[3] == 0 && dx[4] == 1 && std::isnan(dx[2]) && std::isnan(dx[5])));
     }
 }

@@ -78,9 +78,11 @@ BOOST_AUTO_TEST_CASE(huge_extents_are_refused) {
   const Var x = tape.variable(Tensor({2, 3}));
   const Index huge = Index{1} << 62;
   BOOST_CHECK_EXCEPTION(reshape(x, {huge, 4, -1}), Error,
-                        says("reshape: 6 elements of shape [2, 3] cannot be arranged as [4611686018427387904, 4, -1]; their product is "
+                        says("reshape: 6 elements of shape [2, 3] cannot be arranged as "
+                             "[4611686018427387904, 4, -1]; their product is "
                              "too large"));
-  BOOST_CHECK_EXCEPTION(reshape(x, {huge, 1}), Error, says("shape: [4611686018427387904, 1] has more elements than any memory can hold"));
+  BOOST_CHECK_EXCEPTION(reshape(x, {huge, 1}), Error,
+                        says("shape: [4611686018427387904, 1] has more elements than any memory can hold"));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

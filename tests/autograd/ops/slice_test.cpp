@@ -88,8 +88,10 @@ BOOST_AUTO_TEST_CASE(errors) {
 BOOST_AUTO_TEST_CASE(huge_pads_are_refused) {
   Tape tape;
   const Var x = tape.variable(Tensor({2, 3}));
-  BOOST_CHECK_EXCEPTION(pad(x, 0, INT64_MAX, INT64_MAX), Error,
-                        says("pad: 9223372036854775807 before and 9223372036854775807 after are more than any memory can hold"));
+  BOOST_CHECK_EXCEPTION(
+      pad(x, 0, INT64_MAX, INT64_MAX), Error,
+      says(
+          "pad: 9223372036854775807 before and 9223372036854775807 after are more than any memory can hold"));
   BOOST_CHECK_EXCEPTION(pad(x, 0, INT64_MAX - 2, 0), Error,
                         says("shape: [9223372036854775807, 3] has more elements than any memory can hold"));
 }

@@ -92,7 +92,8 @@ BOOST_AUTO_TEST_CASE(the_order_is_the_same_on_every_machine) {
   Batches batches({{3, 3}, {1, 1}, {3, 3}, {2, 2}, {1, 1}, {9, 9}, {3, 3}}, {.batch_size = 2, .seed = 42});
   BOOST_TEST((read_epoch(batches) == Epoch{{4, 1}, {5}, {6, 2}, {3, 0}}));
   BOOST_TEST((read_epoch(batches) == Epoch{{6, 0}, {4, 1}, {3, 2}, {5}}));
-  BOOST_TEST(kernels::splitmix64(0) == 0xE220A8397B1DCDAFU);  // first output of the published generator seeded with 0
+  BOOST_TEST(kernels::splitmix64(0) ==
+             0xE220A8397B1DCDAFU);  // first output of the published generator seeded with 0
 }
 
 BOOST_AUTO_TEST_CASE(a_cursor_resumes_anywhere) {

@@ -96,7 +96,8 @@ BOOST_AUTO_TEST_CASE(each_token_is_the_likeliest_after_those_before_it) {
   for (std::size_t i = 0; i < sources.size(); ++i) {
     const std::vector<Index> output = network.decode(sources, 8)[i];
     Tape tape({.record = false});
-    const Tensor logits = network.model(tape, make_batch({&sources[i], 1}, {&output, 1}, bos, eos, -1)).value();
+    const Tensor logits =
+        network.model(tape, make_batch({&sources[i], 1}, {&output, 1}, bos, eos, -1)).value();
     for (std::size_t t = 0; t <= output.size() && t < 8; ++t) {
       Index best = 0;
       for (Index id = 1; id < 13; ++id)
