@@ -15,8 +15,8 @@ namespace tapegrad::test {
 class Golden {
  public:
   explicit Golden(const std::string& name)
-      : file_(load_safetensors(std::string(TAPEGRAD_SOURCE_DIR) + "/tests/parity/golden/" + name +
-                               ".safetensors")) {}
+      : file_(load_safetensors(
+            fmt::format("{}/tests/parity/golden/{}.safetensors", TAPEGRAD_SOURCE_DIR, name))) {}
 
   bool has(const std::string& name) const { return file_.tensors.contains(name); }
   const Tensor& at(const std::string& name) const { return file_.tensors.at(name); }
