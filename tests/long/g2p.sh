@@ -1,7 +1,7 @@
 #!/bin/bash
 # Spelling to phonemes on real words: trains Hungarian with three seeds and French with one by the recipe of
 # examples/seq2seq/g2p.json, chooses each run's best weights on dev, scores test, and writes
-# docs/results/g2p.md. About 10 minutes a run on two cores that have nothing else to do.
+# docs/results/g2p.md. Six to eleven minutes a run were seen on two cores.
 #
 #   TAPEGRAD_DATA=DIR bash tests/run.sh --long g2p        $RUNS names the folder of the runs (build/g2p),
 # which has one folder for each build of the program
