@@ -1,6 +1,7 @@
 #pragma once
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <tapegrad/autograd/tape.h>
@@ -12,6 +13,12 @@ struct Sample {
   std::string label;
   std::vector<Tensor> inputs;
   std::function<Var(const std::vector<Var>&)> call;
+  /// What PyTorch calls it: a Python expression over the inputs a, b, c, … and the constants by name, with
+  /// `torch`, `F` (torch.nn.functional) and `math` at hand; the parity suite evaluates it. `none: REASON`
+  /// where there is no counterpart.
+  std::string torch = {};
+  /// Indices and masks that the call captures and the expression names.
+  std::vector<std::pair<std::string, Tensor>> constants = {};
   /// Training tape: draws are active (dropout).
   bool training = false;
 };

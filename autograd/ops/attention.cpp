@@ -273,8 +273,8 @@ Sample make_sample(const Case& c, double scale = 1.5) {
   };
   Sample sample{c.label,
                 {values(c.query, c.dim, 41), values(c.key, c.dim, 42), values(c.key, c.value_dim, 43)},
-                {},
-                c.training};
+                {}};
+  sample.training = c.training;
   if (c.bias.rank() > 0) sample.inputs.push_back(sample_values(c.bias, -1, 1, 44));
   sample.call = [options = c.options, weights = c.weights](const std::vector<Var>& in) {
     AttentionOptions with_bias = options;

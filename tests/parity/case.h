@@ -1,0 +1,59 @@
+#pragma once
+#include <tapegrad/autograd/tape.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace tapegrad::test {
+
+/// Named tensors of a case. What goes in: `in.0`, `in.1`, … (arguments), `const.NAME` (indices, masks),
+/// `param.PATH`, `dout.0`, … (cotangents of the outputs). What comes out: `out.0`, …, `grad.in.0`, …,
+/// `grad.param.PATH`, and for optimizers `after.N.PATH`.
+using Tensors = std::map<std::string, Tensor>;
+
+/// One of the ways to compute a result.
+struct Way {
+  const char* name;
+  DType dtype;
+  bool fused;
+  bool create_graph;
+
+  TapeOptions tape() const { return {.dtype = dtype, .fused = fused}; }
+};
+inline constexpr Way ways[] = {
+    {"f64 fused", DType::f64, true, false},       {"f64 definitions", DType::f64, false, false},
+    {"f64 create_graph", DType::f64, true, true}, {"f64 definitions, create_graph", DType::f64, false, true},
+    {"f32 fused", DType::f32, true, false},       {"f32 definitions", DType::f32, false, false},
+};
+
+/// Something that PyTorch computes too.
+struct ParityCase {
+  std::string name;  ///< unique in its family
+  /// Python that gives the result (or a tuple of results) from a, b, c, … (`in.0`, `in.1`, `in.2`, …) and the
+  /// constants by name, with torch, F, nn and math at hand; the module, if any, is `m`. `none: REASON` where
+  /// PyTorch has nothing to compare with.
+  std::string torch;
+  std::string module = {};  ///< Python that makes the module; it loads all `param.` strictly
+  /// Everything, in `way`, for inputs and parameters drawn from `seed`.
+  std::function<Tensors(const Way& way, std::uint64_t seed)> run;
+};
+
+/// Registers the cases of a family from its own file: `const CaseFamily layers("layers", [] { return
+/// std::vector<ParityCase>{…}; });`.
+class CaseFamily {
+ public:
+  using Make = std::vector<ParityCase> (*)();
+  CaseFamily(const char* name, Make make);
+
+  const char* name;
+  Make make;
+  const CaseFamily* next;
+
+  /// All that are linked in, in no particular order.
+  static const CaseFamily* first();
+};
+
+}  // namespace tapegrad::test
