@@ -52,8 +52,8 @@ const OpSamples dropout_samples("dropout", [] {
   const auto add = [&](const char* label, double p, bool training) {
     samples.push_back({label,
                        {sample_values({3, 5})},
-                       [p](const std::vector<Var>& in) { return dropout(in[0], p) * in[0]; },
-                       training});
+                       [p](const std::vector<Var>& in) { return dropout(in[0], p) * in[0]; }});
+    samples.back().training = training;
   };
   add("next draw", 0.5, true);
   add("not training", 0.5, false);
@@ -61,8 +61,8 @@ const OpSamples dropout_samples("dropout", [] {
   add("none dropped", 0, true);
   samples.push_back({"two draws",
                      {sample_values({4, 3})},
-                     [](const std::vector<Var>& in) { return dropout(dropout(in[0], 0.3), 0.3); },
-                     true});
+                     [](const std::vector<Var>& in) { return dropout(dropout(in[0], 0.3), 0.3); }});
+  samples.back().training = true;
   return samples;
 });
 
