@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include <tapegrad/autograd/gradcheck_match.h>
+#include <tapegrad/autograd/gradcheck_parts.h>
 #include <tapegrad/autograd/ops/arithmetic.h>
 #include <tapegrad/autograd/samples.h>
 
@@ -14,19 +16,24 @@ namespace {
 /// A random tensor of f64 values in [-1.5, -0.5) or [0.5, 1.5): nothing is multiplied by almost 0.
 Tensor weights(const Shape& shape, std::uint64_t seed) { return sample_values(shape, -1, 1, seed, 0.5); }
 
-std::string element_name(const Shape& shape, Index at) {
-  Shape index = shape;
-  for (int axis = shape.rank(); axis-- > 0; at /= shape[axis]) index[axis] = at % shape[axis];
-  return fmt::format("{}", index);
-}
-
 /// One place that is perturbed: elements of an input or of a parameter.
-struct Subject {
-  std::string name;
-  Shape shape;
+struct Subject : CheckedSubject {
   std::function<double*()> data;  // writable elements; a parameter's version grows
-  std::vector<double> analytic;
+
+  Subject(std::string the_name, const Shape& the_shape, std::function<double*()> elements)
+      : data(std::move(elements)) {
+    const auto size = static_cast<std::size_t>(the_shape.size());
+    name = std::move(the_name);
+    shape = the_shape;
+    analytic.assign(size, 0);
+    numeric.assign(size, 0);
+    numeric_of_ones.assign(size, 0);
+    compared.assign(size, false);
+  }
 };
+
+/// What is found out about a failing check at most: elements beyond the chosen ones, and parts of uses.
+constexpr Index few_elements = 256, few_parts = 512;
 
 class Check {
  public:
@@ -44,10 +51,8 @@ class Check {
       inputs_.push_back(inputs[i].clone());
     }
     for (std::size_t i = 0; i < inputs_.size(); ++i)
-      subjects_.push_back({fmt::format("input {}", i),
-                           inputs_[i].shape(),
-                           [this, i] { return inputs_[i].data<double>(); },
-                           {}});
+      subjects_.push_back(
+          {fmt::format("input {}", i), inputs_[i].shape(), [this, i] { return inputs_[i].data<double>(); }});
     if (params == nullptr) return;
     for (const Parameter& p : *params) {
       if (!p.trainable()) continue;
@@ -58,14 +63,14 @@ class Check {
         p.update([&](Tensor& own) { values = own.data<double>(); });
         return values;
       };
-      subjects_.push_back({fmt::format("parameter '{}'", p.path()), p.shape(), data, {}});
+      subjects_.push_back({fmt::format("parameter '{}'", p.path()), p.shape(), data});
       parameters_.push_back(p);
     }
   }
 
   GradcheckResult run() {
     analyse();
-    for (const Subject& subject : subjects_)
+    for (Subject& subject : subjects_)
       for (Index at : chosen(subject)) compare(subject, at);
     GradcheckResult& r = result_;
     const std::string what = options_.label.empty() ? "gradcheck" : options_.label;
@@ -75,6 +80,11 @@ class Check {
     if (r.kinks > 0)
       r.message += fmt::format("; {} of {} stencils cross a kink, first {}", r.kinks, r.kinks + r.checked,
                                first_kink_);
+    if (!r.ok && options_.diagnose) try {
+        r.diagnosis = diagnosis();
+      } catch (const Error&) {  // the function refuses what it took before: the comparison stands
+      }
+    if (!r.diagnosis.empty()) r.message += "; looks like: " + r.diagnosis;
     return r;
   }
 
@@ -82,6 +92,7 @@ class Check {
   /// The stencil at one step: derivative, and what the second differences say about a kink inside.
   struct Stencil {
     double derivative = 0, bend = 0;
+    double of_ones = 0;  // the derivative for a cotangent of ones
   };
 
   Var evaluate(std::vector<Var>& vars) {
@@ -102,17 +113,49 @@ class Check {
     const Var y = evaluate(vars_);
     cotangent_ = weights(y.shape(), options_.seed);
     base_ = y.value().to_vector();
-    const Gradients g = y.needs_grad() ? tape_.backward(y, {.cotangent = cotangent_}) : Gradients();
+    differentiate(y, &CheckedSubject::analytic);
+  }
+
+  void differentiate(const Var& y, std::vector<double> CheckedSubject::*into) {
+    if (!y.needs_grad()) return;
+    const Gradients g = tape_.backward(y, {.cotangent = cotangent_});
     for (std::size_t i = 0; i < subjects_.size(); ++i) {
-      Subject& subject = subjects_[i];
-      subject.analytic.assign(static_cast<std::size_t>(subject.shape.size()), 0);
-      if (!y.needs_grad()) continue;
       if (i < vars_.size()) {
-        if (g.contains(vars_[i])) subject.analytic = g[vars_[i]].to_vector();
+        if (g.contains(vars_[i])) subjects_[i].*into = g[vars_[i]].to_vector();
       } else if (const Parameter& p = parameters_[i - vars_.size()]; g.contains(p)) {
-        subject.analytic = g[p].to_vector();
+        subjects_[i].*into = g[p].to_vector();
       }
     }
+  }
+
+  /// What the diagnosis wants to know beyond the comparison.
+  std::string diagnosis() {
+    CheckedGradients all{{}, cotangent_.shape(), base_, {}, options_.tolerance, options_.floor};
+    for (Subject& subject : subjects_) {
+      subject.value.assign(subject.data(), subject.data() + subject.shape.size());
+      if (!fails(subject) || subject.shape.size() > few_elements) continue;
+      for (Index at = 0; at < subject.shape.size(); ++at)
+        if (!subject.compared[static_cast<std::size_t>(at)]) estimate(subject, at);
+    }
+    const Var y = evaluate(vars_);
+    all.result_again = y.value().to_vector();
+    if (y.shape() == cotangent_.shape()) {
+      differentiate(y, &CheckedSubject::analytic_again);
+      const std::vector<double> cotangent = cotangent_.to_vector();
+      for (std::size_t i = 0; i < subjects_.size(); ++i)
+        if (Subject& subject = subjects_[i]; fails(subject)) {
+          const Var x = i < vars_.size() ? vars_[i] : tape_[parameters_[i - vars_.size()]];
+          subject.parts = gradient_parts(tape_, x, y, cotangent, options_.step, few_parts);
+        }
+    }
+    for (Subject& subject : subjects_) all.subjects.push_back(std::move(subject));
+    return diagnose(all);
+  }
+
+  bool fails(const Subject& s) const {
+    for (std::size_t i = 0; i < s.analytic.size(); ++i)
+      if (s.compared[i] && !(relative_error(s.analytic[i], s.numeric[i]) <= options_.tolerance)) return true;
+    return false;
   }
 
   /// All elements, or a random few, ascending.
@@ -149,6 +192,7 @@ class Check {
     for (std::size_t i = 0; i < base_.size(); ++i) {
       const double wide = moved[3][i] - moved[0][i], narrow = moved[2][i] - moved[1][i];
       s.derivative += c[i] * (8 * narrow - wide) / (12 * h);
+      s.of_ones += (8 * narrow - wide) / (12 * h);
       const double bend2 = (moved[3][i] - base_[i]) + (moved[0][i] - base_[i]);
       const double bend1 = (moved[2][i] - base_[i]) + (moved[1][i] - base_[i]);
       s.bend += std::abs(c[i] * (bend2 - 4 * bend1)) / h;
@@ -171,37 +215,44 @@ class Check {
   /// A kink bends by the jump of the slope however small the step is; a smooth function by O(h^3).
   bool bent(const Stencil& s) const { return s.bend > 1e-4 * std::max({1.0, std::abs(s.derivative)}); }
 
-  void compare(const Subject& subject, Index at) {
-    const double analytic = subject.analytic[static_cast<std::size_t>(at)];
-    const double h = options_.step * std::max(1.0, std::abs(subject.data()[at]));
-    const Stencil first = stencil(subject, at, h);
-    double numeric = first.derivative;
-    double error = relative_error(analytic, numeric);
-    if (bent(first) || !(error <= options_.tolerance / 100)) {
-      const Stencil finest = stencil(subject, at, h / 64);
-      if (bent(first) && bent(finest)) {
-        if (result_.kinks++ == 0)
-          first_kink_ = fmt::format("at {}, element {}", subject.name, element_name(subject.shape, at));
-        return;
-      }
-      // The two neighbouring steps that agree best bound truncation and rounding; the derivative is taken
-      // from them.
-      const double ladder[] = {stencil(subject, at, 4 * h).derivative, first.derivative,
-                               stencil(subject, at, h / 4).derivative,
-                               stencil(subject, at, h / 16).derivative, finest.derivative};
-      std::size_t best = 0;
-      for (std::size_t k = 1; k + 1 < std::size(ladder); ++k)
-        if (!(std::abs(ladder[best + 1] - ladder[best]) <= std::abs(ladder[k + 1] - ladder[k]))) best = k;
-      for (const double estimate : {ladder[best], ladder[best + 1]})
-        if (const double e = relative_error(analytic, estimate); !(error <= e)) {
-          error = e;
-          numeric = estimate;
-        }
+  void compare(Subject& subject, Index at) {
+    const auto i = static_cast<std::size_t>(at);
+    if (!estimate(subject, at)) {
+      if (result_.kinks++ == 0)
+        first_kink_ = fmt::format("at {}, element {}", subject.name, diagnosis::index_of(subject.shape, at));
+      return;
     }
+    const double a = subject.analytic[i], n = subject.numeric[i], error = relative_error(a, n);
     if (result_.checked++ > 0 && error <= result_.max_relative_error) return;
     result_.max_relative_error = error;
     worst_ = fmt::format("{}, element {}: analytic {:.12g}, numeric {:.12g}, relative error {:.2g}",
-                         subject.name, element_name(subject.shape, at), analytic, numeric, error);
+                         subject.name, diagnosis::index_of(subject.shape, at), a, n, error);
+  }
+
+  /// Finds the numeric derivative, the closest to the analytic one of those that are equally good; false at a
+  /// kink.
+  bool estimate(Subject& subject, Index at) {
+    const auto i = static_cast<std::size_t>(at);
+    const double analytic = subject.analytic[i];
+    const double h = options_.step * std::max(1.0, std::abs(subject.data()[at]));
+    const Stencil first = stencil(subject, at, h);
+    Stencil best = first;
+    if (bent(first) || !(relative_error(analytic, first.derivative) <= options_.tolerance / 100)) {
+      Stencil ladder[std::size(stencil_refinements)];
+      double estimates[std::size(ladder)];
+      for (std::size_t k = std::size(ladder); k-- > 0;) {  // the finest first
+        ladder[k] = stencil_refinements[k] == 1 ? first : stencil(subject, at, h * stencil_refinements[k]);
+        estimates[k] = ladder[k].derivative;
+        if (k + 1 == std::size(ladder) && bent(first) && bent(ladder[k])) return false;
+      }
+      const std::size_t steady = steadiest(estimates);
+      for (const Stencil& s : {ladder[steady], ladder[steady + 1]})
+        if (!(relative_error(analytic, best.derivative) <= relative_error(analytic, s.derivative))) best = s;
+    }
+    subject.numeric[i] = best.derivative;
+    subject.numeric_of_ones[i] = best.of_ones;
+    subject.compared[i] = true;
+    return true;
   }
 
   const CheckedFunction& f_;

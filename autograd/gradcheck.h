@@ -17,16 +17,20 @@ struct GradcheckOptions {
   bool training = false;    ///< draws are active, the same ones in every evaluation
   bool fused = true;        ///< check kernels; false checks definitions
   std::uint64_t seed = 1;   ///< of the cotangent, the chosen elements and the tape's draws
+  bool diagnose = true;     ///< look for the usual mistakes when the check fails
 };
 
 struct GradcheckResult {
   bool ok = true;
   double max_relative_error = 0;
   Index checked = 0;  ///< elements compared
-  Index kinks =
-      0;  ///< elements left out because the function has no derivative there; the message names the first
+  Index kinks = 0;  ///< elements left out: the function has no derivative there; the message names the first
   /// The worst element: `softmax: input 0, element [1, 2]: analytic 0.25, numeric 0.5, relative error 0.5`.
+  /// After kinks and the like it ends with `; looks like: …`, the diagnosis, if there is one.
   std::string message;
+  /// Which of the usual mistakes fits, in words; empty when the check passes or none does. What fails is
+  /// looked at beyond the chosen `elements` where it is small (256). See diagnose() in gradcheck_diagnosis.h.
+  std::string diagnosis = {};
 
   explicit operator bool() const { return ok; }
 };
