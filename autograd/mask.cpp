@@ -8,10 +8,12 @@
 namespace tapegrad {
 namespace {
 
-void check_keep(const char* from, const Tensor& keep) {
-  expects(static_cast<bool>(keep), "{}: an empty tensor", from);
-  expects(keep.dtype() == DType::boolean, "{}: the tensor must be boolean, got {} {}", from,
-          dtype_name(keep.dtype()), keep.shape());
+/// `given` itself, or a boolean copy of bytes.
+Tensor checked(const char* from, const Tensor& given) {
+  expects(static_cast<bool>(given), "{}: an empty tensor", from);
+  expects(given.dtype() == DType::boolean || given.dtype() == DType::u8,
+          "{}: the tensor must be boolean, got {} {}", from, dtype_name(given.dtype()), given.shape());
+  return given.dtype() == DType::boolean ? given : given.to(DType::boolean);
 }
 
 /// Writes the logical and of two tensors that broadcast to `out`.
@@ -94,27 +96,26 @@ Mask Mask::causal(Index offset) {
 }
 
 Mask Mask::keep(const Tensor& keep) {
-  check_keep("Mask::keep", keep);
   Mask mask;
-  mask.keep_ = keep;
+  mask.keep_ = checked("Mask::keep", keep);
   return mask;
 }
 
 Mask Mask::block(const Tensor& block) {
-  check_keep("Mask::block", block);
+  const Tensor checked_block = checked("Mask::block", block);
   Mask mask;
   mask.keep_ = Tensor(block.shape(), DType::boolean);
-  const auto* blocked = block.data<std::uint8_t>();
+  const auto* blocked = checked_block.data<std::uint8_t>();
   std::transform(blocked, blocked + block.size(), mask.keep_.data<std::uint8_t>(),
                  [](std::uint8_t b) { return static_cast<std::uint8_t>(b == 0); });
   return mask;
 }
 
 Mask Mask::keys(const Tensor& keep) {
-  check_keep("Mask::keys", keep);
+  const Tensor given = checked("Mask::keys", keep);
   expects(keep.rank() == 2, "Mask::keys: the tensor must be [batch, key], got {}", keep.shape());
   Mask mask;
-  mask.keep_ = keep.reshaped({keep.shape()[0], 1, 1, keep.shape()[1]});
+  mask.keep_ = given.reshaped({keep.shape()[0], 1, 1, keep.shape()[1]});
   return mask;
 }
 

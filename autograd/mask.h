@@ -39,11 +39,13 @@ class Mask {
   /// Key j takes part for query i when j <= i + offset. With a cache of earlier keys, offset = number of
   /// earlier keys.
   static Mask causal(Index offset = 0);
-  /// True = takes part. Boolean, [query, key] or of rank 4 and broadcast to [batch, heads, query, key].
+  /// True = takes part. Boolean (or u8, non-zero = true), [query, key] or of rank 4 and broadcast to [batch,
+  /// heads, query, key].
   static Mask keep(const Tensor& keep);
   /// True = is left out; otherwise like `keep`. Makes a negated copy.
   static Mask block(const Tensor& block);
-  /// The same keys for every head and query: boolean [batch, key], true = takes part (a padding mask).
+  /// The same keys for every head and query: boolean (or u8) [batch, key], true = takes part (a padding
+  /// mask).
   static Mask keys(const Tensor& keep);
   /// In example b the first lengths[b] keys take part; [batch], i64. Throws on negative lengths.
   static Mask from_lengths(const Tensor& lengths);

@@ -34,14 +34,15 @@ Index ParameterStore::trainable_values() const {
 
 Parameter ParameterStore::find(std::string_view path) const {
   const auto at = by_path_.find(std::string(path));
-  return at == by_path_.end() ? Parameter() : list_[at->second];
+  return at == by_path_.end() ? Parameter() : at->second;
 }
 
 Parameter ParameterStore::at(std::string_view path) const {
   const Parameter found = find(path);
   if (found) return found;
   std::vector<std::string> paths;
-  for (const Parameter& p : list_) paths.push_back(p.path());
+  for (const auto& [known, parameter] : by_path_) paths.push_back(known);
+  std::sort(paths.begin(), paths.end());
   const std::string nearest = nearest_name(path, paths);
   throw Error(fmt::format("parameters: no parameter '{}'{}", path,
                           nearest.empty() ? "" : fmt::format("; did you mean '{}'?", nearest)));
@@ -49,9 +50,9 @@ Parameter ParameterStore::at(std::string_view path) const {
 
 void ParameterStore::set_frozen(std::string_view pattern, bool frozen) {
   bool any = false;
-  for (const Parameter& p : list_) {
-    if (!path_matches(pattern, p.path())) continue;
-    p.data_->frozen = frozen;
+  for (const auto& [path, parameter] : by_path_) {
+    if (!path_matches(pattern, path)) continue;
+    parameter.data_->frozen = frozen;
     any = true;
   }
   expects(any, "freeze: no parameter's path matches '{}'", pattern);
@@ -70,16 +71,29 @@ void ParameterStore::swap(ParameterStore& other) {
         [&](Tensor& mine) { other.at(p.path()).update([&](Tensor& theirs) { std::swap(mine, theirs); }); });
 }
 
+void ParameterStore::check_new(std::string_view path) const {
+  expects(!find(path), "parameters: '{}' exists already; every layer needs a scope of its own", path);
+}
+
 Parameter ParameterStore::create(std::string path, Shape shape, const Initializer& init, bool buffer) {
-  expects(!by_path_.contains(path), "parameters: '{}' exists already; every layer needs a scope of its own",
-          path);
+  check_new(path);
   auto data = std::make_shared<ParameterData>();
   data->path = path;
   data->value = Tensor(shape, dtype_);
   data->buffer = buffer;
   init(data->value, random_key(seed_, path_hash(path), 0, 0));
-  by_path_.emplace(std::move(path), list_.size());
-  return list_.emplace_back(std::move(data));
+  list_.emplace_back(std::move(data));
+  by_path_.emplace(std::move(path), list_.back());
+  return list_.back();
+}
+
+void ParameterStore::tie(std::string path, const Parameter& parameter) {
+  expects(parameter && find(parameter.path()) == parameter,
+          "parameters: '{}' can be tied only to a parameter of the same store{}", path,
+          parameter ? fmt::format(", '{}' is of another", parameter.path()) : ", got an empty one");
+  check_new(path);
+  by_path_.emplace(path, parameter);
+  ties_.push_back({std::move(path), parameter});
 }
 
 Scope Scope::operator/(std::string_view child) const {
@@ -94,6 +108,11 @@ Parameter Scope::parameter(std::string_view name, Shape shape, const Initializer
 
 Parameter Scope::buffer(std::string_view name, Shape shape, const Initializer& init) const {
   return store_->create((*this / name).path_, shape, init, true);
+}
+
+Parameter Scope::tie(std::string_view name, const Parameter& parameter) const {
+  store_->tie((*this / name).path_, parameter);
+  return parameter;
 }
 
 bool path_matches(std::string_view pattern, std::string_view path) {

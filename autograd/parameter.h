@@ -71,11 +71,20 @@ using Initializer = std::function<void(Tensor& values, RandomKey key)>;
 
 class Scope;
 
+/// Another name of a parameter, e.g. `generator.weight` of `tgt_emb.weight`.
+struct Tie {
+  std::string path;
+  Parameter parameter;
+};
+
 /// Every parameter and buffer of a model by path, in creation order: the state dict. Layers create them
 /// through a Scope.
 class ParameterStore {
  public:
-  explicit ParameterStore(std::uint64_t seed = 0, DType dtype = DType::f32) : seed_(seed), dtype_(dtype) {}
+  /// Parameters are f32 or f64; throws for another dtype.
+  explicit ParameterStore(std::uint64_t seed = 0, DType dtype = DType::f32) : seed_(seed), dtype_(dtype) {
+    expects(can_compute(dtype), "parameters: must be f32 or f64, got {}", dtype_name(dtype));
+  }
   ParameterStore(const ParameterStore&) = delete;
   ParameterStore& operator=(const ParameterStore&) = delete;
 
@@ -88,12 +97,12 @@ class ParameterStore {
   std::size_t size() const { return list_.size(); }
   /// Number of trainable values.
   Index trainable_values() const;
-  /// The parameter at `path`, or an empty handle.
+  /// The parameter at `path` or tied to it, or an empty handle.
   Parameter find(std::string_view path) const;
-  /// The parameter at `path`; throws with the nearest path when there is none.
+  /// The same; throws with the nearest path when there is none.
   Parameter at(std::string_view path) const;
 
-  /// Excludes from training (or includes again) every parameter whose path matches; `*` stands for any
+  /// Excludes from training (or includes again) every parameter of which a path matches; `*` stands for any
   /// characters. Throws when none does. Gradients of frozen parameters are not computed.
   void freeze(std::string_view pattern) { set_frozen(pattern, true); }
   void unfreeze(std::string_view pattern) { set_frozen(pattern, false); }
@@ -103,13 +112,22 @@ class ParameterStore {
   /// A parameter by path, initialised; throws when the path exists. Scope calls it.
   Parameter create(std::string path, Shape shape, const Initializer& init, bool buffer);
 
+  /// Makes `path` another name of a parameter of this store: the state dict holds its values once and knows
+  /// both names. Throws when `path` exists, as a parameter or a tie, and when the parameter is not of this
+  /// store.
+  void tie(std::string path, const Parameter& parameter);
+  /// All ties, in the order they were made.
+  const std::vector<Tie>& ties() const { return ties_; }
+
  private:
   void set_frozen(std::string_view pattern, bool frozen);
+  void check_new(std::string_view path) const;
 
   std::uint64_t seed_;
   DType dtype_;
   std::vector<Parameter> list_;
-  std::unordered_map<std::string, std::size_t> by_path_;
+  std::vector<Tie> ties_;
+  std::unordered_map<std::string, Parameter> by_path_;  ///< ties too
 };
 
 /// A place in the model tree, handed to a layer's constructor: `Linear(scope / "linear1", …)`.
@@ -123,6 +141,8 @@ class Scope {
   Parameter parameter(std::string_view name, Shape shape, const Initializer& init) const;
   /// A saved value that is not trained.
   Parameter buffer(std::string_view name, Shape shape, const Initializer& init) const;
+  /// Says that `path.name` is another name of `parameter`, which it returns. Throws as ParameterStore::tie.
+  Parameter tie(std::string_view name, const Parameter& parameter) const;
   const std::string& path() const { return path_; }
   ParameterStore& store() const { return *store_; }
 

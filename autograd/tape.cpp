@@ -69,7 +69,7 @@ bool Stamp::alive() const {
 }
 
 Tape::Tape(const TapeOptions& options) : options_(options), path_(interned_path("")) {
-  expects(is_floating(options.dtype), "Tape: computes in f32 or f64, got {}", dtype_name(options.dtype));
+  expects(can_compute(options.dtype), "Tape: computes in f32 or f64, got {}", dtype_name(options.dtype));
   slot_ = acquire_slot(this);  // last: nothing throws any more
   epoch_ = slot_->next_serial++;
 }

@@ -5,6 +5,7 @@
 #include <new>
 #include <string>
 
+#include <tapegrad/autograd/scalar.h>
 #include <tapegrad/autograd/tape.h>
 
 namespace tapegrad {
@@ -16,33 +17,10 @@ std::shared_ptr<void> allocate(std::size_t bytes) {
   return {p, [=](void* q) { ::operator delete(q, alignment); }};
 }
 
-/// Calls `body` with a value of the scalar type of any dtype, not only the floating ones.
-template <class F>
-decltype(auto) with_scalar(DType dtype, F&& body) {
-  switch (dtype) {
-    case DType::f32:
-      return body(float{});
-    case DType::f64:
-      return body(double{});
-    case DType::i64:
-      return body(std::int64_t{});
-    default:
-      return body(std::uint8_t{});
-  }
-}
-
-/// A conversion between scalar types; booleans become 0 and 1.
-template <class T, class U>
-T scalar_cast(U value) {
-  if constexpr (std::is_same_v<T, std::uint8_t>) return value != 0;
-  if constexpr (std::is_same_v<T, std::int64_t> && std::is_floating_point_v<U>)
-    expects(value >= -0x1p63 && value < 0x1p63, "tensor: {} does not fit i64", value);
-  return static_cast<T>(value);
-}
-
 double element(const TensorView& view, Index i) {
-  return with_scalar(view.dtype,
-                     [&](auto zero) { return static_cast<double>(view.data<decltype(zero)>()[i]); });
+  return with_storage(view.dtype, [&](auto kind) {
+    return convert_scalar<DType::f64>(view.data<typename decltype(kind)::Scalar>()[i]);
+  });
 }
 
 std::string print(const TensorView& view, int axis, Index offset, Index stride) {
@@ -102,10 +80,9 @@ Tensor Tensor::from(const std::vector<double>& values, Shape shape, DType dtype)
   expects(static_cast<Index>(values.size()) == shape.size(), "tensor: {} values do not fill shape {}",
           values.size(), shape);
   Tensor result(shape, dtype);
-  with_scalar(dtype, [&](auto zero) {
-    using T = decltype(zero);
-    std::transform(values.begin(), values.end(), result.data<T>(),
-                   [](double v) { return scalar_cast<T>(v); });
+  with_storage(dtype, [&](auto kind) {
+    std::transform(values.begin(), values.end(), result.data<typename decltype(kind)::Scalar>(),
+                   [](double v) { return convert_scalar<decltype(kind)::dtype>(v); });
   });
   return result;
 }
@@ -143,7 +120,8 @@ void Tensor::check_alive() const {
 
 void* Tensor::readable(DType wanted) const {
   expects(view_.bytes != nullptr, "tensor: an empty tensor has no values");
-  expects(wanted == dtype(), "tensor: a {} view of a {} tensor of shape {}", dtype_name(wanted),
+  const bool bytes = wanted == DType::boolean && dtype() == DType::u8;
+  expects(wanted == dtype() || bytes, "tensor: a {} view of a {} tensor of shape {}", dtype_name(wanted),
           dtype_name(dtype()), shape());
   check_alive();
   return view_.bytes;
@@ -219,9 +197,9 @@ Tensor Tensor::reshaped(Shape shape) const {
 }
 
 void Tensor::fill(double value) {
-  with_scalar(dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    std::fill_n(data<T>(), size(), scalar_cast<T>(value));
+  with_storage(dtype(), [&](auto kind) {
+    std::fill_n(data<typename decltype(kind)::Scalar>(), size(),
+                convert_scalar<decltype(kind)::dtype>(value));
   });
 }
 
@@ -238,11 +216,11 @@ bool identical(const Tensor& a, const Tensor& b) {
 }
 
 void convert(const TensorView& from, const TensorView& to) {
-  with_scalar(from.dtype, [&](auto source) {
-    with_scalar(to.dtype, [&](auto target) {
-      using T = decltype(target);
-      std::transform(from.data<decltype(source)>(), from.data<decltype(source)>() + from.size(), to.data<T>(),
-                     [](auto v) { return scalar_cast<T>(v); });
+  with_storage(from.dtype, [&](auto source) {
+    with_storage(to.dtype, [&](auto target) {
+      const auto* values = from.data<typename decltype(source)::Scalar>();
+      std::transform(values, values + from.size(), to.data<typename decltype(target)::Scalar>(),
+                     [](auto v) { return convert_scalar<decltype(target)::dtype>(v); });
     });
   });
 }

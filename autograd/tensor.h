@@ -99,8 +99,8 @@ class Tensor {
   int rank() const { return view_.shape.rank(); }
   Index size() const { return view_.size(); }
 
-  /// Row-major elements. Throws on the wrong scalar, on a stale handle and, where it would allow writing, on
-  /// a read-only tensor.
+  /// Row-major elements; std::uint8_t for boolean and u8. Throws on the wrong scalar, on a stale handle and,
+  /// where it would allow writing, on a read-only tensor.
   template <class T>
   const T* data() const& {
     return static_cast<const T*>(readable(dtype_of<T>()));
@@ -164,8 +164,9 @@ class Tensor {
 /// True when shape, dtype and every byte agree.
 bool identical(const Tensor& a, const Tensor& b);
 
-/// Copies `from` into `to` element by element, converting the dtype; sizes must agree. Throws when a number
-/// does not fit i64.
+/// Copies `from` into `to` element by element, converting the dtype; sizes must agree. To a floating type:
+/// rounded once, to nearest even, from f64 and i64 too; beyond the largest value ±infinity. To an integer:
+/// cut towards 0; throws when a number (NaN too) does not fit. To boolean: 1 unless 0.
 void convert(const TensorView& from, const TensorView& to);
 
 template <class Derived>

@@ -21,7 +21,7 @@ Linear::Linear(const Scope& scope, Index in, Index out, const LinearOptions& opt
 
 Linear::Linear(const Scope& scope, const Tied& shared, const LinearOptions& options)
     : Layer(scope),
-      weight(shared.weight),
+      weight(scope.tie("weight", shared.weight)),
       bias(make_bias(scope, weight.shape()[1], weight.shape()[0], options)) {}
 
 Var Linear::forward(const Var& x) const {

@@ -18,7 +18,8 @@ struct LinearOptions {
 /// y = x Wᵀ + b.   x [.., in] -> [.., out]; `weight` [out, in], `bias` [out] (empty without).
 struct Linear : Layer<Linear> {
   Linear(const Scope& scope, Index in, Index out, const LinearOptions& options = {});
-  /// Shares a weight [out, in]; only the bias is a parameter of its own.
+  /// Shares a weight [out, in] of the same store, which learns that `scope.weight` is another name of it (see
+  /// ParameterStore::ties); only the bias is a parameter of its own.
   Linear(const Scope& scope, const Tied& shared, const LinearOptions& options = {});
 
   Var forward(const Var& x) const;

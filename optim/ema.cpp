@@ -10,6 +10,7 @@ Ema::Ema(ParameterStore& params, double decay)
   for (const Parameter& p : params)
     average_.create(
         p.path(), p.shape(), [&](Tensor& values, RandomKey) { values.copy_from(p.value()); }, p.is_buffer());
+  for (const Tie& tie : params.ties()) average_.tie(tie.path, average_.at(tie.parameter.path()));
 }
 
 void Ema::update() {

@@ -1,3 +1,5 @@
+#include <tapegrad/nn/io/file.h>
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -6,90 +8,93 @@
 #include <cerrno>
 #include <cstring>
 
-#include <tapegrad/nn/io/safetensors.h>
+#include <tapegrad/autograd/error.h>
 
 namespace tapegrad {
 namespace {
 
-/// Closes on every way out.
-struct Descriptor {
-  int number;
-  explicit Descriptor(int fd) : number(fd) {}
-  ~Descriptor() {
-    if (number >= 0) ::close(number);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-};
-
 std::string reason() { return std::strerror(errno); }
 
-/// Open for reading.
-struct RegularFile {
-  explicit RegularFile(const std::string& path)
-      : file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
-    if (file.number < 0) throw DataError(fmt::format("{}: cannot be opened: {}", path, reason()));
-    struct stat status {};
-    if (::fstat(file.number, &status) != 0)
-      throw DataError(fmt::format("{}: cannot be read: {}", path, reason()));
-    if (!S_ISREG(status.st_mode)) throw DataError(fmt::format("{}: not a regular file", path));
-    size = static_cast<std::size_t>(status.st_size);
-  }
-
-  std::string read(const std::string& path, std::size_t count) const {
-    std::string content(count, '\0');
-    std::size_t have = 0;
-    while (have < count) {
-      const ssize_t got = ::read(file.number, content.data() + have, count - have);
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) throw DataError(fmt::format("{}: cannot be read: {}", path, reason()));
-      if (got == 0) throw DataError(fmt::format("{}: ends after {} of {} bytes", path, have, count));
-      have += static_cast<std::size_t>(got);
-    }
-    return content;
-  }
-
-  Descriptor file;
-  std::size_t size = 0;
-};
+/// Linux moves at most 2 GiB at once, and says so only by the count.
+constexpr std::size_t largest_piece = std::size_t{1} << 30;
 
 }  // namespace
 
-FileHead read_file_head(const std::string& path, std::size_t bytes) {
-  const RegularFile file(path);
-  return {file.read(path, std::min(bytes, file.size)), file.size};
+Descriptor::~Descriptor() {
+  if (is_open()) ::close(number_);
+}
+
+InputFile::InputFile(const std::string& path)
+    : path_(path), file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+  if (!file_.is_open()) throw DataError(fmt::format("{}: cannot be opened: {}", path, reason()));
+  struct stat status {};
+  if (::fstat(file_.number(), &status) != 0)
+    throw DataError(fmt::format("{}: cannot be read: {}", path, reason()));
+  if (!S_ISREG(status.st_mode)) throw DataError(fmt::format("{}: not a regular file", path));
+  size_ = static_cast<std::uint64_t>(status.st_size);
+}
+
+void InputFile::read(void* to, std::size_t count) {
+  const std::uint64_t end = done_ + count;
+  for (auto* at = static_cast<char*>(to); done_ < end;) {
+    const std::size_t piece = std::min(static_cast<std::size_t>(end - done_), largest_piece);
+    const ssize_t got = ::read(file_.number(), at, piece);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw DataError(fmt::format("{}: cannot be read: {}", path_, reason()));
+    if (got == 0) throw DataError(fmt::format("{}: ends after {} of {} bytes", path_, done_, end));
+    at += got;
+    done_ += static_cast<std::uint64_t>(got);
+  }
+}
+
+AtomicFile::AtomicFile(const std::string& path)
+    : path_(path),
+      temporary_(fmt::format("{}.{}.tmp", path, ::getpid())),
+      file_(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {
+  if (!file_.is_open()) fail("created");
+}
+
+AtomicFile::~AtomicFile() {
+  if (!done_) ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::fail(std::string_view what) const {
+  throw SystemError(fmt::format("{}: cannot be {}: {}", path_, what, reason()));
+}
+
+void AtomicFile::write(const void* from, std::size_t count) {
+  for (const auto* at = static_cast<const char*>(from); count > 0;) {
+    const ssize_t put = ::write(file_.number(), at, std::min(count, largest_piece));
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) fail("written");
+    at += put;
+    count -= static_cast<std::size_t>(put);
+  }
+}
+
+void AtomicFile::commit() {
+  if (::fsync(file_.number()) != 0) fail("written");
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("put in place");
+  done_ = true;
+  const std::size_t slash = path_.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : path_.substr(0, slash);
+  const Descriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory.is_open()) ::fsync(directory.number());
 }
 
 std::string read_file(const std::string& path, std::size_t most) {
-  const RegularFile file(path);
-  if (file.size > most)
-    throw DataError(fmt::format("{}: {} bytes, at most {} are accepted", path, file.size, most));
-  return file.read(path, file.size);
+  InputFile file(path);
+  if (file.size() > most)
+    throw DataError(fmt::format("{}: {} bytes, at most {} are accepted", path, file.size(), most));
+  std::string content(static_cast<std::size_t>(file.size()), '\0');
+  file.read(content.data(), content.size());
+  return content;
 }
 
 void write_file(const std::string& path, std::string_view content) {
-  const std::string temporary = fmt::format("{}.{}.tmp", path, ::getpid());
-  const auto give_up = [&](std::string_view what) {
-    const std::string why = reason();
-    ::unlink(temporary.c_str());
-    throw SystemError(fmt::format("{}: cannot be {}: {}", path, what, why));
-  };
-  {
-    const Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-    if (file.number < 0) give_up("created");
-    for (std::size_t done = 0; done < content.size();) {
-      const ssize_t put = ::write(file.number, content.data() + done, content.size() - done);
-      if (put < 0 && errno == EINTR) continue;
-      if (put < 0) give_up("written");
-      done += static_cast<std::size_t>(put);
-    }
-    if (::fsync(file.number) != 0) give_up("written");
-  }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) give_up("put in place");
-  const std::size_t slash = path.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-  const Descriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (directory.number >= 0) ::fsync(directory.number);
+  AtomicFile file(path);
+  file.write(content);
+  file.commit();
 }
 
 }  // namespace tapegrad

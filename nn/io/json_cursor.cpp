@@ -7,8 +7,6 @@
 namespace tapegrad {
 namespace {
 
-constexpr int deepest = 64;
-
 void append_utf8(std::string& out, std::uint32_t code) {
   const auto put = [&](std::uint32_t byte) { out.push_back(static_cast<char>(byte)); };
   if (code < 0x80) {
@@ -30,8 +28,8 @@ void append_utf8(std::string& out, std::uint32_t code) {
 
 }  // namespace
 
-JsonCursor::JsonCursor(std::string_view text, std::string source, std::size_t base)
-    : text_(text), source_(std::move(source)), base_(base) {}
+JsonCursor::JsonCursor(std::string_view text, std::string source, std::size_t base, int deepest)
+    : text_(text), source_(std::move(source)), base_(base), deepest_(deepest) {}
 
 void JsonCursor::fail(std::string_view what) const {
   throw DataError(fmt::format("{}: byte {}: {}", source_, base_ + at_, what));
@@ -56,7 +54,7 @@ void JsonCursor::expect(char c) {
 
 void JsonCursor::open(char bracket) {
   expect(bracket);
-  if (++depth_ > deepest) fail(fmt::format("JSON nested deeper than {} levels", deepest));
+  if (++depth_ > deepest_) fail(fmt::format("JSON nested deeper than {} levels", deepest_));
 }
 
 bool JsonCursor::close(char bracket) {

@@ -10,8 +10,8 @@ namespace tapegrad {
 /// bounded.
 class JsonCursor {
  public:
-  /// `source` names the text in errors; `base` is added to positions.
-  JsonCursor(std::string_view text, std::string source, std::size_t base = 0);
+  /// `source` names the text in errors; `base` is added to positions; values nest at most `deepest` levels.
+  JsonCursor(std::string_view text, std::string source, std::size_t base = 0, int deepest = 64);
 
   /// Calls `member(key)` for every member of the object that comes next; the callback must consume the value.
   template <class F>
@@ -59,7 +59,7 @@ class JsonCursor {
   std::string_view text_;
   std::string source_;
   std::size_t base_, at_ = 0;
-  int depth_ = 0;
+  int depth_ = 0, deepest_;
 };
 
 }  // namespace tapegrad

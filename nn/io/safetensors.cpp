@@ -1,8 +1,6 @@
 #include <tapegrad/nn/io/safetensors.h>
 
 #include <algorithm>
-#include <cstring>
-#include <iterator>
 #include <limits>
 #include <optional>
 #include <set>
@@ -11,29 +9,18 @@
 
 #include <tapegrad/nn/data/utf8.h>
 #include <tapegrad/nn/io/json_cursor.h>
+#include <tapegrad/nn/io/safetensors_dtype.h>
 
 namespace tapegrad {
 namespace {
 
 constexpr std::size_t prefix_bytes = 8;
 constexpr std::uint64_t largest_header = 100'000'000;
-constexpr std::string_view metadata_key = "__metadata__";
+constexpr int deepest_header = 127;      // as the reference reader's
+constexpr std::size_t most_axes = 4096;  // of a header that is only looked at
 
 [[noreturn]] void fail(const std::string& path, const std::string& what) {
   throw DataError(fmt::format("{}: {}", path, what));
-}
-
-std::optional<DType> supported_dtype(const std::string& name) {
-  if (name == "F32") return DType::f32;
-  if (name == "F64") return DType::f64;
-  if (name == "I64") return DType::i64;
-  if (name == "U8" || name == "BOOL") return DType::boolean;
-  return std::nullopt;
-}
-
-std::string_view file_dtype(DType dtype) {
-  constexpr std::string_view names[] = {"F32", "F64", "I64", "BOOL"};
-  return names[static_cast<std::size_t>(dtype)];
 }
 
 TensorEntry read_entry(JsonCursor& json, const std::string& name) {
@@ -46,15 +33,20 @@ TensorEntry read_entry(JsonCursor& json, const std::string& name) {
     if (field == "dtype") {
       entry.dtype = json.string();
     } else if (field == "shape") {
-      json.array([&] { entry.shape.push_back(json.unsigned_integer()); });
+      json.array([&] {
+        if (entry.shape.size() == most_axes)
+          json.fail(fmt::format("tensor '{}' has more than {} axes", printable(name), most_axes));
+        entry.shape.push_back(json.unsigned_integer());
+      });
     } else if (field == "data_offsets") {
-      std::vector<std::uint64_t> offsets;
-      json.array([&] { offsets.push_back(json.unsigned_integer()); });
-      if (offsets.size() != 2)
-        json.fail(
-            fmt::format("tensor '{}' has {} data offsets instead of 2", printable(name), offsets.size()));
-      entry.begin = offsets[0];
-      entry.end = offsets[1];
+      std::size_t count = 0;
+      json.array([&] {
+        const std::uint64_t offset = json.unsigned_integer();
+        (count == 0 ? entry.begin : entry.end) = offset;
+        ++count;
+      });
+      if (count != 2)
+        json.fail(fmt::format("tensor '{}' has {} data offsets instead of 2", printable(name), count));
     } else {
       json.skip();
     }
@@ -72,7 +64,9 @@ void read_members(JsonCursor& json, SafetensorsHeader& header) {
     if (name != metadata_key) {
       header.tensors.push_back(read_entry(json, name));
     } else if (!json.null()) {
+      header.empty_metadata = true;
       json.object([&](const std::string& key) {
+        header.empty_metadata = false;
         if (!header.metadata.emplace(key, json.string()).second)
           json.fail(fmt::format("metadata key '{}' stands twice", printable(key)));
       });
@@ -83,13 +77,8 @@ void read_members(JsonCursor& json, SafetensorsHeader& header) {
 
 /// Bits of a value of one of the format's dtypes.
 std::uint64_t bits_of(const std::string& path, const TensorEntry& entry) {
-  constexpr std::pair<std::string_view, std::uint64_t> dtypes[] = {
-      {"F32", 32},    {"F64", 64},    {"I64", 64},        {"U8", 8},         {"BOOL", 8},    {"BF16", 16},
-      {"F16", 16},    {"I8", 8},      {"I16", 16},        {"U16", 16},       {"I32", 32},    {"U32", 32},
-      {"U64", 64},    {"C64", 64},    {"F8_E4M3", 8},     {"F8_E5M2", 8},    {"F8_E8M0", 8}, {"F4", 4},
-      {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}};
-  for (const auto& [name, bits] : dtypes)
-    if (name == entry.dtype) return bits;
+  for (const FileDType& known : file_dtypes)
+    if (known.name == entry.dtype) return known.bits;
   fail(path, fmt::format("tensor '{}' has dtype {}, which the format does not know", printable(entry.name),
                          printable(entry.dtype)));
 }
@@ -137,142 +126,76 @@ void check_entries(const std::string& path, std::vector<TensorEntry>& entries, s
   for (TensorEntry& entry : entries) check_size(path, entry);
 }
 
-/// Length of the header, which stands in the first bytes of the file.
-std::uint64_t header_length(const std::string& path, std::string_view head, std::uint64_t file_bytes) {
-  if (head.size() < prefix_bytes)
-    fail(path, fmt::format("{} bytes are too few for a safetensors file", head.size()));
+/// The length that the first 8 bytes give, checked against the file.
+std::uint64_t header_length(const std::string& path, InputFile& file) {
+  if (file.size() < prefix_bytes)
+    fail(path, fmt::format("{} bytes are too few for a safetensors file", file.size()));
+  unsigned char prefix[prefix_bytes];
+  file.read(prefix, prefix_bytes);
   std::uint64_t bytes = 0;
-  for (std::size_t i = prefix_bytes; i-- > 0;) bytes = bytes << 8 | static_cast<unsigned char>(head[i]);
+  for (std::size_t i = prefix_bytes; i-- > 0;) bytes = bytes << 8 | prefix[i];
   if (bytes > largest_header)
     fail(path, fmt::format("a header of {} bytes, at most {} are accepted", bytes, largest_header));
-  if (bytes > file_bytes - prefix_bytes)
-    fail(path, fmt::format("a header of {} bytes in a file of {}", bytes, file_bytes));
+  if (bytes > file.size() - prefix_bytes)
+    fail(path, fmt::format("a header of {} bytes in a file of {}", bytes, file.size()));
   return bytes;
 }
 
-/// `head`: at least the length and the header.
-SafetensorsHeader parse_header(const std::string& path, std::string_view head, std::uint64_t file_bytes) {
-  const std::uint64_t length = header_length(path, head, file_bytes);
+/// Leaves `file` at the first byte of the data.
+SafetensorsHeader read_header(const std::string& path, InputFile& file) {
+  std::string text(static_cast<std::size_t>(header_length(path, file)), '\0');
+  file.read(text.data(), text.size());
   SafetensorsHeader header;
-  header.data_begin = prefix_bytes + length;
-  JsonCursor json(head.substr(prefix_bytes, length), path, prefix_bytes);
+  header.data_begin = prefix_bytes + text.size();
+  JsonCursor json(text, path, prefix_bytes, deepest_header);
   read_members(json, header);
-  check_entries(path, header.tensors, file_bytes - header.data_begin);
+  check_entries(path, header.tensors, file.size() - header.data_begin);
   return header;
 }
 
-/// `data`: all of the file's.
-Tensor copy_tensor(const std::string& path, const TensorEntry& entry, std::string_view data) {
+/// What a tensor of this entry holds; throws for what the format allows and a Tensor cannot be.
+DType checked_dtype(const std::string& path, const TensorEntry& entry) {
   const std::optional<DType> dtype = supported_dtype(entry.dtype);
   if (!dtype)
-    fail(path, fmt::format("tensor '{}' has dtype {}; F64, F32, I64, U8 and BOOL are supported",
-                           printable(entry.name), entry.dtype));
+    fail(path, fmt::format("tensor '{}' has dtype {}: valid, but not supported; {} are",
+                           printable(entry.name), entry.dtype, supported_dtypes));
   if (entry.shape.size() > Shape::max_rank)
     fail(path, fmt::format("tensor '{}' has {} axes, at most {} are supported", printable(entry.name),
                            entry.shape.size(), Shape::max_rank));
+  return *dtype;
+}
+
+/// Reads the next tensor of the data.
+Tensor read_tensor(const TensorEntry& entry, DType dtype, InputFile& file) {
   std::vector<Index> extents;
   for (const std::uint64_t extent : entry.shape) extents.push_back(static_cast<Index>(extent));
-  Tensor tensor(Shape(std::span<const Index>(extents)), *dtype);
-  if (entry.end > entry.begin)
-    std::memcpy(tensor.view().bytes, data.data() + entry.begin, entry.end - entry.begin);
+  Tensor tensor(Shape(std::span<const Index>(extents)), dtype);
+  const TensorView view = tensor.view();
+  file.read(view.bytes, view.byte_count());
+  if (dtype == DType::boolean)
+    std::transform(view.data<std::uint8_t>(), view.data<std::uint8_t>() + view.size(),
+                   view.data<std::uint8_t>(),
+                   [](std::uint8_t byte) { return static_cast<std::uint8_t>(byte != 0); });
   return tensor;
-}
-
-/// `text` as a JSON string, escaped as the reference writer does.
-std::string quoted(std::string_view text) {
-  std::string out(1, '"');
-  for (char c : text) {
-    constexpr std::string_view values = "\"\\\b\f\n\r\t", names = "\"\\bfnrt";
-    if (const std::size_t found = values.find(c); found != values.npos) {
-      out.push_back('\\');
-      out.push_back(names[found]);
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned char>(c));
-    } else {
-      out.push_back(c);
-    }
-  }
-  out.push_back('"');
-  return out;
-}
-
-/// The reference writer's order of types, so that files are byte for byte its own.
-int dtype_rank(DType dtype) {
-  return dtype == DType::i64 ? 3 : dtype == DType::f64 ? 2 : dtype == DType::f32 ? 1 : 0;
-}
-
-using Item = std::pair<const std::string, Tensor>;
-
-void check_item(const Item& item) {
-  const auto& [name, tensor] = item;
-  expects(name != metadata_key, "save_safetensors: '{}' cannot be a tensor's name", name);
-  expects(name.find('\0') == std::string::npos && first_bad_utf8(name) == std::string::npos,
-          "save_safetensors: the name {} is not UTF-8 or holds a NUL character", in_quotes(name));
-  expects(static_cast<bool>(tensor), "save_safetensors: tensor '{}' is empty", name);
-}
-
-std::string header_of(const TensorFile& file, const std::vector<const Item*>& order) {
-  auto metadata = file.metadata;
-  metadata.try_emplace("format", "pt");
-  std::vector<std::string> members, pairs;
-  for (const auto& [key, value] : metadata) {
-    expects(first_bad_utf8(key) == std::string::npos && first_bad_utf8(value) == std::string::npos,
-            "save_safetensors: metadata {} is not UTF-8", in_quotes(key));
-    pairs.push_back(fmt::format("{}:{}", quoted(key), quoted(value)));
-  }
-  members.push_back(fmt::format("{}:{{{}}}", quoted(metadata_key), fmt::join(pairs, ",")));
-  std::size_t offset = 0;
-  for (const Item* item : order) {
-    const Tensor& tensor = item->second;
-    const std::size_t end = offset + tensor.view().byte_count();
-    members.push_back(fmt::format("{}:{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}",
-                                  quoted(item->first), file_dtype(tensor.dtype()),
-                                  fmt::join(tensor.shape(), ","), offset, end));
-    offset = end;
-  }
-  std::string header = fmt::format("{{{}}}", fmt::join(members, ","));
-  header.resize((header.size() + 7) / 8 * 8, ' ');
-  return header;
 }
 
 }  // namespace
 
 SafetensorsHeader read_safetensors_header(const std::string& path) {
-  const FileHead start = read_file_head(path, prefix_bytes);
-  const std::uint64_t length = header_length(path, start.content, start.size);
-  const FileHead head = read_file_head(path, prefix_bytes + length);
-  return parse_header(path, head.content, head.size);
+  InputFile file(path);
+  return read_header(path, file);
 }
 
 TensorFile load_safetensors(const std::string& path) {
-  const std::string content = read_file(path, std::numeric_limits<std::size_t>::max() / 2);
-  SafetensorsHeader header = parse_header(path, content, content.size());
-  TensorFile file{.tensors = {}, .metadata = std::move(header.metadata)};
-  const std::string_view data = std::string_view(content).substr(header.data_begin);
+  InputFile file(path);
+  SafetensorsHeader header = read_header(path, file);
+  for (const TensorEntry& entry : header.tensors) checked_dtype(path, entry);
+  TensorFile result;
+  result.metadata = std::move(header.metadata);
+  result.empty_metadata = header.empty_metadata;
   for (const TensorEntry& entry : header.tensors)
-    file.tensors.emplace(entry.name, copy_tensor(path, entry, data));
-  return file;
-}
-
-void save_safetensors(const std::string& path, const TensorFile& file) {
-  std::vector<const Item*> order;
-  for (const Item& item : file.tensors) {
-    check_item(item);
-    order.push_back(&item);
-  }
-  std::stable_sort(order.begin(), order.end(), [](const Item* a, const Item* b) {
-    return dtype_rank(a->second.dtype()) > dtype_rank(b->second.dtype());
-  });
-  const std::string header = header_of(file, order);
-  std::string content;
-  for (std::size_t i = 0; i < prefix_bytes; ++i)
-    content.push_back(static_cast<char>(header.size() >> (8 * i) & 0xFF));
-  content.append(header);
-  for (const Item* item : order) {
-    const TensorView view = item->second.view();
-    content.append(static_cast<const char*>(view.bytes), view.byte_count());
-  }
-  write_file(path, content);
+    result.tensors.emplace(entry.name, read_tensor(entry, checked_dtype(path, entry), file));
+  return result;
 }
 
 }  // namespace tapegrad

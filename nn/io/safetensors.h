@@ -5,13 +5,17 @@
 #include <vector>
 
 #include <tapegrad/autograd/tensor.h>
+#include <tapegrad/nn/io/file.h>
 
 namespace tapegrad {
 
 /// Named tensors and string metadata: what a safetensors file holds.
 struct TensorFile {
-  std::map<std::string, Tensor> tensors;
+  using Tensors = std::map<std::string, Tensor>;
+
+  Tensors tensors;
   std::map<std::string, std::string> metadata;
+  bool empty_metadata = false;  ///< the header has a `__metadata__` of no keys (the same to every reader)
 };
 
 /// One tensor as a file describes it.
@@ -27,38 +31,32 @@ struct TensorEntry {
 struct SafetensorsHeader {
   std::vector<TensorEntry> tensors;  ///< in the order of their data
   std::map<std::string, std::string> metadata;
+  bool empty_metadata = false;
   std::uint64_t data_begin = 0;  ///< place of the first byte of the data in the file
 };
 
 /// Reads the header alone, of a file with any of the format's dtypes, and checks all of it against the format
 /// and the file's size: offsets without holes or overlaps, shapes against offsets, duplicate names. Throws
-/// DataError with the file's name and the place.
+/// DataError with the file's name and the place. docs/safetensors.md lists where this is stricter than the
+/// reference reader.
 SafetensorsHeader read_safetensors_header(const std::string& path);
 
 /// Reads a safetensors file (huggingface/safetensors, format 0.x): 8 bytes of header length, a JSON header,
-/// the data. Everything is checked before anything is believed, as by `read_safetensors_header`. Values are
-/// copied into aligned memory of their own. F64, F32, I64, U8 and BOOL are supported (the last two as boolean
-/// bytes), with at most 8 axes. Throws DataError with the file's name and the place.
+/// the data. Everything is checked before anything is believed, as by `read_safetensors_header`, and no
+/// memory is taken for data that the file does not have. Values go straight into each tensor's own 64-byte
+/// aligned memory. F64, F32, F16, BF16, I64, I32, U8 and BOOL are supported, with at most 8 axes; a BOOL byte
+/// other than 0 becomes 1. Throws DataError with the file's name and the place.
 TensorFile load_safetensors(const std::string& path);
 
-/// Writes atomically: a temporary file beside `path`, fsync, rename, fsync of the folder; on failure nothing
-/// is left behind and an older file stays. Tensors are ordered as the reference writer does (wider types
-/// first, then by name) and `format=pt` is added to the metadata. Throws SystemError with the system's
-/// reason.
-void save_safetensors(const std::string& path, const TensorFile& file);
-
-/// Reads a whole regular file of at most `most` bytes. Throws DataError (`PATH: cannot be opened: …`).
-std::string read_file(const std::string& path, std::size_t most);
-
-/// The beginning of a file.
-struct FileHead {
-  std::string content;
-  std::uint64_t size = 0;  ///< bytes of the whole file
+struct SaveOptions {
+  bool add_format = true;  ///< adds `format=pt` to the metadata, which some loaders ask for
 };
-/// Reads the first `bytes` bytes of a regular file, or all of a shorter one. Throws DataError as `read_file`.
-FileHead read_file_head(const std::string& path, std::size_t bytes);
 
-/// Replaces `path` by `content` atomically. Throws SystemError (`PATH: cannot be written: …`).
-void write_file(const std::string& path, std::string_view content);
+/// Writes atomically: a temporary file beside `path`, fsync, rename, fsync of the folder; on failure nothing
+/// is left behind and an older file stays. Bytes are the reference writer's: wider types first, then by name;
+/// without `add_format` a file of the reference with at most one metadata key that was loaded is written back
+/// byte for byte. (With more keys the reference has no fixed order; here they are sorted.) Throws Error for a
+/// name or text that is not UTF-8, and SystemError with the system's reason.
+void save_safetensors(const std::string& path, const TensorFile& file, const SaveOptions& options = {});
 
 }  // namespace tapegrad

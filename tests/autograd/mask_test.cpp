@@ -102,6 +102,16 @@ BOOST_AUTO_TEST_CASE(copied_to_a_tape_it_stays_the_same) {
              boost::test_tools::per_element());  // shares
 }
 
+BOOST_AUTO_TEST_CASE(bytes_are_truth_values) {
+  const auto bytes = [](const Nested& values) { return Tensor::of(values, DType::u8); };
+  const auto whole = [](const Mask& mask) { return mask.to_tensor(1, 1, 2, 2); };
+  BOOST_TEST(
+      identical(whole(Mask::keep(bytes({{1, 0}, {0, 255}}))), whole(Mask::keep(boolean({{1, 0}, {0, 1}})))));
+  BOOST_TEST(
+      identical(whole(Mask::block(bytes({{2, 0}, {0, 1}}))), whole(Mask::keep(boolean({{0, 1}, {1, 0}})))));
+  BOOST_TEST(identical(whole(Mask::keys(bytes({{0, 7}}))), whole(Mask::keys(boolean({{0, 1}})))));
+}
+
 BOOST_AUTO_TEST_CASE(errors_name_what_does_not_fit) {
   BOOST_CHECK_EXCEPTION(Mask::keep(Tensor::of({{1, 0}})), Error,
                         says("Mask::keep: the tensor must be boolean, got f32 [1, 2]"));

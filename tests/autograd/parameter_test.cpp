@@ -38,6 +38,32 @@ BOOST_AUTO_TEST_CASE(the_store_is_the_state_dict) {
              "parameters: 'steps' exists already; every layer needs a scope of its own");
 }
 
+BOOST_AUTO_TEST_CASE(a_tie_is_another_name) {
+  ParameterStore store, other;
+  const Scope root = store.root();
+  const Parameter w = (root / "embedding").parameter("weight", {2, 3}, ones);
+  BOOST_TEST(((root / "generator").tie("weight", w) == w));
+  BOOST_TEST(store.size() == 1u);
+  BOOST_TEST_REQUIRE(store.ties().size() == 1u);
+  BOOST_TEST(store.ties()[0].path == "generator.weight");
+  BOOST_TEST((store.ties()[0].parameter == w));
+  BOOST_TEST((store.at("generator.weight") == w));
+  store.freeze("generator.*");
+  BOOST_TEST(!w.trainable());
+  BOOST_TEST(error_of([&] { (root / "generator").parameter("weight", {1}, ones); }) ==
+             "parameters: 'generator.weight' exists already; every layer needs a scope of its own");
+  BOOST_TEST(error_of([&] { (root / "generator").tie("weight", w); }) ==
+             "parameters: 'generator.weight' exists already; every layer needs a scope of its own");
+  BOOST_TEST(error_of([&] { (root / "embedding").tie("weight", w); }) ==
+             "parameters: 'embedding.weight' exists already; every layer needs a scope of its own");
+  BOOST_TEST(error_of([&] { other.tie("weight", w); }) ==
+             "parameters: 'weight' can be tied only to a parameter of the same store, 'embedding.weight' is "
+             "of another");
+  BOOST_TEST(error_of([&] { store.tie("bias", Parameter()); }) ==
+             "parameters: 'bias' can be tied only to a parameter of the same store, got an empty one");
+  BOOST_TEST(store.ties().size() == 1u);
+}
+
 BOOST_AUTO_TEST_CASE(initial_values_depend_on_seed_and_path_alone) {
   ParameterStore a(1), b(1), other(2);
   b.root().parameter("earlier", {1}, random);

@@ -1,6 +1,9 @@
+#include <tapegrad/autograd/parameter.h>
+#include <tapegrad/autograd/tape.h>
 #include <tapegrad/autograd/tensor.h>
 
 #include <tests/support/errors.h>
+#include <bit>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <cstdint>
@@ -104,6 +107,120 @@ BOOST_AUTO_TEST_CASE(numbers_that_are_no_indices_throw) {
   BOOST_TEST(error_of([] { Tensor({2}, DType::i64).fill(0x1p63); }) ==
              "tensor: 9.223372036854776e+18 does not fit i64");
   BOOST_TEST(Tensor::of(-0x1p63, DType::f64).to(DType::i64).item() == -0x1p63);
+}
+
+BOOST_AUTO_TEST_CASE(every_dtype_holds_converts_and_prints) {
+  const DType all[] = {DType::f32, DType::f64,  DType::i64, DType::boolean,
+                       DType::f16, DType::bf16, DType::i32, DType::u8};
+  const std::size_t sizes[] = {4, 8, 8, 1, 2, 2, 4, 1};
+  const std::string_view names[] = {"f32", "f64", "i64", "boolean", "f16", "bf16", "i32", "u8"};
+  for (std::size_t k = 0; k < std::size(all); ++k) {
+    BOOST_TEST_CONTEXT(names[k]) {
+      BOOST_TEST(byte_size(all[k]) == sizes[k]);
+      Tensor x = Tensor::full({2, 2}, 1, all[k]);
+      BOOST_TEST(fmt::format("{}", x) == fmt::format("[2, 2] {} [[1, 1], [1, 1]]", names[k]));
+      x.fill(0);
+      BOOST_TEST(x.at({1, 1}) == 0);
+      for (const DType other : all) {
+        const Tensor y = Tensor::of({0, 1}, all[k]).to(other);
+        BOOST_TEST((y.dtype() == other));
+        BOOST_TEST(y.to_vector() == std::vector<double>({0, 1}), boost::test_tools::per_element());
+        BOOST_TEST(identical(y.to(all[k]), Tensor::of({0, 1}, all[k])));
+        BOOST_TEST(identical(y, Tensor::of({0, 1}, all[k])) == (other == all[k]));
+      }
+      BOOST_TEST(Tensor::of(1, all[k]).item() == 1);
+      BOOST_TEST(can_compute(all[k]) == (k < 2));
+      BOOST_TEST(is_floating(all[k]) == (k < 2 || names[k] == "f16" || names[k] == "bf16"));
+    }
+  }
+  BOOST_TEST((Tensor::of({1, 2}, DType::f16).data<Eigen::half>()[1] == Eigen::half(2)));
+  BOOST_TEST((Tensor::of({1, 2}, DType::bf16).data<Eigen::bfloat16>()[1] == Eigen::bfloat16(2)));
+  BOOST_TEST(Tensor::of({1, -2}, DType::i32).data<std::int32_t>()[1] == -2);
+  BOOST_TEST(int{Tensor::of({1, 255}, DType::u8).data<std::uint8_t>()[1]} == 255);
+  BOOST_TEST(int{Tensor::of({0, 5}, DType::boolean).data<std::uint8_t>()[1]} == 1);
+  BOOST_TEST(Tensor::of({{0, 255}}, DType::u8).to(DType::boolean).at({0, 1}) == 1);
+}
+
+/// Every value of a 16-bit type, and the doubles around the middle between two neighbours.
+template <class T>
+void check_rounding(DType dtype, double step_below_smallest) {
+  const auto value = [](int bits) {
+    return static_cast<double>(static_cast<float>(std::bit_cast<T>(static_cast<std::uint16_t>(bits))));
+  };
+  const auto rounded = [&](double x) {
+    return int{std::bit_cast<std::uint16_t>(Tensor::of(x, DType::f64).to(dtype).data<T>()[0])};
+  };
+  int wrong = 0;
+  for (int bits = 0; std::isfinite(value(bits)); ++bits) {
+    const double low = value(bits);
+    const double high = std::isfinite(value(bits + 1)) ? value(bits + 1) : 2 * low - value(bits - 1);
+    const double middle = low + (high - low) / 2;  // exact
+    const int even = bits % 2 == 0 ? bits : bits + 1;
+    for (const double sign : {1.0, -1.0}) {
+      const int negative = sign < 0 ? 0x8000 : 0;
+      wrong += rounded(sign * low) != (bits | negative);
+      wrong += rounded(sign * middle) != (even | negative);
+      wrong += rounded(sign * std::nextafter(middle, 0.0)) != (bits | negative);
+      wrong += rounded(sign * std::nextafter(middle, 1e300)) != ((bits + 1) | negative);
+    }
+    const Tensor single = Tensor::of(low, DType::f32);
+    wrong += single.to(dtype).item() != low;
+  }
+  BOOST_TEST(wrong == 0);
+  BOOST_TEST(value(1) == step_below_smallest);
+  BOOST_TEST(rounded(std::numeric_limits<double>::infinity()) == rounded(1e300));
+  BOOST_TEST(std::isnan(Tensor::of(std::nan(""), DType::f64).to(dtype).item()));
+  BOOST_TEST(rounded(1e-300) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(half_types_round_once_to_nearest_even) {
+  check_rounding<Eigen::half>(DType::f16, 0x1p-24);
+  check_rounding<Eigen::bfloat16>(DType::bf16, 0x1p-133);
+  // A middle between two bf16 and one more, which f64 cannot tell apart.
+  const std::int64_t middle = (std::int64_t{1} << 62) + (std::int64_t{1} << 54);
+  const auto rounded = [](std::int64_t v) {
+    return Tensor::ids(std::vector<Index>{v}, {}).to(DType::bf16).item();
+  };
+  BOOST_TEST(rounded(middle) == 0x1p62);
+  BOOST_TEST(rounded(middle + 1) == 0x1p62 + 0x1p55);
+  BOOST_TEST(rounded(-middle) == -0x1p62);
+  BOOST_TEST(rounded(-middle - 1) == -0x1p62 - 0x1p55);
+  BOOST_TEST(rounded(-middle + 1) == -0x1p62);
+}
+
+BOOST_AUTO_TEST_CASE(numbers_that_do_not_fit_an_integer_throw) {
+  const auto made = [](double value, DType dtype) { return error_of([&] { Tensor::of(value, dtype); }); };
+  BOOST_TEST(made(256, DType::u8) == "tensor: 256 does not fit u8");
+  BOOST_TEST(made(-1, DType::u8) == "tensor: -1 does not fit u8");
+  BOOST_TEST(made(0x1p31, DType::i32) == "tensor: 2147483648 does not fit i32");
+  BOOST_TEST(made(-0x1p31 - 1, DType::i32) == "tensor: -2147483649 does not fit i32");
+  BOOST_TEST(made(std::nan(""), DType::i32) == "tensor: nan does not fit i32");
+  BOOST_TEST(error_of([] { Tensor::ids({300}).to(DType::u8); }) == "tensor: 300 does not fit u8");
+  BOOST_TEST(error_of([] { Tensor::ids({-0x1p40}).to(DType::i32); }) ==
+             "tensor: -1099511627776 does not fit i32");
+  BOOST_TEST(error_of([] { Tensor::of(70000, DType::bf16).to(DType::u8); }) ==
+             "tensor: 70144 does not fit u8");
+  BOOST_TEST(Tensor::of({255.9, -0.9}, DType::u8).to_vector() == std::vector<double>({255, 0}),
+             boost::test_tools::per_element());
+  BOOST_TEST(Tensor::of(-0x1p31 - 0.5, DType::i32).item() == -0x1p31);
+}
+
+BOOST_AUTO_TEST_CASE(storage_types_are_refused_where_numbers_are_computed) {
+  Tensor half({2}, DType::f16), bytes({2}, DType::u8);
+  BOOST_TEST(error_of([&] { dispatch(half.dtype(), [](auto) {}); }) ==
+             "dispatch: arithmetic needs f32 or f64, got f16");
+  BOOST_TEST(error_of([] { Tape tape({.dtype = DType::bf16}); }) == "Tape: computes in f32 or f64, got bf16");
+  BOOST_TEST(error_of([] { ParameterStore store(0, DType::f16); }) ==
+             "parameters: must be f32 or f64, got f16");
+  Tape tape;
+  BOOST_TEST(
+      error_of([&] { tape.constant(half); }) ==
+      "constant: a f16 tensor of shape [2] on a tape that computes in f32; convert it with to(DType::f32)");
+  BOOST_TEST(error_of([&] { half.data<std::uint8_t>(); }) ==
+             "tensor: a boolean view of a f16 tensor of shape [2]");
+  BOOST_TEST(error_of([&] { bytes.data<float>(); }) == "tensor: a f32 view of a u8 tensor of shape [2]");
+  BOOST_TEST(error_of([&] { bytes.copy_from(Tensor({2}, DType::boolean)); }) ==
+             "copy_from: a boolean tensor of shape [2] into a u8 tensor of shape [2]");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

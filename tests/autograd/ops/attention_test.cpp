@@ -188,6 +188,27 @@ BOOST_AUTO_TEST_CASE(a_thousand_random_masks) {
   BOOST_TEST(dead_rows > 1000);
 }
 
+BOOST_AUTO_TEST_CASE(a_row_without_keys_among_longer_rows_passes_nothing_on) {
+  // Row 0 may see key 0 by `causal` and nothing by `keep`; the rows of its block see up to 40 keys.
+  for (const Index time : {12, 15, 24, 40})
+    for (const DType dtype : {DType::f32, DType::f64}) {
+      Tensor keep = Tensor::full({time, time}, 1, DType::boolean);
+      keep.data<std::uint8_t>()[0] = 0;
+      Tape tape({.dtype = dtype});
+      const auto variable = [&](std::uint64_t key) {
+        return tape.variable(random({1, 1, time, 3}, key).to(dtype));
+      };
+      const Var q = variable(1), k = variable(2), v = variable(3);
+      const Var c = attention(q, k, v, {.mask = Mask::causal() & Mask::keep(keep)});
+      Tensor dc(c.shape(), dtype);  // arrives at row 0 alone
+      dispatch(dtype, [&](auto zero) { std::fill_n(dc.data<decltype(zero)>(), 3, decltype(zero)(1)); });
+      const Gradients g = tape.backward(c, {.cotangent = dc});
+      const std::vector<double> nothing(static_cast<std::size_t>(3 * time));
+      for (const Var& x : {q, k, v})
+        BOOST_TEST(g[x].to_vector() == nothing, boost::test_tools::per_element());
+    }
+}
+
 BOOST_AUTO_TEST_CASE(a_sentence_alone_is_the_sentence_padded_in_a_batch) {
   // Example 1 of 3 has `length` real steps of `time`; what stands in the padding must not matter.
   const Index time = 21, width = 12;

@@ -35,6 +35,26 @@ BOOST_AUTO_TEST_CASE(a_range_of_rows) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_part_of_a_longer_bias) {
+  for (const bool fused : {true, false}) {
+    Tape tape({.dtype = DType::f64, .fused = fused});
+    const Var x = tape.variable(counting({2, 2})), w = tape.variable(counting({2, 2})),
+              b = tape.variable({10, 20, 30, 40, 50});
+    const Var y = linear_bias_part(x, w, b, 2);
+    check_values(y.value(), {2, 2}, {35, 51, 41, 65});
+    const Gradients g = tape.backward(y, {.cotangent = counting({2, 2})});
+    check_values(g[w], {2, 2}, {10, 14, 14, 20});
+    check_values(g[b], {5}, {0, 0, 4, 6, 0});
+    check_values(linear_bias_part(x, w, {}, 2).value(), {2, 2}, {5, 11, 11, 25});
+    for (const Index begin : {-1, 4, 9})
+      BOOST_CHECK_EXCEPTION(
+          linear_bias_part(x, w, b, begin), Error,
+          says(fmt::format("linear_bias_part: bias [5] has no 2 elements from bias_begin {} "
+                           "on, one for each row of weight [2, 2]",
+                           begin)));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(vectors_sequences_and_size_0) {
   Tape tape({.dtype = DType::f64});
   const auto none = [&](Shape shape) { return tape.variable(Tensor(shape, DType::f64)); };
