@@ -3,12 +3,17 @@
 
 namespace tapegrad {
 
-/// Scales all parameter gradients in place by max_norm / (norm + 1e-6) when their common 2-norm exceeds
-/// `max_norm` (Pascanu et al., 2013; PyTorch's clip_grad_norm_). Returns the norm before. Throws when
-/// `max_norm` is not positive or the gradients are stale.
-double clip_grad_norm(const Gradients& gradients, double max_norm);
+/// Scales all parameter gradients in place by max_norm / (norm + 1e-6) when their common norm exceeds
+/// `max_norm` (Pascanu et al., 2013; PyTorch's clip_grad_norm_). `norm_type` as in `grad_norm`. Returns the
+/// norm before. Throws when `max_norm` is not positive or the gradients are stale.
+double clip_grad_norm(const Gradients& gradients, double max_norm, double norm_type = 2);
 
-/// The common 2-norm of all parameter gradients.
-double grad_norm(const Gradients& gradients);
+/// Moves every entry of every parameter gradient into [−most, most] (PyTorch's clip_grad_value_); NaN stays.
+/// Throws when `most` is not positive or the gradients are stale.
+void clip_grad_value(const Gradients& gradients, double most);
+
+/// The common norm of all parameter gradients: the root of the sum of squares (2), the sum (1) or the largest
+/// (infinity) of the absolute values. Throws on another `norm_type`.
+double grad_norm(const Gradients& gradients, double norm_type = 2);
 
 }  // namespace tapegrad

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 namespace tapegrad {
 
-Optimizer::Optimizer(double learning_rate, std::vector<std::string> state_names)
-    : learning_rate_(0), state_names_(std::move(state_names)) {
+Optimizer::Optimizer(double learning_rate, std::vector<StateField> fields, StepCount count)
+    : learning_rate_(0), fields_(std::move(fields)), count_(count) {
   set_learning_rate(learning_rate);
 }
 
@@ -38,7 +39,8 @@ Optimizer::Slot& Optimizer::slot_of(Slots& slots, const Parameter& p) const {
   if (fresh) {
     slot.parameter = p;
     slot.group = group_of(p.path());
-    for (std::size_t i = 0; i < state_names_.size(); ++i) slot.tensors.emplace_back(p.shape(), p.dtype());
+    for (const StateField& field : fields_)
+      slot.tensors.push_back(Tensor::full(p.shape(), field.initial, p.dtype()));
   }
   return slot;
 }
@@ -56,37 +58,76 @@ std::map<std::string, Tensor> Optimizer::state() const {
   std::map<std::string, Tensor> result;
   for (const auto& [data, slot] : slots_) {
     result[slot.parameter.path() + ".step"] = Tensor::full({}, slot.steps);
-    for (std::size_t i = 0; i < state_names_.size(); ++i)
-      result[slot.parameter.path() + "." + state_names_[i]] = slot.tensors[i].clone();
+    for (std::size_t i = 0; i < fields_.size(); ++i)
+      result[slot.parameter.path() + "." + fields_[i].name] = slot.tensors[i].clone();
   }
   return result;
 }
 
+std::string Optimizer::take(const Parameter& p, const std::string& field, const Tensor& value,
+                            Slots& slots) const {
+  Slot& slot = slot_of(slots, p);
+  if (field == "step") {
+    if (value.size() != 1)
+      return fmt::format("has shape {}, but a count of steps is one number", value.shape());
+    slot.steps = value.item();
+    const bool is_count =
+        std::isfinite(slot.steps) && slot.steps >= 0 && slot.steps == std::floor(slot.steps);
+    return is_count ? "" : fmt::format("is {}, not a count of steps", slot.steps);
+  }
+  const auto at =
+      std::find_if(fields_.begin(), fields_.end(), [&](const StateField& f) { return f.name == field; });
+  if (at == fields_.end()) return fmt::format("this optimizer keeps no '{}'", field);
+  if (value.shape() != p.shape())
+    return fmt::format("has shape {}, its parameter {}", value.shape(), p.shape());
+  if (!is_floating(value.dtype())) return fmt::format("is {}, not floating", dtype_name(value.dtype()));
+  convert(value.view(), slot.tensors[static_cast<std::size_t>(at - fields_.begin())].view());
+  return "";
+}
+
+std::string Optimizer::hint(const std::map<std::string, Tensor>& state) const {
+  std::set<std::string> theirs, ours;
+  for (const auto& [name, value] : state) theirs.insert(name.substr(name.rfind('.') + 1));
+  for (const StateField& field : fields_) ours.insert(field.name);
+  theirs.erase("step");
+  if (theirs == ours) return "";
+  return fmt::format(
+      "\n  hint: this optimizer keeps {{{}}}, the state holds {{{}}}: is it of another optimizer, or were "
+      "other "
+      "options set?",
+      fmt::join(ours, ", "), fmt::join(theirs, ", "));
+}
+
 void Optimizer::load_state(const ParameterStore& params, const std::map<std::string, Tensor>& state) {
   Slots slots;
+  std::vector<std::string> problems;
+  std::map<std::string, const ParameterData*> paths;  // that the state names
   for (const auto& [name, value] : state) {
     const std::size_t dot = name.rfind('.');
     const std::string path = name.substr(0, dot == std::string::npos ? 0 : dot), field = name.substr(dot + 1);
-    const Parameter p = params.at(path);
-    Slot& slot = slot_of(slots, p);
-    if (field == "step") {
-      slot.steps = value.item();
-      expects(slot.steps >= 0 && slot.steps == std::floor(slot.steps),
-              "load_state: '{}' is {}, not a count of steps", name, slot.steps);
-      continue;
+    std::string problem;
+    if (const Parameter p = params.find(path); !p) {
+      std::vector<std::string> known;
+      for (const Parameter& other : params) known.push_back(other.path());
+      const std::string near = nearest_name(path, known);
+      problem = fmt::format("there is no parameter '{}'", path);
+      if (!near.empty()) problem += fmt::format("; did you mean '{}'?", near);
+    } else if (problem = take(p, field, value, slots); problem.empty() || field == "step") {
+      paths[path] = p.data();
     }
-    const auto at = std::find(state_names_.begin(), state_names_.end(), field);
-    expects(at != state_names_.end(), "load_state: '{}' names no state of this optimizer", name);
-    expects(value.shape() == p.shape(), "load_state: '{}' has shape {}, its parameter {}", name,
-            value.shape(), p.shape());
-    convert(value.view(), slot.tensors[static_cast<std::size_t>(at - state_names_.begin())].view());
+    if (!problem.empty()) problems.push_back(fmt::format("'{}': {}", name, problem));
   }
-  for (const auto& [data, slot] : slots)
-    for (std::size_t i = 0; i <= state_names_.size(); ++i) {
-      const std::string name =
-          slot.parameter.path() + "." + (i < state_names_.size() ? state_names_[i] : "step");
-      expects(state.contains(name), "load_state: '{}' is missing", name);
-    }
+  for (const auto& [path, data] : paths) {
+    for (const StateField& field : fields_)
+      if (const std::string name = path + "." + field.name; !state.contains(name))
+        problems.push_back(fmt::format("'{}': missing", name));
+    if (state.contains(path + ".step")) continue;
+    if (count_ == StepCount::required) problems.push_back(fmt::format("'{}.step': missing", path));
+    slots.at(data).steps = 1;
+  }
+  if (!problems.empty())
+    throw Error(fmt::format("load_state: the state does not fit, nothing was changed:\n  {}{}",
+                            fmt::join(problems, "\n  "), hint(state)));
   slots_ = std::move(slots);
 }
 

@@ -19,6 +19,12 @@ struct GroupOptions {
 /// by name. A parameter that the loss did not reach, or that is frozen, is skipped.
 class Optimizer {
  public:
+  /// A tensor of the parameter's shape that an optimizer keeps for it, named as in PyTorch.
+  struct StateField {
+    std::string name;
+    double initial = 0;
+  };
+
   virtual ~Optimizer() = default;
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
@@ -35,29 +41,38 @@ class Optimizer {
   /// State by name: `<path>.exp_avg`, `<path>.step`, …, as PyTorch names them.
   std::map<std::string, Tensor> state() const;
   /// Continues from what `state()` gave for parameters of these paths; whatever was learned before is
-  /// forgotten. Throws on an unknown, missing or misshaped tensor or a count of steps that is none, and then
-  /// nothing has changed.
+  /// forgotten. A state that PyTorch wrote, under the same names and in any dtype, does as well. Throws one
+  /// error that lists every unknown, missing, misshaped or wrong-typed tensor and every count of steps that
+  /// is none; then nothing has changed.
   void load_state(const ParameterStore& params, const std::map<std::string, Tensor>& state);
 
  protected:
   struct Slot {
     Parameter parameter;
     GroupOptions group;
-    std::vector<Tensor> tensors;  // in the order of `state_names`, made at the first step
+    std::vector<Tensor> tensors;  // in the order of the fields, made at the first step
     double steps = 0;
   };
 
-  Optimizer(double learning_rate, std::vector<std::string> state_names);
+  /// Whether a state without `step` can be continued: SGD only asks whether a step was made, and PyTorch
+  /// writes none for it.
+  enum class StepCount { required, optional };
+
+  Optimizer(double learning_rate, std::vector<StateField> fields, StepCount count = StepCount::required);
   /// Changes `slot.parameter` by its gradient; `slot.steps` counts this step already.
   virtual void update(Slot& slot, const TensorView& gradient, double learning_rate) = 0;
 
  private:
   using Slots = std::unordered_map<const ParameterData*, Slot>;
   Slot& slot_of(Slots& slots, const Parameter& p) const;
+  /// Puts one named tensor of a saved state into its place; returns what is wrong with it, or nothing.
+  std::string take(const Parameter& p, const std::string& field, const Tensor& value, Slots& slots) const;
+  std::string hint(const std::map<std::string, Tensor>& state) const;
   GroupOptions group_of(const std::string& path) const;
 
   double learning_rate_;
-  std::vector<std::string> state_names_;
+  std::vector<StateField> fields_;
+  StepCount count_;
   std::vector<std::pair<std::string, GroupOptions>> groups_;
   Slots slots_;
 };

@@ -1,5 +1,6 @@
 #pragma once
 #include <functional>
+#include <vector>
 
 #include <tapegrad/autograd/shape.h>
 
@@ -23,5 +24,17 @@ Schedule inverse_square_root(double rate, Index warmup);
 Schedule cosine_decay(double rate, Index warmup, Index total, double final_rate = 0);
 /// rate · gamma^⌊(s − 1) / size⌋.
 Schedule step_decay(double rate, Index size, double gamma = 0.1);
+/// rate · gamma^n, n the number of `milestones` below s; they must be positive and not decrease.
+Schedule multistep_decay(double rate, std::vector<Index> milestones, double gamma = 0.1);
+/// rate · gamma^(s − 1).
+Schedule exponential_decay(double rate, double gamma);
+/// rate · (1 − (s − 1) / total)^power, 0 from step total + 1 on.
+Schedule polynomial_decay(double rate, Index total, double power = 1);
+/// final + (rate − final)(1 + cos(π c / T)) / 2 with c = 0, 1, …, T − 1 counted anew in each cycle; T begins
+/// with `period` and is multiplied by `factor` after every cycle (SGDR, Loshchilov and Hutter, 2017).
+Schedule cosine_restarts(double rate, Index period, Index factor = 1, double final_rate = 0);
+/// From rate / 25 at step 1 along half a cosine to `rate` at step `share` · total, then to rate / 250000 at
+/// `total` (Smith and Topin, 2018; PyTorch's OneCycleLR without its momentum). `share` is in (0, 1).
+Schedule one_cycle(double rate, Index total, double share = 0.3);
 
 }  // namespace tapegrad

@@ -3,8 +3,10 @@
 namespace tapegrad {
 
 Sgd::Sgd(const SgdOptions& options)
-    : Optimizer(options.learning_rate, options.momentum != 0 ? std::vector<std::string>{"momentum_buffer"}
-                                                             : std::vector<std::string>{}),
+    : Optimizer(
+          options.learning_rate,
+          options.momentum != 0 ? std::vector<StateField>{{"momentum_buffer"}} : std::vector<StateField>{},
+          StepCount::optional),
       options_(options) {
   expects(options.momentum >= 0 && options.weight_decay >= 0,
           "Sgd: momentum {} and weight_decay {} must not be negative", options.momentum,
@@ -21,11 +23,12 @@ void Sgd::update(Slot& slot, const TensorView& gradient, double learning_rate) {
       const auto decay = static_cast<T>(slot.group.weight_decay.value_or(options_.weight_decay));
       const auto rate = static_cast<T>(learning_rate), momentum = static_cast<T>(options_.momentum);
       const auto fresh = static_cast<T>(slot.steps == 1 ? 1 : 1 - options_.dampening);
+      const T sign = options_.maximize ? -1 : 1;
       T* p = value.data<T>();
       const T* grad = gradient.data<T>();
       T* buffer = slot.tensors.empty() ? nullptr : slot.tensors[0].data<T>();
       for (Index i = 0; i < value.size(); ++i) {
-        T g = grad[i] + decay * p[i];
+        T g = sign * grad[i] + decay * p[i];
         if (buffer != nullptr) {
           buffer[i] = momentum * buffer[i] + fresh * g;
           g = options_.nesterov ? g + momentum * buffer[i] : buffer[i];

@@ -1,8 +1,11 @@
 #include <tapegrad/autograd/ops.h>
+#include <tapegrad/optim/adagrad.h>
 #include <tapegrad/optim/adam.h>
 #include <tapegrad/optim/clip.h>
+#include <tapegrad/optim/rmsprop.h>
 #include <tapegrad/optim/sgd.h>
 
+#include <tests/optim/model.h>
 #include <tests/support/errors.h>
 #include <tests/support/expect.h>
 #include <limits>
@@ -17,40 +20,7 @@ using test::error_of;
 constexpr double inf = std::numeric_limits<double>::infinity(),
                  nan = std::numeric_limits<double>::quiet_NaN();
 
-/// Three parameters of two values each, all 1.
-struct Model {
-  explicit Model(DType dtype = DType::f64) : store(1, dtype) {
-    const auto ones = [](Tensor& values, RandomKey) { values.fill(1); };
-    encoder = store.root().parameter("encoder.weight", {2}, ones);
-    decoder = store.root().parameter("decoder.weight", {2}, ones);
-    bias = store.root().parameter("decoder.bias", {2}, ones);
-  }
-  /// Gradient 1 for each of `reached`.
-  Gradients ones(Tape& tape, std::initializer_list<Parameter> reached) const {
-    Var loss = tape.full({}, 0);
-    for (const Parameter& p : reached) loss = loss + sum(tape[p]);
-    return tape.backward(loss);
-  }
-  Gradients ones(Tape& tape) const { return ones(tape, {encoder, decoder, bias}); }
-  /// Gradients that differ from element to element and from step to step.
-  void train(Optimizer& optimizer, int from, int to) const {
-    Tape tape({.dtype = store.dtype()});
-    for (int t = from; t < to; ++t) {
-      tape.reset();
-      Var loss = tape.full({}, 0);
-      for (const Parameter& p : store)
-        loss = loss + sum(cos(tape[p] * (1.0 + t) + tape.constant({0.1, 0.7})));
-      optimizer.step(tape.backward(loss));
-    }
-  }
-  void check_same(const Model& other) const {
-    for (const Parameter& p : store)
-      BOOST_TEST(identical(p.value(), other.store.at(p.path()).value()), p.path());
-  }
-
-  ParameterStore store;
-  Parameter encoder, decoder, bias;
-};
+using test::Model;
 
 const TapeOptions in_f64{.dtype = DType::f64};
 
@@ -138,6 +108,22 @@ BOOST_AUTO_TEST_CASE(options_are_checked) {
   BOOST_TEST(error_of([] { Adam({.beta2 = nan}); }) == "Adam: betas 0.9 and nan are not in [0, 1)");
   BOOST_TEST(error_of([] { AdamW({.weight_decay = -1}); }) ==
              "Adam: eps 1e-08 and weight_decay -1 must not be negative");
+  BOOST_TEST(error_of([] { RMSprop({.alpha = 1}); }) == "RMSprop: alpha 1 is not in [0, 1)");
+  BOOST_TEST(error_of([] { RMSprop({.alpha = nan}); }) == "RMSprop: alpha nan is not in [0, 1)");
+  BOOST_TEST(error_of([] { RMSprop({.eps = -1}); }) ==
+             "RMSprop: eps -1, weight_decay 0 and momentum 0 must not be negative");
+  BOOST_TEST(error_of([] { RMSprop({.weight_decay = -0.5, .momentum = 0.5}); }) ==
+             "RMSprop: eps 1e-08, weight_decay -0.5 and momentum 0.5 must not be negative");
+  BOOST_TEST(error_of([] { RMSprop({.momentum = -0.5}); }) ==
+             "RMSprop: eps 1e-08, weight_decay 0 and momentum -0.5 must not be negative");
+  BOOST_TEST(error_of([] { Adagrad({.lr_decay = -1}); }) ==
+             "Adagrad: lr_decay -1 and weight_decay 0 must not be negative");
+  BOOST_TEST(error_of([] { Adagrad({.weight_decay = nan}); }) ==
+             "Adagrad: lr_decay 0 and weight_decay nan must not be negative");
+  BOOST_TEST(error_of([] { Adagrad({.initial_accumulator_value = -1}); }) ==
+             "Adagrad: initial_accumulator_value -1 and eps 1e-10 must not be negative");
+  BOOST_TEST(error_of([] { Adagrad({.eps = -1}); }) ==
+             "Adagrad: initial_accumulator_value 0 and eps -1 must not be negative");
   Adam adam;
   BOOST_TEST(error_of([&] { adam.group("*.bias", {.learning_rate_factor = -1}); }) ==
              "optimizer: group '*.bias' has learning_rate_factor -1 and weight_decay 0; both must be finite "
@@ -145,6 +131,20 @@ BOOST_AUTO_TEST_CASE(options_are_checked) {
   BOOST_TEST(
       error_of([&] { adam.group("*", {.weight_decay = inf}); }) ==
       "optimizer: group '*' has learning_rate_factor 1 and weight_decay inf; both must be finite and >= 0");
+}
+
+// There the squared mean reaches the mean square, and rounding takes their difference below 0.
+BOOST_AUTO_TEST_CASE(a_constant_gradient_under_centered_rmsprop_gives_no_nan) {
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    const Model model(dtype);
+    RMSprop rmsprop({.alpha = 0.9, .centered = true});
+    Tape tape({.dtype = dtype});
+    for (int step = 0; step < 300; ++step) {
+      tape.reset();
+      rmsprop.step(tape.backward(sum(tape[model.encoder] * tape.constant({0.9, 1.5}))));
+      for (const double value : model.encoder.value().to_vector()) BOOST_REQUIRE(std::isfinite(value));
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(stale_gradients_are_refused) {
@@ -168,104 +168,12 @@ BOOST_AUTO_TEST_CASE(stale_gradients_are_refused) {
   BOOST_TEST(adam.state().empty());
 }
 
-BOOST_AUTO_TEST_CASE(clipping) {
-  const Model model;
-  Tape tape(in_f64);
-  const Gradients g = model.ones(tape);
-  BOOST_TEST(grad_norm(g) == std::sqrt(6.0), boost::test_tools::tolerance(1e-15));
-  for (const double most : {0.0, -1.0, nan})
-    BOOST_TEST(error_of([&] { clip_grad_norm(g, most); }) ==
-               fmt::format("clip_grad_norm: max_norm must be positive, got {}", most));
-  check_values(g[model.encoder], {2}, {1, 1});
-  BOOST_TEST(clip_grad_norm(g, inf) == grad_norm(g));
-  check_values(g[model.encoder], {2}, {1, 1});
-  BOOST_TEST(clip_grad_norm(g, 0.5) == std::sqrt(6.0), boost::test_tools::tolerance(1e-15));
-  BOOST_TEST(grad_norm(g) == 0.5, boost::test_tools::tolerance(1e-6));
-}
-
 BOOST_AUTO_TEST_CASE(a_step_of_parameters_in_another_dtype_than_the_tape) {
   const Model model(DType::f32);
   Tape tape(in_f64);
   Sgd sgd({.learning_rate = 0.5});
   sgd.step(model.ones(tape));
   check_values(model.encoder.value(), {2}, {0.5, 0.5});
-}
-
-BOOST_AUTO_TEST_CASE(state_continues_with_the_same_bits) {
-  using Make = std::unique_ptr<Optimizer> (*)();
-  const Make makes[] = {
-      [] { return std::unique_ptr<Optimizer>(new Sgd({.learning_rate = 0.1})); },
-      [] {
-        return std::unique_ptr<Optimizer>(new Sgd({.learning_rate = 0.1, .momentum = 0.9, .dampening = 0.5}));
-      },
-      [] { return std::unique_ptr<Optimizer>(new Adam({.learning_rate = 0.1})); },
-      [] { return std::unique_ptr<Optimizer>(new AdamW({.learning_rate = 0.1})); },
-  };
-  for (const Make make : makes)
-    for (const DType dtype : {DType::f32, DType::f64}) {
-      const Model straight(dtype), resumed(dtype);
-      const auto whole = make(), first = make(), second = make();
-      straight.train(*whole, 0, 20);
-      resumed.train(*first, 0, 7);
-      const auto saved = first->state();
-      resumed.train(*first, 7, 9);  // the saved state is a copy
-      const Model again(dtype);
-      const auto replay = make();
-      again.train(*replay, 0, 7);
-      resumed.train(*second, 0, 3);  // forgotten by load_state
-      for (const Parameter& p : resumed.store) p.assign(again.store.at(p.path()).value());
-      second->load_state(resumed.store, saved);
-      resumed.train(*second, 7, 20);
-      straight.check_same(resumed);
-    }
-}
-
-BOOST_AUTO_TEST_CASE(state_has_the_names_of_pytorch) {
-  const Model model;
-  Adam adam;
-  model.train(adam, 0, 3);
-  std::vector<std::string> names;
-  for (const auto& [name, value] : adam.state()) names.push_back(name);
-  const std::vector<std::string> expected = {
-      "decoder.bias.exp_avg",   "decoder.bias.exp_avg_sq",   "decoder.bias.step",
-      "decoder.weight.exp_avg", "decoder.weight.exp_avg_sq", "decoder.weight.step",
-      "encoder.weight.exp_avg", "encoder.weight.exp_avg_sq", "encoder.weight.step"};
-  BOOST_TEST(names == expected, boost::test_tools::per_element());
-  Sgd sgd({.momentum = 0.9});
-  model.train(sgd, 0, 1);
-  BOOST_TEST(sgd.state().contains("encoder.weight.momentum_buffer"));
-}
-
-BOOST_AUTO_TEST_CASE(a_state_that_does_not_fit_changes_nothing) {
-  const Model model;
-  Adam adam;
-  model.train(adam, 0, 3);
-  const auto good = adam.state();
-  const auto refused = [&](const std::string& name, const Tensor& value) {
-    auto state = good;
-    state[name] = value;
-    if (!value) state.erase(name);
-    const std::string text = error_of([&] { adam.load_state(model.store, state); });
-    const auto after = adam.state();
-    BOOST_TEST(after.size() == good.size());
-    for (const auto& [key, kept] : good) BOOST_TEST(identical(after.at(key), kept), key);
-    return text;
-  };
-  const Tensor pair = Tensor::zeros({2}, DType::f64);
-  BOOST_TEST(refused("encoder.wieght.exp_avg", pair) ==
-             "parameters: no parameter 'encoder.wieght'; did you mean 'encoder.weight'?");
-  BOOST_TEST(refused("exp_avg", pair) == "parameters: no parameter ''");
-  BOOST_TEST(refused("encoder.weight.momentum_buffer", pair) ==
-             "load_state: 'encoder.weight.momentum_buffer' names no state of this optimizer");
-  BOOST_TEST(refused("encoder.weight.exp_avg", Tensor::zeros({3}, DType::f64)) ==
-             "load_state: 'encoder.weight.exp_avg' has shape [3], its parameter [2]");
-  BOOST_TEST(refused("encoder.weight.step", Tensor::full({}, 1.5)) ==
-             "load_state: 'encoder.weight.step' is 1.5, not a count of steps");
-  BOOST_TEST(refused("encoder.weight.step", Tensor::full({}, nan)) ==
-             "load_state: 'encoder.weight.step' is nan, not a count of steps");
-  BOOST_TEST(refused("encoder.weight.step", Tensor()) == "load_state: 'encoder.weight.step' is missing");
-  BOOST_TEST(refused("decoder.bias.exp_avg_sq", Tensor()) ==
-             "load_state: 'decoder.bias.exp_avg_sq' is missing");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

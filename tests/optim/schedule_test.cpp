@@ -60,6 +60,22 @@ BOOST_AUTO_TEST_CASE(steps) {
   check_rates(step_decay(1, 1), 1, {1, 0.1});
 }
 
+BOOST_AUTO_TEST_CASE(steps_at_milestones_and_powers) {
+  check_rates(multistep_decay(1, {2, 3, 3}, 0.5), 1, {1, 1, 0.5, 0.125, 0.125});
+  check_rates(multistep_decay(1, {}), 1, {1, 1});
+  check_rates(exponential_decay(1, 0.5), 1, {1, 0.5, 0.25});
+  check_rates(polynomial_decay(1, 4), 1, {1, 0.75, 0.5, 0.25, 0, 0});
+  check_rates(polynomial_decay(1, 4, 2), 1, {1, 0.5625, 0.25, 0.0625, 0, 0});
+}
+
+BOOST_AUTO_TEST_CASE(cycles) {
+  check_rates(cosine_restarts(1, 2), 1, {1, 0.5, 1, 0.5, 1});
+  check_rates(cosine_restarts(1, 1, 2, 0.5), 1,
+              {1, 1, 0.75, 1, 0.75 + 0.25 * std::sqrt(0.5), 0.75, 0.75 - 0.25 * std::sqrt(0.5), 1});
+  check_rates(one_cycle(1, 10, 0.3), 1, {0.04, 0.52, 1});
+  check_rates(one_cycle(1, 10, 0.3), 10, {0.04 / 1e4, 0.04 / 1e4});
+}
+
 BOOST_AUTO_TEST_CASE(mistakes) {
   BOOST_TEST(error_of([] { constant_rate(-1); }) == "constant_rate: rate -1 is not a finite number >= 0");
   BOOST_TEST(error_of([] { linear_warmup(nan, 1); }) ==
@@ -73,6 +89,28 @@ BOOST_AUTO_TEST_CASE(mistakes) {
   BOOST_TEST(error_of([] { step_decay(1, 0); }) == "step_decay: size 0 must be positive");
   BOOST_TEST(error_of([] { step_decay(1, 1, -0.5); }) ==
              "step_decay: gamma -0.5 is not a finite number >= 0");
+  BOOST_TEST(error_of([] {
+               multistep_decay(1, {3, 2});
+             }) == "multistep_decay: milestones [3, 2] must be positive and not decrease");
+  BOOST_TEST(error_of([] {
+               multistep_decay(1, {0, 2});
+             }) == "multistep_decay: milestones [0, 2] must be positive and not decrease");
+  BOOST_TEST(error_of([] { multistep_decay(1, {2}, -1); }) ==
+             "multistep_decay: gamma -1 is not a finite number >= 0");
+  BOOST_TEST(error_of([] { exponential_decay(1, -0.5); }) ==
+             "exponential_decay: gamma -0.5 is not a finite number >= 0");
+  BOOST_TEST(error_of([] { polynomial_decay(1, 0); }) == "polynomial_decay: total 0 must be positive");
+  BOOST_TEST(error_of([] { polynomial_decay(1, 4, -1); }) ==
+             "polynomial_decay: power -1 is not a finite number >= 0");
+  BOOST_TEST(error_of([] { cosine_restarts(1, 0); }) ==
+             "cosine_restarts: period 0 and factor 1 must be positive");
+  BOOST_TEST(error_of([] { cosine_restarts(1, 1, 0); }) ==
+             "cosine_restarts: period 1 and factor 0 must be positive");
+  BOOST_TEST(error_of([] { one_cycle(1, 10, 1); }) ==
+             "one_cycle: a share of 1 of 10 steps rises; it must be in (0, 1) and more than one step");
+  BOOST_TEST(error_of([] { one_cycle(1, 10, 0.1); }) ==
+             "one_cycle: a share of 0.1 of 10 steps rises; it must be in (0, 1) and more than one step");
+  BOOST_TEST(error_of([] { one_cycle(nan, 10); }) == "one_cycle: rate nan is not a finite number >= 0");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

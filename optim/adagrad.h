@@ -1,0 +1,26 @@
+#pragma once
+#include <tapegrad/optim/optimizer.h>
+
+namespace tapegrad {
+
+struct AdagradOptions {
+  double learning_rate = 0.01;
+  double lr_decay = 0;  ///< δ below
+  double weight_decay = 0;
+  double initial_accumulator_value = 0;  ///< what s begins with
+  double eps = 1e-10;
+  bool maximize = false;  ///< climb: the gradient's sign is turned first
+};
+
+/// Adagrad (Duchi, Hazan and Singer, 2011), PyTorch's formulas:  g = ∇ + λ p,  s ← s + g²,
+/// p ← p − η / (1 + (t − 1) δ) · g / (√s + ε). State: sum. Throws on negative options.
+class Adagrad : public Optimizer {
+ public:
+  explicit Adagrad(const AdagradOptions& options = {});
+
+ private:
+  void update(Slot& slot, const TensorView& gradient, double learning_rate) override;
+  AdagradOptions options_;
+};
+
+}  // namespace tapegrad
