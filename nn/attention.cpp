@@ -37,11 +37,46 @@ Var negative_distances(const Var& q, const Var& k) {
 }
 
 /// Before any parameter is made.
-const Scope& checked(const Scope& scope, Index d_model, Index heads) {
+const Scope& checked(const Scope& scope, Index d_model, Index heads,
+                     const MultiHeadAttentionOptions& options) {
   const std::string_view name = scope.path().empty() ? "MultiHeadAttention" : std::string_view(scope.path());
   expects(d_model > 0 && heads > 0 && d_model % heads == 0,
           "{}: {} heads do not divide d_model = {}; take a divisor of {}", name, heads, d_model, d_model);
+  expects(options.kdim >= 0 && options.vdim >= 0,
+          "{}: kdim {} and vdim {} must not be negative; 0 stands for d_model", name, options.kdim,
+          options.vdim);
   return scope;
+}
+
+bool packed(Index d_model, const MultiHeadAttentionOptions& o) {
+  return (o.kdim == 0 || o.kdim == d_model) && (o.vdim == 0 || o.vdim == d_model);
+}
+
+Parameter in_projection(bool present, const Scope& scope, const char* name, Index rows, Index width) {
+  return present ? scope.parameter(name, {rows, width}, xavier_uniform()) : Parameter();
+}
+
+/// x against the projection `weight` that it goes into; `width` is the option that x's last axis follows.
+void check_width(const char* argument, const char* width, const Var& x, const Parameter& weight) {
+  const Shape &s = x.shape(), &w = weight.shape();
+  const std::string_view path = weight.path(), name = path.substr(path.rfind('.') + 1);
+  expects((s.rank() == 2 || s.rank() == 3) && s[-1] == w[1],
+          "MultiHeadAttention: {} {} and {} {} do not fit: {} must be [batch, time, {}] with {} = {}, or "
+          "without batch",
+          argument, s, name, w, argument, width, width, w[1]);
+}
+
+/// All before the first projection, so that errors show the shapes that the caller gave.
+void check_extents(const Var& query, const Var& key, const Var& value) {
+  const Shape &q = query.shape(), &k = key.shape(), &v = value.shape();
+  expects(q.rank() == k.rank() && q.rank() == v.rank() && (q.rank() == 2 || (q[0] == k[0] && q[0] == v[0])),
+          "MultiHeadAttention: query {}, key {} and value {} differ in the extent of axis 0, batch, or in "
+          "rank: all are [batch, time, width], or all without batch",
+          q, k, v);
+  expects(k[-2] == v[-2],
+          "MultiHeadAttention: key {} and value {} differ in the number of keys, axis {}: each key has one "
+          "value",
+          k, v, k.rank() - 2);
 }
 
 }  // namespace
@@ -77,32 +112,51 @@ AttentionResult attention_by_score(const Var& query, const Var& key, const Var& 
 
 MultiHeadAttention::MultiHeadAttention(const Scope& scope, Index d_model, Index head_count,
                                        const MultiHeadAttentionOptions& opts)
-    : Layer(checked(scope, d_model, head_count)),
-      in_proj_weight(scope.parameter("in_proj_weight", {3 * d_model, d_model}, xavier_uniform())),
+    : Layer(checked(scope, d_model, head_count, opts)),
+      in_proj_weight(in_projection(packed(d_model, opts), scope, "in_proj_weight", 3 * d_model, d_model)),
+      q_proj_weight(in_projection(!in_proj_weight, scope, "q_proj_weight", d_model, d_model)),
+      k_proj_weight(in_projection(!in_proj_weight, scope, "k_proj_weight", d_model,
+                                  opts.kdim > 0 ? opts.kdim : d_model)),
+      v_proj_weight(in_projection(!in_proj_weight, scope, "v_proj_weight", d_model,
+                                  opts.vdim > 0 ? opts.vdim : d_model)),
       in_proj_bias(opts.bias ? scope.parameter("in_proj_bias", {3 * d_model}, zeros) : Parameter()),
       out_proj(scope / "out_proj", d_model, d_model, {.bias = opts.bias, .bias_init = zeros}),
       heads(head_count),
       options(opts) {}
 
-Var MultiHeadAttention::forward(const Var& query, const Var& key, const Var& value, const Mask& mask) const {
+MultiHeadAttention::Projected MultiHeadAttention::project(const Var& query, const Var& key,
+                                                          const Var& value) const {
+  check_width("query", "d_model", query, in_proj_weight ? in_proj_weight : q_proj_weight);
+  check_width("key", "kdim", key, in_proj_weight ? in_proj_weight : k_proj_weight);
+  check_width("value", "vdim", value, in_proj_weight ? in_proj_weight : v_proj_weight);
+  check_extents(query, key, value);
   Tape& tape = query.tape();
-  if (options.score != Score::scaled_dot || tape.taps().wants(path(), "weights"))
-    return forward(query, key, value, mask, WithWeights{}).context;
   const Index d = out_proj.weight.shape()[0];
-  const Var w = tape[in_proj_weight], b = in_proj_bias ? tape[in_proj_bias] : Var();
-  return out_proj(attention(linear_rows(query, w, b, 0, d), linear_rows(key, w, b, d, d),
-                            linear_rows(value, w, b, 2 * d, d),
-                            {.mask = mask, .dropout = options.dropout, .heads = heads}));
+  const Var b = in_proj_bias ? tape[in_proj_bias] : Var();
+  if (in_proj_weight) {
+    const Var w = tape[in_proj_weight];
+    return {linear_rows(query, w, b, 0, d), linear_rows(key, w, b, d, d), linear_rows(value, w, b, 2 * d, d)};
+  }
+  return {linear_bias_part(query, tape[q_proj_weight], b, 0),
+          linear_bias_part(key, tape[k_proj_weight], b, d),
+          linear_bias_part(value, tape[v_proj_weight], b, 2 * d)};
+}
+
+Var MultiHeadAttention::forward(const Var& query, const Var& key, const Var& value, const Mask& mask) const {
+  if (options.score != Score::scaled_dot || query.tape().taps().wants(path(), "weights"))
+    return forward(query, key, value, mask, WithWeights{}).context;
+  const Projected in = project(query, key, value);
+  return out_proj(
+      attention(in.query, in.key, in.value, {.mask = mask, .dropout = options.dropout, .heads = heads}));
 }
 
 AttentionResult MultiHeadAttention::forward(const Var& query, const Var& key, const Var& value,
                                             const Mask& mask, WithWeights) const {
   Tape& tape = query.tape();
-  const Index d = out_proj.weight.shape()[0];
-  const Var w = tape[in_proj_weight], b = in_proj_bias ? tape[in_proj_bias] : Var();
-  const AttentionResult result = attention_by_score(
-      linear_rows(query, w, b, 0, d), linear_rows(key, w, b, d, d), linear_rows(value, w, b, 2 * d, d),
-      {.score = options.score, .mask = mask, .dropout = options.dropout, .heads = heads});
+  const Projected in = project(query, key, value);
+  const AttentionResult result =
+      attention_by_score(in.query, in.key, in.value,
+                         {.score = options.score, .mask = mask, .dropout = options.dropout, .heads = heads});
   if (tape.taps().wants(path(), "weights")) tape.taps().add(path(), "weights", result.weights);
   return {out_proj(result.context), result.weights};
 }

@@ -30,6 +30,8 @@ struct MultiHeadAttentionOptions {
   double dropout = 0;
   bool bias = true;
   Score score = Score::scaled_dot;
+  Index kdim = 0;  ///< width of the keys; 0: d_model
+  Index vdim = 0;  ///< width of the values; 0: d_model
 };
 
 /// Asks a MultiHeadAttention for its weights too.
@@ -37,22 +39,34 @@ struct WithWeights {};
 
 /// MultiHead(Q, K, V) = concat(head₁, …, head_h) Wᴼ,  head_i = Attention(Q W_i^Q, K W_i^K, V W_i^V) (Vaswani
 /// et al., 2017, 3.2.2). Parameters, as in PyTorch: `in_proj_weight` [3 d_model, d_model] (rows query | key |
-/// value, heads contiguous), `in_proj_bias`, `out_proj.weight`, `out_proj.bias`. Tap: `weights`.
+/// value, heads contiguous), `in_proj_bias` [3 d_model], `out_proj.weight`, `out_proj.bias`; where kdim or
+/// vdim differs from d_model, `q_proj_weight` [d_model, d_model], `k_proj_weight` [d_model, kdim] and
+/// `v_proj_weight` [d_model, vdim] stand in the place of `in_proj_weight`. Each weight of the in-projection
+/// starts xavier-uniform, each bias at 0. Tap: `weights`.
 struct MultiHeadAttention : Layer<MultiHeadAttention> {
-  /// Throws unless `heads` divides `d_model`.
+  /// Throws unless `heads` divides `d_model`, and on a negative kdim or vdim.
   MultiHeadAttention(const Scope& scope, Index d_model, Index heads,
                      const MultiHeadAttentionOptions& options = {});
 
-  /// query [batch, query, d_model], key and value [batch, key, d_model] -> [batch, query, d_model]
+  /// query [batch, query, d_model], key [batch, key, kdim], value [batch, key, vdim] -> [batch, query,
+  /// d_model]; or all without batch. Throws when they do not fit.
   Var forward(const Var& query, const Var& key, const Var& value, const Mask& mask = {}) const;
   /// Also the weights of every head, [batch, heads, query, key], before dropout and on the path to the loss.
   AttentionResult forward(const Var& query, const Var& key, const Var& value, const Mask& mask,
                           WithWeights) const;
 
-  Parameter in_proj_weight, in_proj_bias;
+  Parameter in_proj_weight;                               // packed, or empty
+  Parameter q_proj_weight, k_proj_weight, v_proj_weight;  // where widths differ, else empty
+  Parameter in_proj_bias;                                 // empty without bias
   Linear out_proj;
   Index heads;
   MultiHeadAttentionOptions options;
+
+ private:
+  struct Projected {
+    Var query, key, value;
+  };
+  Projected project(const Var& query, const Var& key, const Var& value) const;
 };
 
 }  // namespace tapegrad

@@ -43,6 +43,20 @@ struct Mha {
   }
 };
 
+/// Keys and values of widths of their own.
+struct Widths {
+  ParameterStore params{11, DType::f64};
+  MultiHeadAttention layer;
+  explicit Widths(const MultiHeadAttentionOptions& options) : layer(params.root() / "mha", 4, 2, options) {
+    params.at("mha.in_proj_bias").assign(sample_values({12}, -1, 1, 3));
+  }
+  std::vector<Tensor> inputs() const {
+    const auto width = [](Index given) { return given > 0 ? given : 4; };
+    return {sample_values({2, 3, 4}, -2, 2, 1), sample_values({2, 4, width(layer.options.kdim)}, -2, 2, 2),
+            sample_values({2, 4, width(layer.options.vdim)}, -2, 2, 3)};
+  }
+};
+
 /// softmax(q kᵀ / √2) of one head of `Mha`, with loops. x [time, 4]
 std::vector<double> weights_by_hand(const Mha& mha, const Tensor& x, Index head, Index query) {
   const auto project = [&](Index row, Index t) {
@@ -200,6 +214,105 @@ BOOST_AUTO_TEST_CASE(weights_are_those_before_dropout_and_asking_changes_no_bit)
     BOOST_TEST(tapped.taps().collected()[0].name == "mha.weights");
     BOOST_TEST(identical(tapped.taps().collected()[0].value.value(), weights));
   }
+}
+
+BOOST_AUTO_TEST_CASE(widths_of_their_own) {
+  for (const auto& [kdim, vdim] :
+       std::vector<std::pair<Index, Index>>{{0, 0}, {4, 4}, {3, 0}, {0, 5}, {3, 5}}) {
+    Widths m({.kdim = kdim, .vdim = vdim});
+    const bool packed = kdim % 4 == 0 && vdim % 4 == 0;
+    BOOST_TEST(static_cast<bool>(m.layer.in_proj_weight) == packed);
+    std::vector<std::string> names;
+    for (const Parameter& p : m.params) names.push_back(fmt::format("{} {}", p.path(), p.shape()));
+    const std::vector<std::string> weights =
+        packed ? std::vector<std::string>{"mha.in_proj_weight [12, 4]"}
+               : std::vector<std::string>{"mha.q_proj_weight [4, 4]",
+                                          fmt::format("mha.k_proj_weight [4, {}]", kdim > 0 ? kdim : 4),
+                                          fmt::format("mha.v_proj_weight [4, {}]", vdim > 0 ? vdim : 4)};
+    std::vector<std::string> expected = weights;
+    for (const char* rest : {"mha.in_proj_bias [12]", "mha.out_proj.weight [4, 4]", "mha.out_proj.bias [4]"})
+      expected.push_back(rest);
+    BOOST_TEST(names == expected, boost::test_tools::per_element());
+    const std::vector<Tensor> inputs = m.inputs();
+    for (const Score score : scores) {
+      m.layer.options.score = score;
+      for (const bool fused : {true, false}) {
+        const GradcheckResult r = gradcheck(
+            [&](const std::vector<Var>& in) { return m.layer(in[0], in[1], in[2], Mask::causal(1)); }, inputs,
+            m.params, {.label = "MultiHeadAttention", .fused = fused});
+        BOOST_TEST(r.ok, r.message);
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(separate_projections_equal_the_packed_one) {
+  // The same numbers, packed and apart: a column of zeros makes the keys wider.
+  for (const DType dtype : {DType::f64, DType::f32})
+    for (const bool fused : {true, false}) {
+      ParameterStore params(3, dtype);
+      const MultiHeadAttention packed(params.root() / "packed", 4, 2),
+          apart(params.root() / "apart", 4, 2, {.kdim = 5});
+      packed.in_proj_bias.assign(sample_values({12}, -1, 1, 3));
+      const Tensor& w = packed.in_proj_weight.value();
+      const auto rows = [&](Index begin, Index width) {
+        std::vector<double> values;
+        for (Index i = 0; i < 4; ++i)
+          for (Index j = 0; j < width; ++j) values.push_back(j < 4 ? w.at({begin + i, j}) : 0);
+        return Tensor::from(values, {4, width}, DType::f64);
+      };
+      apart.q_proj_weight.assign(rows(0, 4));
+      apart.k_proj_weight.assign(rows(4, 5));
+      apart.v_proj_weight.assign(rows(8, 4));
+      apart.in_proj_bias.assign(packed.in_proj_bias.value());
+      apart.out_proj.weight.assign(packed.out_proj.weight.value());
+      Tape tape({.dtype = dtype, .fused = fused});
+      const Var x = tape.variable(sample_values({2, 3, 4}).to(dtype));
+      const Var wide = concat({x, tape.full({2, 3, 1}, 7)}, -1);
+      const AttentionResult a = packed(x, x, x, Mask::causal(), WithWeights{}),
+                            b = apart(x, wide, x, Mask::causal(), WithWeights{});
+      const double limit = dtype == DType::f64 ? 1e-14 : 1e-6;
+      BOOST_TEST(max(abs(a.context - b.context)).item() < limit);
+      BOOST_TEST(max(abs(a.weights - b.weights)).item() < limit);
+      const Gradients ga = tape.backward(sum(square(a.context))), gb = tape.backward(sum(square(b.context)));
+      const std::vector<double> all = ga[packed.in_proj_weight].to_vector(),
+                                values = gb[apart.v_proj_weight].to_vector(),
+                                ba = ga[packed.in_proj_bias].to_vector(),
+                                bb = gb[apart.in_proj_bias].to_vector();
+      for (std::size_t i = 0; i < values.size(); ++i)
+        BOOST_TEST(std::abs(all[32 + i] - values[i]) < 10 * limit);
+      for (std::size_t i = 0; i < ba.size(); ++i) BOOST_TEST(std::abs(ba[i] - bb[i]) < 10 * limit);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(widths_that_do_not_fit_are_named) {
+  Widths m({.kdim = 3, .vdim = 5});
+  Tape tape({.dtype = DType::f64});
+  const auto of = [&](const Shape& shape) { return tape.constant(Tensor(shape, DType::f64)); };
+  const Var q = of({2, 3, 4}), k = of({2, 6, 3}), v = of({2, 6, 5});
+  const auto error = [&](const Var& a, const Var& b, const Var& c) {
+    return error_of([&] { m.layer(a, b, c); });
+  };
+  BOOST_TEST((m.layer(q, k, v).shape() == Shape{2, 3, 4}));
+  BOOST_TEST((m.layer(of({3, 4}), of({6, 3}), of({6, 5})).shape() == Shape{3, 4}));
+  BOOST_TEST(error(k, k, v) ==
+             "mha: MultiHeadAttention: query [2, 6, 3] and q_proj_weight [4, 4] do not fit: query must be "
+             "[batch, time, d_model] with d_model = 4, or without batch");
+  BOOST_TEST(
+      error(q, q, v) ==
+      "mha: MultiHeadAttention: key [2, 3, 4] and k_proj_weight [4, 3] do not fit: key must be [batch, "
+      "time, kdim] with kdim = 3, or without batch");
+  BOOST_TEST(error(q, k, of({5})) ==
+             "mha: MultiHeadAttention: value [5] and v_proj_weight [4, 5] do not fit: value must be [batch, "
+             "time, vdim] with vdim = 5, or without batch");
+  BOOST_TEST(error(q, k, of({2, 4, 5})) ==
+             "mha: MultiHeadAttention: key [2, 6, 3] and value [2, 4, 5] differ in the number of keys, axis "
+             "1: each key has one value");
+  BOOST_TEST(error(q, k, of({1, 6, 5})) ==
+             "mha: MultiHeadAttention: query [2, 3, 4], key [2, 6, 3] and value [1, 6, 5] differ in the "
+             "extent of axis 0, batch, or in rank: all are [batch, time, width], or all without batch");
+  BOOST_TEST(error_of([&] { MultiHeadAttention(m.params.root(), 4, 2, {.kdim = -1, .vdim = 2}); }) ==
+             "MultiHeadAttention: kdim -1 and vdim 2 must not be negative; 0 stands for d_model");
 }
 
 BOOST_AUTO_TEST_CASE(second_derivatives) {

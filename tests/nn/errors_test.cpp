@@ -100,15 +100,14 @@ BOOST_AUTO_TEST_CASE(widths_that_do_not_fit) {
       "head: linear: x [2, 5] and weight [3, 4] do not fit: weight is [out, in], so x's last axis must be 4");
   const Var narrow = tape.constant(Tensor({2, 4, 6}));
   BOOST_TEST(error_of([&] { model.decoder(target, narrow); }) ==
-             "model.decoder.layers.0.multihead_attn: linear: x [2, 4, 6] and weight [24, 8] do not fit: "
-             "weight is [out, "
-             "in], so x's last axis must be 8");
+             "model.decoder.layers.0.multihead_attn: MultiHeadAttention: key [2, 4, 6] and in_proj_weight "
+             "[24, 8] do not fit: key must be [batch, time, kdim] with kdim = 8, or without batch");
   BOOST_TEST(error_of([&] {
                model.decoder(target, tape.constant(Tensor({3, 4, 8})));
              }) ==
-             "model.decoder.layers.0.multihead_attn: attention: query [2, 3, 8], key [3, 4, 8] and value [3, "
-             "4, 8] differ in "
-             "the extent of axis 0, batch");
+             "model.decoder.layers.0.multihead_attn: MultiHeadAttention: query [2, 3, 8], key [3, 4, 8] and "
+             "value [3, 4, 8] differ in the extent of axis 0, batch, or in rank: all are [batch, time, "
+             "width], or all without batch");
   const LayerNorm norm(params.root() / "norm", 4);
   BOOST_TEST(
       error_of([&] { norm(narrow); }) ==

@@ -1,4 +1,5 @@
 // Names, shapes and first values of parameters.
+#include <tapegrad/nn/embedding.h>
 #include <tapegrad/nn/init.h>
 #include <tapegrad/nn/transformer.h>
 
@@ -124,6 +125,44 @@ BOOST_AUTO_TEST_CASE(transformer_weights_start_within_their_bounds) {
     BOOST_TEST(largest(p.value()) <= bound, path);
     BOOST_TEST(largest(p.value()) >= 0.7 * bound, path);
   }
+}
+
+BOOST_AUTO_TEST_CASE(layers_start_as_in_pytorch) {
+  ParameterStore params(1, DType::f64);
+  const Scope root = params.root();
+  const Linear linear(root / "linear", 64, 48);
+  const Embedding table(root / "table", 100, 32, {.padding_idx = 3});
+  const MultiHeadAttention packed(root / "packed", 32, 4),
+      apart(root / "apart", 32, 4, {.kdim = 16, .vdim = 96});
+  const LayerNorm layer_norm(root / "layer_norm", 8);
+  const RMSNorm rms_norm(root / "rms_norm", 8);
+  const auto uniform_in = [&](const char* path, double bound) {
+    const Tensor& x = params.at(path).value();
+    BOOST_TEST(largest(x) <= bound, path);
+    BOOST_TEST(largest(x) >= 0.9 * bound, path);
+    const double size = static_cast<double>(x.size());
+    BOOST_TEST(std::abs(deviation(x.to_vector()) * std::sqrt(3.0) / bound - 1) < 3 / std::sqrt(size), path);
+  };
+  uniform_in("linear.weight", 1.0 / 8);
+  uniform_in("linear.bias", 1.0 / 8);
+  uniform_in("packed.in_proj_weight", std::sqrt(6.0 / (4 * 32)));  // of the matrix [3 d_model, d_model]
+  uniform_in("packed.out_proj.weight", 1 / std::sqrt(32.0));
+  uniform_in("apart.q_proj_weight", std::sqrt(6.0 / (32 + 32)));
+  uniform_in("apart.k_proj_weight", std::sqrt(6.0 / (32 + 16)));
+  uniform_in("apart.v_proj_weight", std::sqrt(6.0 / (32 + 96)));
+  uniform_in("apart.out_proj.weight", 1 / std::sqrt(32.0));
+  for (const char* path : {"packed.in_proj_bias", "packed.out_proj.bias", "apart.in_proj_bias",
+                           "apart.out_proj.bias", "layer_norm.bias"})
+    BOOST_TEST(largest(params.at(path).value()) == 0, path);
+  for (const char* path : {"layer_norm.weight", "rms_norm.weight"})
+    BOOST_TEST(params.at(path).value().to_vector() == std::vector<double>(8, 1),
+               boost::test_tools::per_element());
+  std::vector<double> rows = table.weight.value().to_vector();
+  const auto padding = rows.begin() + 3 * 32;
+  BOOST_TEST(std::vector<double>(padding, padding + 32) == std::vector<double>(32, 0),
+             boost::test_tools::per_element());
+  rows.erase(padding, padding + 32);
+  BOOST_TEST(deviation(rows) == 1.0, boost::test_tools::tolerance(0.05));
 }
 
 BOOST_AUTO_TEST_CASE(every_layer_starts_with_values_of_its_own) {
