@@ -45,12 +45,13 @@ Tensor sample_values(Shape shape, double low = -2, double high = 2, std::uint64_
 
 /// The usual points for an op of one input: matrix, rank 0, rank 1, a size-0 dimension, size-1 dimensions,
 /// large and small magnitudes and a repeated input (f(x) ⊙ x); values in [low, high), at least `margin` away
-/// from 0.
-std::vector<Sample> unary_samples(Var (*f)(const Var&), double low = -2, double high = 2, double margin = 0);
+/// from 0. `torch` is f(a) in PyTorch, or `none: REASON`.
+std::vector<Sample> unary_samples(Var (*f)(const Var&), const std::string& torch, double low = -2,
+                                  double high = 2, double margin = 0);
 /// The same for two inputs: equal shapes, both ways of broadcasting, size-1 and size-0 dimensions, rank 0, a
-/// repeated input f(x, x), large and small magnitudes. `low` > 0 keeps both away from 0; `distinct` keeps a
-/// and b apart (for kinks at a = b).
-std::vector<Sample> binary_samples(Var (*f)(const Var&, const Var&), double low = -2, double high = 2,
-                                   bool distinct = false);
+/// repeated input f(x, x), large and small magnitudes. `torch` is f(a, b) in PyTorch. `low` > 0 keeps both
+/// away from 0; `distinct` keeps a and b apart (for kinks at a = b).
+std::vector<Sample> binary_samples(Var (*f)(const Var&, const Var&), const std::string& torch,
+                                   double low = -2, double high = 2, bool distinct = false);
 
 }  // namespace tapegrad

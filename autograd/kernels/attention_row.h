@@ -103,10 +103,10 @@ TAPEGRAD_INLINE RowScale<T> softmax_row(Scores<T> scores, T* s, Index n) {
   return {max, inverse};
 }
 
-/// The same weights again, from a saved scale.
+/// The same weights again, from a saved scale; zeros behind them to the end of the block of 16.
 template <class T>
 TAPEGRAD_INLINE void repeat_softmax_row(Scores<T> scores, T* s, Index n, RowScale<T> scale) {
-  if (scale.inverse_sum == 0) return zero_blocks(s, 0, n);
+  if (scale.inverse_sum == 0) return zero_blocks(s, 0, round_up(n, kLanes));
   for_row<T, PaddedTail>(
       n, [&](auto mask, int, Index j) __attribute__((always_inline)) {
         mask.store(s + j, exp(scores.load(mask, s, j) - scale.max) * scale.inverse_sum);

@@ -142,15 +142,16 @@ Var softplus(const Var& x) { return apply(Softplus{}, {x}); }
 
 namespace {
 
-const OpSamples tanh_samples("tanh", [] { return unary_samples(tanh); });
-const OpSamples sigmoid_samples("sigmoid", [] { return unary_samples(sigmoid); });
-const OpSamples relu_samples("relu", [] { return unary_samples(relu, -2, 2, 0.2); });
-const OpSamples gelu_samples("gelu", [] { return unary_samples([](const Var& x) { return gelu(x); }); });
+const OpSamples tanh_samples("tanh", [] { return unary_samples(tanh, "torch.tanh(a)"); });
+const OpSamples sigmoid_samples("sigmoid", [] { return unary_samples(sigmoid, "torch.sigmoid(a)"); });
+const OpSamples relu_samples("relu", [] { return unary_samples(relu, "F.relu(a)", -2, 2, 0.2); });
+const OpSamples gelu_samples("gelu",
+                             [] { return unary_samples([](const Var& x) { return gelu(x); }, "F.gelu(a)"); });
 const OpSamples gelu_tanh_samples("gelu_tanh", [] {
-  return unary_samples([](const Var& x) { return gelu(x, Gelu::tanh); });
+  return unary_samples([](const Var& x) { return gelu(x, Gelu::tanh); }, "F.gelu(a, approximate='tanh')");
 });
-const OpSamples silu_samples("silu", [] { return unary_samples(silu); });
-const OpSamples softplus_samples("softplus", [] { return unary_samples(softplus); });
+const OpSamples silu_samples("silu", [] { return unary_samples(silu, "F.silu(a)"); });
+const OpSamples softplus_samples("softplus", [] { return unary_samples(softplus, "F.softplus(a)"); });
 
 }  // namespace
 }  // namespace tapegrad

@@ -243,17 +243,20 @@ Var operator/(double c, const Var& x) { return div(x.tape("div").full({}, c), x)
 
 namespace {
 
-const OpSamples add_samples("add", [] { return binary_samples(add); });
-const OpSamples sub_samples("sub", [] { return binary_samples(sub); });
-const OpSamples mul_samples("mul", [] { return binary_samples(mul); });
-const OpSamples div_samples("div", [] { return binary_samples(div, 0.5, 2); });
-const OpSamples maximum_samples("maximum", [] { return binary_samples(maximum, -2, 2, true); });
-const OpSamples minimum_samples("minimum", [] { return binary_samples(minimum, -2, 2, true); });
+const OpSamples add_samples("add", [] { return binary_samples(add, "a + b"); });
+const OpSamples sub_samples("sub", [] { return binary_samples(sub, "a - b"); });
+const OpSamples mul_samples("mul", [] { return binary_samples(mul, "a * b"); });
+const OpSamples div_samples("div", [] { return binary_samples(div, "a / b", 0.5, 2); });
+const OpSamples maximum_samples("maximum",
+                                [] { return binary_samples(maximum, "torch.maximum(a, b)", -2, 2, true); });
+const OpSamples minimum_samples("minimum",
+                                [] { return binary_samples(minimum, "torch.minimum(a, b)", -2, 2, true); });
 const OpSamples affine_samples("affine", [] {
-  return unary_samples([](const Var& x) { return affine(x, -1.5, 0.25); });
+  return unary_samples([](const Var& x) { return affine(x, -1.5, 0.25); }, "-1.5 * a + 0.25");
 });
 
-std::vector<Sample> shape_samples(Var (*f)(const Var&, const Shape&), bool widen) {
+/// `torch` is PyTorch's name for f.
+std::vector<Sample> shape_samples(Var (*f)(const Var&, const Shape&), const char* torch, bool widen) {
   const std::vector<std::pair<Shape, Shape>> cases = {
       {{3, 4}, {3, 4}}, {{4}, {3, 4}}, {{3, 1}, {3, 4}}, {{}, {2, 3}}, {{2, 1, 3}, {2, 4, 3}},
       {{1, 0}, {3, 0}}, {{1}, {0}},    {{}, {}},         {{3}, {1, 3}}};
@@ -262,20 +265,24 @@ std::vector<Sample> shape_samples(Var (*f)(const Var&, const Shape&), bool widen
     const Shape from = widen ? narrow : wide, to = widen ? wide : narrow;
     samples.push_back({fmt::format("{} to {}", from, to),
                        {sample_values(from)},
-                       [=](const std::vector<Var>& in) { return f(in[0], to); }});
+                       [=](const std::vector<Var>& in) { return f(in[0], to); },
+                       fmt::format("a.{}({})", torch, to)});
   }
   const Shape from = widen ? Shape{3} : Shape{2, 3}, to = widen ? Shape{2, 3} : Shape{3};
   const auto call = [=](const std::vector<Var>& in) { return f(in[0], to); };
-  samples.push_back({"small magnitude", {sample_values(from, -0.2, 0.2)}, call});
-  samples.push_back({"large magnitude", {sample_values(from, -60, 60)}, call});
-  samples.push_back({"repeated input", {sample_values(from)}, [=](const std::vector<Var>& in) {
-                       return mul(f(in[0], to), in[0]);
-                     }});
+  const std::string there = fmt::format("a.{}({})", torch, to);
+  samples.push_back({"small magnitude", {sample_values(from, -0.2, 0.2)}, call, there});
+  samples.push_back({"large magnitude", {sample_values(from, -60, 60)}, call, there});
+  samples.push_back({"repeated input",
+                     {sample_values(from)},
+                     [=](const std::vector<Var>& in) { return mul(f(in[0], to), in[0]); },
+                     there + " * a"});
   return samples;
 }
 
-const OpSamples broadcast_to_samples("broadcast_to", [] { return shape_samples(broadcast_to, true); });
-const OpSamples sum_to_samples("sum_to", [] { return shape_samples(sum_to, false); });
+const OpSamples broadcast_to_samples("broadcast_to",
+                                     [] { return shape_samples(broadcast_to, "broadcast_to", true); });
+const OpSamples sum_to_samples("sum_to", [] { return shape_samples(sum_to, "sum_to_size", false); });
 
 }  // namespace
 }  // namespace tapegrad

@@ -265,6 +265,20 @@ Tensor random_keep(const Shape& shape) {
   return keep;
 }
 
+/// `attention` is the parity suite's: scaled_dot_product_attention, with weights the softmax itself.
+std::string torch_call(const Case& c) {
+  const AttentionOptions& o = c.options;
+  if (c.training && o.dropout > 0) return "none: the draws of dropout are our own";
+  std::string call = "attention(a, b, c";
+  if (!o.mask.empty()) call += ", keep=keep";
+  if (c.bias.rank() > 0) call += ", bias=d";
+  if (o.heads > 0) call += fmt::format(", heads={}", o.heads);
+  if (o.scale != 0) call += fmt::format(", scale={}", o.scale);
+  if (!c.weights) return call + ")";
+  return fmt::format("(lambda context, weights: context * (1 + weights.square().sum()))(*{}, weights=True))",
+                     call);
+}
+
 Sample make_sample(const Case& c, double scale = 1.5) {
   const auto values = [&](Index time, Index dim, std::uint64_t key) {
     const Shape shape =
@@ -273,8 +287,11 @@ Sample make_sample(const Case& c, double scale = 1.5) {
   };
   Sample sample{c.label,
                 {values(c.query, c.dim, 41), values(c.key, c.dim, 42), values(c.key, c.value_dim, 43)},
-                {}};
+                {},
+                torch_call(c)};
   sample.training = c.training;
+  if (!c.options.mask.empty())
+    sample.constants = {{"keep", c.options.mask.to_tensor(c.batch, c.heads, c.query, c.key)}};
   if (c.bias.rank() > 0) sample.inputs.push_back(sample_values(c.bias, -1, 1, 44));
   sample.call = [options = c.options, weights = c.weights](const std::vector<Var>& in) {
     AttentionOptions with_bias = options;
@@ -340,15 +357,21 @@ const OpSamples attention_samples("attention", [] {
   // clang-format on
   samples.push_back(make_sample({"large magnitude", 1, 2, 3, 4, 2, 2, {.mask = Mask::causal(1)}}, 4));
   samples.push_back(make_sample({"small magnitude", 1, 2, 3, 4, 2, 2, {.mask = Mask::causal(1)}}, 0.1));
-  const auto self = [](const std::vector<Var>& in) {
-    return attention(in[0], in[0], in[0], {.mask = Mask::causal()});
+  const auto add_self = [&](const char* label, const Tensor& x) {
+    const Index time = x.shape()[-2];
+    samples.push_back(
+        {label,
+         {x},
+         [=](const std::vector<Var>& in) { return attention(in[0], in[0], in[0], {.mask = causal}); },
+         "attention(a, a, a, keep=keep)",
+         {{"keep", causal.to_tensor(1, 1, time, time).reshaped({time, time})}}});
   };
-  samples.push_back({"repeated input, no batch", {sample_values({4, 3}, -1, 1, 45)}, self});
-  samples.push_back({"repeated input, no heads", {sample_values({2, 3, 2}, -1, 1, 46)}, self});
-  samples.push_back(
-      {"packed without batch", {sample_values({3, 4}, -1, 1, 47)}, [](const std::vector<Var>& in) {
-         return attention(in[0], in[0], in[0], {.heads = 2});
-       }});
+  add_self("repeated input, no batch", sample_values({4, 3}, -1, 1, 45));
+  add_self("repeated input, no heads", sample_values({2, 3, 2}, -1, 1, 46));
+  samples.push_back({"packed without batch",
+                     {sample_values({3, 4}, -1, 1, 47)},
+                     [](const std::vector<Var>& in) { return attention(in[0], in[0], in[0], {.heads = 2}); },
+                     "attention(a, a, a, heads=2)"});
   return samples;
 });
 

@@ -1,6 +1,7 @@
 #include <tapegrad/autograd/ops/cross_entropy.h>
 
 #include <algorithm>
+#include <string>
 
 #include <tapegrad/autograd/kernels/cross_entropy.h>
 #include <tapegrad/autograd/ops/arithmetic.h>
@@ -128,13 +129,28 @@ Index count_targets(const Tensor& targets, Index ignore_index) {
 
 namespace {
 
+/// PyTorch's classes lie on axis 1, ours on the last: both see [rows, vocab].
+std::string torch_call(const Tensor& logits, const Tensor& targets, const CrossEntropyOptions& options) {
+  const char* names[] = {"mean", "sum", "none"};
+  if (options.reduction == Reduction::mean && count_targets(targets, options.ignore_index) == 0)
+    return "none: the mean of no losses is NaN in PyTorch, 0 here";
+  const std::string call = fmt::format(
+      "F.cross_entropy(a.reshape(-1, {}), targets.reshape(-1), ignore_index={}, label_smoothing={}, "
+      "reduction='{}')",
+      logits.shape().cols(), options.ignore_index, options.label_smoothing,
+      names[static_cast<int>(options.reduction)]);
+  return options.reduction == Reduction::none ? call + ".reshape(targets.shape)" : call;
+}
+
 const OpSamples cross_entropy_samples("cross_entropy", [] {
   std::vector<Sample> samples;
   const auto add = [&](const char* label, const Tensor& logits, const Tensor& targets,
                        const CrossEntropyOptions& options = {}) {
-    samples.push_back({label, {logits}, [=](const std::vector<Var>& in) {
-                         return cross_entropy(in[0], targets, options);
-                       }});
+    samples.push_back({label,
+                       {logits},
+                       [=](const std::vector<Var>& in) { return cross_entropy(in[0], targets, options); },
+                       torch_call(logits, targets, options),
+                       {{"targets", targets}}});
   };
   const auto x = [](const Shape& shape, double scale = 1) {
     return sample_values(shape, -2 * scale, 2 * scale, 21);
@@ -156,9 +172,12 @@ const OpSamples cross_entropy_samples("cross_entropy", [] {
   add("longer than a vector register", x({2, 37}), Tensor::ids({36, 5}), {.label_smoothing = 0.1});
   add("large magnitude", x({3, 5}, 4), Tensor::ids({2, 0, 1}));
   add("small magnitude", x({3, 5}, 0.1), Tensor::ids({2, 0, 1}));
-  samples.push_back({"repeated input", {x({2, 4})}, [](const std::vector<Var>& in) {
-                       return sum(in[0] * cross_entropy(in[0], Tensor::ids({3, 1})));
-                     }});
+  const Tensor logits = x({2, 4}), targets = Tensor::ids({3, 1});
+  samples.push_back({"repeated input",
+                     {logits},
+                     [=](const std::vector<Var>& in) { return sum(in[0] * cross_entropy(in[0], targets)); },
+                     fmt::format("(a * {}).sum()", torch_call(logits, targets, {})),
+                     {{"targets", targets}}});
   return samples;
 });
 

@@ -218,23 +218,35 @@ namespace {
 
 using Call = Var (*)(const Var&, const Tensor&);
 
-Sample sample(std::string label, const Shape& shape, const Tensor& ids, Call call, double scale = 1) {
-  return {std::move(label), {sample_values(shape, -2 * scale, 2 * scale)}, [=](const std::vector<Var>& in) {
-            return call(in[0], ids);
-          }};
+/// A call, and PyTorch's form of it over a and ids.
+struct Indexing {
+  Call call;
+  const char* torch;
+};
+
+Sample sample(std::string label, const Shape& shape, const Tensor& ids, const Indexing& op,
+              double scale = 1) {
+  return {std::move(label),
+          {sample_values(shape, -2 * scale, 2 * scale)},
+          [=](const std::vector<Var>& in) { return op.call(in[0], ids); },
+          op.torch,
+          {{"ids", ids}}};
 }
 
 /// x ⊙ call(x, ids), where the result has x's shape.
-Sample repeated(const Shape& shape, const Tensor& ids, Call call) {
-  return {"repeated input", {sample_values(shape)}, [=](const std::vector<Var>& in) {
-            return in[0] * call(in[0], ids);
-          }};
+Sample repeated(const Shape& shape, const Tensor& ids, const Indexing& op) {
+  return {"repeated input",
+          {sample_values(shape)},
+          [=](const std::vector<Var>& in) { return in[0] * op.call(in[0], ids); },
+          fmt::format("a * {}", op.torch),
+          {{"ids", ids}}};
 }
 
 Tensor no_ids(const Shape& shape) { return Tensor(shape, DType::i64); }
 
 const OpSamples embedding_samples("embedding", [] {
-  const Call plain = [](const Var& w, const Tensor& ids) { return embedding(w, ids); };
+  const Indexing plain = {[](const Var& w, const Tensor& ids) { return embedding(w, ids); },
+                          "F.embedding(ids, a)"};
   return std::vector<Sample>{sample("repeated ids", {4, 3}, Tensor::ids({{1, 3, 1}, {0, 1, 3}}), plain),
                              sample("rank 0", {4, 3}, Tensor::ids(2), plain),
                              sample("no ids", {4, 3}, no_ids({2, 0}), plain),
@@ -246,8 +258,10 @@ const OpSamples embedding_samples("embedding", [] {
 });
 
 const OpSamples gather_samples("gather", [] {
-  const Call columns = [](const Var& x, const Tensor& ids) { return gather(x, -1, ids); };
-  const Call rows = [](const Var& x, const Tensor& ids) { return gather(x, 0, ids); };
+  const Indexing columns = {[](const Var& x, const Tensor& ids) { return gather(x, -1, ids); },
+                            "torch.gather(a, -1, ids)"};
+  const Indexing rows = {[](const Var& x, const Tensor& ids) { return gather(x, 0, ids); },
+                         "torch.gather(a, 0, ids)"};
   return std::vector<Sample>{sample("columns", {2, 3}, Tensor::ids({{2, 0, 2, 1}, {1, 1, 0, 0}}), columns),
                              sample("rows", {3, 2}, Tensor::ids({{2, 0}, {2, 1}}), rows),
                              sample("three axes", {2, 2, 2}, Tensor::ids({{{0, 1}, {1, 1}}}), rows),
@@ -260,8 +274,10 @@ const OpSamples gather_samples("gather", [] {
 });
 
 const OpSamples scatter_add_samples("scatter_add", [] {
-  const Call columns = [](const Var& x, const Tensor& ids) { return scatter_add(x, -1, ids, 4); };
-  const Call rows = [](const Var& x, const Tensor& ids) { return scatter_add(x, 0, ids, 3); };
+  const Indexing columns = {[](const Var& x, const Tensor& ids) { return scatter_add(x, -1, ids, 4); },
+                            "a.new_zeros((*a.shape[:-1], 4)).scatter_add(-1, ids, a)"};
+  const Indexing rows = {[](const Var& x, const Tensor& ids) { return scatter_add(x, 0, ids, 3); },
+                         "a.new_zeros((3, *a.shape[1:])).scatter_add(0, ids, a)"};
   return std::vector<Sample>{sample("columns", {2, 3}, Tensor::ids({{2, 0, 2}, {3, 1, 0}}), columns),
                              sample("rows", {2, 2}, Tensor::ids({{2, 0}, {2, 1}}), rows),
                              sample("three axes", {1, 2, 2}, Tensor::ids({{{0, 1}, {2, 1}}}), rows),
@@ -273,8 +289,10 @@ const OpSamples scatter_add_samples("scatter_add", [] {
 });
 
 const OpSamples index_select_samples("index_select", [] {
-  const Call columns = [](const Var& x, const Tensor& ids) { return index_select(x, -1, ids); };
-  const Call rows = [](const Var& x, const Tensor& ids) { return index_select(x, 0, ids); };
+  const Indexing columns = {[](const Var& x, const Tensor& ids) { return index_select(x, -1, ids); },
+                            "torch.index_select(a, -1, ids)"};
+  const Indexing rows = {[](const Var& x, const Tensor& ids) { return index_select(x, 0, ids); },
+                         "torch.index_select(a, 0, ids)"};
   return std::vector<Sample>{sample("columns", {2, 3}, Tensor::ids({2, 0, 2, 1}), columns),
                              sample("rows", {3, 2}, Tensor::ids({2, 0}), rows),
                              sample("three axes", {2, 2, 2}, Tensor::ids({1, 0, 1}), rows),
@@ -287,12 +305,15 @@ const OpSamples index_select_samples("index_select", [] {
 });
 
 const OpSamples index_add_samples("index_add", [] {
-  const Call columns = [](const Var& x, const Tensor& ids) { return index_add(x, -1, ids, 4); };
-  const Call rows = [](const Var& x, const Tensor& ids) { return index_add(x, 0, ids, 3); };
-  const Call padded = [](const Var& w, const Tensor& ids) {
-    // The pullback of an embedding with a padding row, as an op of its own: what arrives at row 1 is dropped.
-    return apply(Put{Pick{0, w.tape().keep(ids), false, 1}, 4}, {w});
-  };
+  const Indexing columns = {[](const Var& x, const Tensor& ids) { return index_add(x, -1, ids, 4); },
+                            "a.new_zeros((*a.shape[:-1], 4)).index_add(-1, ids, a)"};
+  const Indexing rows = {[](const Var& x, const Tensor& ids) { return index_add(x, 0, ids, 3); },
+                         "a.new_zeros((3, *a.shape[1:])).index_add(0, ids, a)"};
+  // The pullback of an embedding with a padding row, as an op of its own: what arrives at row 1 is dropped.
+  const Indexing padded = {[](const Var& w, const Tensor& ids) {
+                             return apply(Put{Pick{0, w.tape().keep(ids), false, 1}, 4}, {w});
+                           },
+                           "a.new_zeros((4, 3)).index_add(0, ids, a * (ids != 1)[:, None])"};
   return std::vector<Sample>{sample("columns", {2, 3}, Tensor::ids({2, 0, 2}), columns),
                              sample("rows", {2, 2}, Tensor::ids({2, 0}), rows),
                              sample("three axes", {3, 2, 2}, Tensor::ids({1, 0, 1}), rows),

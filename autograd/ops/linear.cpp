@@ -14,7 +14,10 @@ struct Linear final : Fused {
   static constexpr Index all = -1;
 
   Index begin, count;  // rows of the weight
-  Linear(Index first, Index rows) : begin(first), count(rows) {}
+  Index bias_begin;    // of the bias's part
+  bool whole_bias;     // the bias has an element for each row of the weight
+  Linear(Index first, Index rows) : begin(first), count(rows), bias_begin(first), whole_bias(true) {}
+  explicit Linear(Index bias_first) : begin(0), count(all), bias_begin(bias_first), whole_bias(false) {}
   const char* name() const override { return "linear"; }
   const char* formula() const override {
     return "y = x W^T + b;  dx = dy W, dW = dy^T x, db = sum of dy's rows";
@@ -26,9 +29,15 @@ struct Linear final : Fused {
     expects(x.rank() > 0 && x[-1] == w[1],
             "linear: x {} and weight {} do not fit: weight is [out, in], so x's last axis must be {}", x, w,
             w[1]);
-    expects(in.size() == 2 || in[2].shape == Shape{w[0]},
+    expects(!whole_bias || in.size() == 2 || in[2].shape == Shape{w[0]},
             "linear: bias {} and weight {} do not fit: weight is [out, in], so bias must be [{}]",
             in.back().shape, w, w[0]);
+    if (!whole_bias && in.size() > 2)
+      expects(
+          in[2].shape.rank() == 1 && bias_begin >= 0 && bias_begin <= in[2].shape[0] &&
+              w[0] <= in[2].shape[0] - bias_begin,
+          "linear_bias_part: bias {} has no {} elements from bias_begin {} on, one for each row of weight {}",
+          in[2].shape, w[0], bias_begin, w);
     if (count != all)
       expects(begin >= 0 && count >= 0 && begin <= w[0] && count <= w[0] - begin,
               "linear_rows: row_begin {} and rows {} are out of range for weight {}, which has {} rows",
@@ -40,7 +49,7 @@ struct Linear final : Fused {
     dispatch(out[0].dtype, [&](auto zero) {
       using T = decltype(zero);
       const Index width = in[1].shape[1], n = rows(in[1].shape);
-      const T* bias = in.size() > 2 ? in[2].data<T>() + begin : nullptr;
+      const T* bias = in.size() > 2 ? in[2].data<T>() + bias_begin : nullptr;
       kernels::gemm(false, true, in[0].shape.rows(), n, width, in[0].data<T>(), width,
                     in[1].data<T>() + begin * width, width, out[0].data<T>(), n, bias);
     });
@@ -59,14 +68,14 @@ struct Linear final : Fused {
       if (T* dw = args.dinputs[1].data<T>())
         kernels::gemm(true, false, n, width, m, dy, n, x, width, dw + begin * width, width, no_bias, true);
       if (args.dinputs.size() > 2 && args.dinputs[2])
-        kernels::sum_rows(dy, m, n, n, args.dinputs[2].data<T>() + begin, true);
+        kernels::sum_rows(dy, m, n, n, args.dinputs[2].data<T>() + bias_begin, true);
     });
   }
 
   VarList define(std::span<const Var> in) const override {
     const Index n = rows(in[1].shape());
     const Var y = matmul(in[0], slice(in[1], 0, begin, n), {.transpose_b = true});
-    return {in.size() > 2 ? y + slice(in[2], 0, begin, n) : y};
+    return {in.size() > 2 ? y + slice(in[2], 0, bias_begin, n) : y};
   }
 
  private:
@@ -88,6 +97,10 @@ Var linear_rows(const Var& x, const Var& weight, const Var& bias, Index row_begi
   return apply_linear(Linear{row_begin, rows}, x, weight, bias);
 }
 
+Var linear_bias_part(const Var& x, const Var& weight, const Var& bias, Index bias_begin) {
+  return apply_linear(Linear{bias_begin}, x, weight, bias);
+}
+
 namespace {
 
 Sample sample(std::string label, const Shape& x, Index out, bool bias, Index begin, Index rows,
@@ -99,6 +112,8 @@ Sample sample(std::string label, const Shape& x, Index out, bool bias, Index beg
         const Var b = bias ? in[2] : Var();
         return rows < 0 ? linear(in[0], in[1], b) : linear_rows(in[0], in[1], b, begin, rows);
       }};
+  const std::string part = rows < 0 ? "" : fmt::format("[{}:{}]", begin, begin + rows);
+  result.torch = fmt::format("F.linear(a, b{}{})", part, bias ? ", c" + part : "");
   if (bias) result.inputs.push_back(sample_values({out}, -2 * scale, 2 * scale, 3));
   return result;
 }
@@ -119,14 +134,20 @@ const OpSamples linear_samples("linear", [] {
                                  sample("small magnitude", {2, 3}, 4, true, 0, -1, 0.1),
                                  sample("large magnitude", {2, 3}, 4, true, 0, -1, 30),
                                  sample("beyond one block", {19, 18}, 17, true, 0, -1)};
-  samples.push_back({"repeated input", {sample_values({3, 3})}, [](const std::vector<Var>& in) {
-                       return linear(in[0], in[0]);
-                     }});
+  samples.push_back({"repeated input",
+                     {sample_values({3, 3})},
+                     [](const std::vector<Var>& in) { return linear(in[0], in[0]); },
+                     "F.linear(a, a)"});
+  samples.push_back({"part of a bias",
+                     {sample_values({2, 3}), sample_values({2, 3}, -2, 2, 2), sample_values({5}, -2, 2, 3)},
+                     [](const std::vector<Var>& in) { return linear_bias_part(in[0], in[1], in[2], 2); },
+                     "F.linear(a, b, c[2:4])"});
   samples.push_back({"packed projection",
                      {sample_values({2, 3}), sample_values({6, 3}, -2, 2, 2)},
                      [](const std::vector<Var>& in) {
                        return linear_rows(in[0], in[1], {}, 0, 3) * linear_rows(in[0], in[1], {}, 3, 3);
-                     }});
+                     },
+                     "F.linear(a, b[:3]) * F.linear(a, b[3:])"});
   return samples;
 });
 

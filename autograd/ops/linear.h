@@ -13,5 +13,8 @@ Var linear(const Var& x, const Var& weight, const Var& bias = {});
 /// in-projection: y = x W[rows]ᵀ + b[rows],
 /// [..., in] -> [..., rows];  dW and db are 0 outside these rows.
 Var linear_rows(const Var& x, const Var& weight, const Var& bias, Index row_begin, Index rows);
+/// The same as `linear` with a bias that is the part `bias_begin` … `bias_begin + out − 1` of a longer one
+/// [n], as where projections of their own share a packed bias: y = x Wᵀ + b[part];  db is 0 outside it.
+Var linear_bias_part(const Var& x, const Var& weight, const Var& bias, Index bias_begin);
 
 }  // namespace tapegrad

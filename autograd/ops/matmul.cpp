@@ -157,9 +157,11 @@ Var matmul(const Var& a, const Var& b, const MatmulOptions& options) {
 namespace {
 
 Sample sample(const Shape& a, const Shape& b, MatmulOptions options = {}, double scale = 1) {
-  return {fmt::format("{}{} by {}{}", a, options.transpose_a ? "^T" : "", b, options.transpose_b ? "^T" : ""),
+  return {fmt::format("{}{} by {}{}{}", a, options.transpose_a ? "^T" : "", b,
+                      options.transpose_b ? "^T" : "", scale == 1 ? "" : fmt::format(", scale {}", scale)),
           {sample_values(a, -2 * scale, 2 * scale, 1), sample_values(b, -2 * scale, 2 * scale, 2)},
-          [options](const std::vector<Var>& in) { return matmul(in[0], in[1], options); }};
+          [options](const std::vector<Var>& in) { return matmul(in[0], in[1], options); },
+          fmt::format("a{} @ b{}", options.transpose_a ? ".mT" : "", options.transpose_b ? ".mT" : "")};
 }
 
 const OpSamples matmul_samples("matmul", [] {
@@ -186,12 +188,14 @@ const OpSamples matmul_samples("matmul", [] {
       sample({2, 3}, {3, 2}, {}, 30),
       sample({17, 9}, {9, 18}),
   };
-  samples.push_back({"repeated input", {sample_values({3, 3})}, [](const std::vector<Var>& in) {
-                       return matmul(in[0], in[0]);
-                     }});
-  samples.push_back({"repeated input, Gram matrix", {sample_values({2, 3})}, [](const std::vector<Var>& in) {
-                       return matmul(in[0], in[0], {.transpose_b = true});
-                     }});
+  samples.push_back({"repeated input",
+                     {sample_values({3, 3})},
+                     [](const std::vector<Var>& in) { return matmul(in[0], in[0]); },
+                     "a @ a"});
+  samples.push_back({"repeated input, Gram matrix",
+                     {sample_values({2, 3})},
+                     [](const std::vector<Var>& in) { return matmul(in[0], in[0], {.transpose_b = true}); },
+                     "a @ a.mT"});
   return samples;
 });
 

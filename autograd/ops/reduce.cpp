@@ -266,7 +266,7 @@ Var var(const Var& x, int axis, bool keep, bool unbiased) {
 Tensor argmax(const Tensor& x, int axis) {
   const int at = checked_axis("argmax", axis, x.shape());
   const TensorView view = x.view();
-  expects(is_floating(view.dtype), "argmax: needs f32 or f64, got {} of shape {}", dtype_name(view.dtype),
+  expects(can_compute(view.dtype), "argmax: needs f32 or f64, got {} of shape {}", dtype_name(view.dtype),
           view.shape);
   expects(view.shape[at] > 0, "argmax: x of shape {} has no elements along axis {}", view.shape, at);
   Tensor result(view.shape.without(at), DType::i64);
@@ -294,72 +294,87 @@ Tensor argmax(const Var& x, int axis) {
 
 namespace {
 
-using Call = std::function<Var(const std::vector<Var>&)>;
 using OverAll = Var (*)(const Var&);
 using OverAxis = Var (*)(const Var&, int, bool);
 
-/// `low` > 0 for norm, which has a kink at 0. Values are far enough apart for the kinks of max and min.
-std::vector<Sample> axis_samples(OverAxis f, double low = -2) {
-  const auto along = [f](int axis, bool keep) -> Call {
-    return [=](const std::vector<Var>& in) { return f(in[0], axis, keep); };
-  };
-  const auto x = [low](const Shape& shape, double scale = 1) {
-    return sample_values(shape, scale * low, scale * 2, 41);
+const char* python(bool value) { return value ? "True" : "False"; }
+
+/// `torch` names PyTorch's function. `low` > 0 for norm, which has a kink at 0. Values are far enough apart
+/// for the kinks of max and min.
+std::vector<Sample> axis_samples(OverAxis f, const char* torch, double low = -2) {
+  const auto along = [=](const char* label, const Shape& shape, int axis, bool keep, double scale = 1) {
+    return Sample{label,
+                  {sample_values(shape, scale * low, scale * 2, 41)},
+                  [=](const std::vector<Var>& in) { return f(in[0], axis, keep); },
+                  fmt::format("{}(a, dim={}, keepdim={})", torch, axis, python(keep))};
   };
   return {
-      {"last axis", {x({3, 4})}, along(-1, false)},
-      {"first axis", {x({3, 4})}, along(0, false)},
-      {"middle axis, kept", {x({2, 3, 4})}, along(1, true)},
-      {"last axis, kept", {x({2, 3, 4})}, along(-1, true)},
-      {"rank 1", {x({5})}, along(0, false)},
-      {"longer than the 16 lanes", {x({2, 37})}, along(1, false)},
-      {"no rows", {x({0, 3})}, along(1, false)},
-      {"size-1 axis", {x({3, 1})}, along(1, false)},
-      {"size-1 dimensions", {x({1, 3, 1})}, along(1, true)},
-      {"small magnitude", {x({2, 3}, 0.2)}, along(-1, false)},
-      {"large magnitude", {x({2, 3}, 100)}, along(-1, false)},
+      along("last axis", {3, 4}, -1, false),
+      along("first axis", {3, 4}, 0, false),
+      along("middle axis, kept", {2, 3, 4}, 1, true),
+      along("last axis, kept", {2, 3, 4}, -1, true),
+      along("rank 1", {5}, 0, false),
+      along("longer than the 16 lanes", {2, 37}, 1, false),
+      along("no rows", {0, 3}, 1, false),
+      along("size-1 axis", {3, 1}, 1, false),
+      along("size-1 dimensions", {1, 3, 1}, 1, true),
+      along("small magnitude", {2, 3}, -1, false, 0.2),
+      along("large magnitude", {2, 3}, -1, false, 100),
       {"repeated input",
-       {x({2, 3})},
-       [f](const std::vector<Var>& in) { return mul(f(in[0], -1, true), in[0]); }},
+       {sample_values({2, 3}, low, 2, 41)},
+       [f](const std::vector<Var>& in) { return mul(f(in[0], -1, true), in[0]); },
+       fmt::format("{}(a, dim=-1, keepdim=True) * a", torch)},
   };
 }
 
-std::vector<Sample> samples_of(OverAll all, OverAxis f) {
-  std::vector<Sample> samples = axis_samples(f);
-  const Call over_all = [all](const std::vector<Var>& in) { return all(in[0]); };
-  samples.push_back({"everything", {sample_values({2, 3, 4}, -2, 2, 42)}, over_all});
-  samples.push_back({"rank 0", {sample_values({}, -2, 2, 42)}, over_all});
+std::vector<Sample> samples_of(OverAll all, OverAxis f, const char* torch) {
+  std::vector<Sample> samples = axis_samples(f, torch);
+  const auto add = [&](const char* label, const Shape& shape) {
+    samples.push_back({label,
+                       {sample_values(shape, -2, 2, 42)},
+                       [all](const std::vector<Var>& in) { return all(in[0]); },
+                       fmt::format("{}(a)", torch)});
+  };
+  add("everything", {2, 3, 4});
+  add("rank 0", {});
   return samples;
 }
 
 template <Var (*f)(const Var&, std::initializer_list<int>, bool)>
-void add_several_axes(std::vector<Sample>& samples) {
-  const Tensor x = sample_values({2, 3, 4, 2}, -2, 2, 43);
-  samples.push_back({"axes 0 and 2", {x}, [](const std::vector<Var>& in) {
-                       return f(in[0], {0, 2}, false);
-                     }});
-  samples.push_back({"axes 3, 1 and 2, kept", {x}, [](const std::vector<Var>& in) {
-                       return f(in[0], {3, 1, -2}, true);
-                     }});
+void add_several_axes(std::vector<Sample>& samples, const char* torch) {
+  const auto add = [&](const char* label, std::initializer_list<int> axes, bool keep) {
+    samples.push_back(
+        {label,
+         {sample_values({2, 3, 4, 2}, -2, 2, 43)},
+         [=](const std::vector<Var>& in) { return f(in[0], axes, keep); },
+         fmt::format("{}(a, dim=({}), keepdim={})", torch, fmt::join(axes, ", "), python(keep))});
+  };
+  static constexpr auto some = {0, 2}, more = {3, 1, -2};
+  add("axes 0 and 2", some, false);
+  add("axes 3, 1 and 2, kept", more, true);
 }
 
 const OpSamples sum_samples("sum", [] {
-  std::vector<Sample> samples = samples_of(sum, sum);
-  add_several_axes<sum>(samples);
-  samples.push_back(
-      {"nothing", {Tensor({2, 0}, DType::f64)}, [](const std::vector<Var>& in) { return sum(in[0], 1); }});
+  std::vector<Sample> samples = samples_of(sum, sum, "torch.sum");
+  add_several_axes<sum>(samples, "torch.sum");
+  samples.push_back({"nothing",
+                     {Tensor({2, 0}, DType::f64)},
+                     [](const std::vector<Var>& in) { return sum(in[0], 1); },
+                     "torch.sum(a, dim=1)"});
   return samples;
 });
 const OpSamples mean_samples("mean", [] {
-  std::vector<Sample> samples = samples_of(mean, mean);
-  add_several_axes<mean>(samples);
-  const Call variance = [](const std::vector<Var>& in) { return var(in[0], 1, false, true); };
-  samples.push_back({"variance", {sample_values({3, 5, 2}, -2, 2, 44)}, variance});
+  std::vector<Sample> samples = samples_of(mean, mean, "torch.mean");
+  add_several_axes<mean>(samples, "torch.mean");
+  samples.push_back({"variance",
+                     {sample_values({3, 5, 2}, -2, 2, 44)},
+                     [](const std::vector<Var>& in) { return var(in[0], 1, false, true); },
+                     "torch.var(a, dim=1, correction=1)"});
   return samples;
 });
-const OpSamples max_samples("max", [] { return samples_of(max, max); });
-const OpSamples min_samples("min", [] { return samples_of(min, min); });
-const OpSamples norm_samples("norm", [] { return axis_samples(norm, 0.5); });
+const OpSamples max_samples("max", [] { return samples_of(max, max, "torch.amax"); });
+const OpSamples min_samples("min", [] { return samples_of(min, min, "torch.amin"); });
+const OpSamples norm_samples("norm", [] { return axis_samples(norm, "torch.linalg.vector_norm", 0.5); });
 
 }  // namespace
 }  // namespace tapegrad

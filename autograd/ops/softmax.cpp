@@ -129,35 +129,48 @@ Var logsumexp(const Var& x, int axis, bool keep) {
 
 namespace {
 
-std::vector<Sample> row_samples(Var (*f)(const Var&, int)) {
-  const auto over = [f](int axis) { return [=](const std::vector<Var>& in) { return f(in[0], axis); }; };
+/// `torch` is a call of PyTorch's with {} for the axis.
+std::vector<Sample> row_samples(Var (*f)(const Var&, int), const char* torch) {
+  const auto sample = [=](const char* label, Tensor x, int axis) {
+    return Sample{label,
+                  {std::move(x)},
+                  [=](const std::vector<Var>& in) { return f(in[0], axis); },
+                  fmt::format(fmt::runtime(torch), axis)};
+  };
   const auto x = [](const Shape& shape, double scale = 1) {
     return sample_values(shape, -2 * scale, 2 * scale, 51);
   };
   return {
-      {"matrix", {x({3, 4})}, over(-1)},
-      {"rank 1", {x({5})}, over(0)},
-      {"rank 3", {x({2, 3, 5})}, over(2)},
-      {"first axis", {x({3, 4})}, over(0)},
-      {"middle axis", {x({2, 3, 4})}, over(-2)},
-      {"longer than the 16 lanes", {x({2, 37})}, over(-1)},
-      {"no rows", {x({0, 4})}, over(-1)},
-      {"no columns", {x({3, 0})}, over(0)},
-      {"size-1 axis", {x({3, 1})}, over(-1)},
-      {"size-1 dimensions", {x({1, 3, 1})}, over(1)},
-      {"small magnitude", {x({2, 3}, 0.01)}, over(-1)},
-      {"large magnitude", {x({2, 3}, 5)}, over(-1)},
-      {"far from 0", {sample_values({2, 3}, 500, 502, 52)}, over(-1)},
-      {"repeated input", {x({2, 3})}, [f](const std::vector<Var>& in) { return mul(in[0], f(in[0], -1)); }},
+      sample("matrix", x({3, 4}), -1),
+      sample("rank 1", x({5}), 0),
+      sample("rank 3", x({2, 3, 5}), 2),
+      sample("first axis", x({3, 4}), 0),
+      sample("middle axis", x({2, 3, 4}), -2),
+      sample("longer than the 16 lanes", x({2, 37}), -1),
+      sample("no rows", x({0, 4}), -1),
+      sample("no columns", x({3, 0}), 0),
+      sample("size-1 axis", x({3, 1}), -1),
+      sample("size-1 dimensions", x({1, 3, 1}), 1),
+      sample("small magnitude", x({2, 3}, 0.01), -1),
+      sample("large magnitude", x({2, 3}, 5), -1),
+      sample("far from 0", sample_values({2, 3}, 500, 502, 52), -1),
+      {"repeated input",
+       {x({2, 3})},
+       [f](const std::vector<Var>& in) { return mul(in[0], f(in[0], -1)); },
+       "a * " + fmt::format(fmt::runtime(torch), -1)},
   };
 }
 
-const OpSamples softmax_samples("softmax", [] { return row_samples(softmax); });
-const OpSamples log_softmax_samples("log_softmax", [] { return row_samples(log_softmax); });
+const OpSamples softmax_samples("softmax", [] { return row_samples(softmax, "torch.softmax(a, {})"); });
+const OpSamples log_softmax_samples("log_softmax",
+                                    [] { return row_samples(log_softmax, "torch.log_softmax(a, {})"); });
 const OpSamples logsumexp_samples("logsumexp", [] {
-  std::vector<Sample> samples = row_samples([](const Var& x, int axis) { return logsumexp(x, axis, true); });
-  const auto dropped = [](const std::vector<Var>& in) { return logsumexp(in[0], 1); };
-  samples.push_back({"axis dropped", {sample_values({2, 3, 4}, -2, 2, 53)}, dropped});
+  std::vector<Sample> samples = row_samples([](const Var& x, int axis) { return logsumexp(x, axis, true); },
+                                            "torch.logsumexp(a, {}, keepdim=True)");
+  samples.push_back({"axis dropped",
+                     {sample_values({2, 3, 4}, -2, 2, 53)},
+                     [](const std::vector<Var>& in) { return logsumexp(in[0], 1); },
+                     "torch.logsumexp(a, 1)"});
   return samples;
 });
 
