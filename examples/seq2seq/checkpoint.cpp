@@ -90,19 +90,25 @@ Progression read_progression(const std::string& text, const std::string& where) 
   return p;
 }
 
-/// A copy of the weights, or nothing.
-void check_copy(const char* group, const Weights& copy, const Weights& model, const std::string& where) {
-  if (copy.empty()) return;
-  for (const auto& [name, value] : model) {
-    const auto at = copy.find(name);
-    if (at == copy.end() || at->second.shape() != value.shape() || at->second.dtype() != value.dtype())
-      throw DataError(
-          fmt::format("{}: tensor '{}.{}' of shape {} missing", where, group, name, value.shape()));
-  }
-  if (copy.size() != model.size())
-    throw DataError(
-        fmt::format("{}: got {} tensors '{}.…', expected {}", where, copy.size(), group, model.size()));
+/// The part of a file under `prefix`, without it.
+TensorFile part_of(const TensorFile& file, const std::string& prefix) {
+  TensorFile part;
+  for (auto at = file.tensors.lower_bound(prefix); at != file.tensors.end() && at->first.starts_with(prefix);
+       ++at)
+    part.tensors.emplace(at->first.substr(prefix.size()), at->second);
+  for (const auto& [key, value] : file.metadata)
+    if (key.starts_with(prefix) && value.starts_with(prefix))
+      part.metadata.emplace(key.substr(prefix.size()), value.substr(prefix.size()));
+  return part;
 }
+
+void add_part(TensorFile& file, const std::string& prefix, const TensorFile& part) {
+  for (const auto& [name, value] : part.tensors) file.tensors.emplace(prefix + name, value);
+  for (const auto& [key, value] : part.metadata) file.metadata.emplace(prefix + key, prefix + value);
+}
+
+constexpr const char *model_prefix = "model.", *optimizer_prefix = "optim.", *average_prefix = "ema.",
+                     *best_prefix = "best.";
 
 }  // namespace
 
@@ -111,14 +117,11 @@ std::string checkpoint_file(const std::string& folder) {
 }
 
 void save_checkpoint(const std::string& folder, const Model& model, const Checkpoint& checkpoint) {
-  TensorFile file{.tensors = {}, .metadata = describe(model)};
-  const auto add = [&file](const char* prefix, const Weights& weights) {
-    for (const auto& [name, value] : weights) file.tensors.emplace(prefix + name, value);
-  };
-  add("model.", checkpoint.model);
-  add("optim.", checkpoint.optimizer);
-  add("ema.", checkpoint.average);
-  add("best.", checkpoint.best);
+  TensorFile file = state_dict(model.params, {.prefix = model_prefix});
+  add_part(file, optimizer_prefix, {checkpoint.optimizer, {}});
+  add_part(file, average_prefix, checkpoint.average);
+  add_part(file, best_prefix, checkpoint.best);
+  file.metadata.merge(describe(model));
   file.metadata["training"] = text_of(checkpoint.progression);
   file.metadata["tensors"] = fmt::format("{}", file.tensors.size());
   save_safetensors(checkpoint_file(folder), file);
@@ -134,22 +137,21 @@ LoadedCheckpoint load_checkpoint(const std::string& folder) {
   if (tensors != fmt::format("{}", file.tensors.size()))
     throw DataError(
         fmt::format("{}: got {} tensors, expected {}", where, file.tensors.size(), printable(tensors, 20)));
-  const std::pair<std::string_view, Weights*> groups[] = {{"model.", &checkpoint.model},
-                                                          {"optim.", &checkpoint.optimizer},
-                                                          {"ema.", &checkpoint.average},
-                                                          {"best.", &checkpoint.best}};
-  for (const auto& [name, value] : file.tensors) {
-    const auto* group = std::find_if(std::begin(groups), std::end(groups),
-                                     [&name = name](const auto& g) { return name.starts_with(g.first); });
-    if (group == std::end(groups))
+  const std::string_view prefixes[] = {model_prefix, optimizer_prefix, average_prefix, best_prefix};
+  for (const auto& [name, value] : file.tensors)
+    if (std::none_of(std::begin(prefixes), std::end(prefixes),
+                     [&name = name](std::string_view prefix) { return name.starts_with(prefix); }))
       throw DataError(fmt::format("{}: unknown tensor {}", where, in_quotes(name, 200)));
-    group->second->emplace(name.substr(group->first.size()), value);
-  }
-  check_copy("ema", checkpoint.average, checkpoint.model, where);
-  check_copy("best", checkpoint.best, checkpoint.model, where);
-  if (checkpoint.best.empty() == checkpoint.progression.best.has_value())
+  checkpoint.optimizer = part_of(file, optimizer_prefix).tensors;
+  checkpoint.average = part_of(file, average_prefix);
+  checkpoint.best = part_of(file, best_prefix);
+  if (checkpoint.best.tensors.empty() == checkpoint.progression.best.has_value())
     throw DataError(fmt::format("{}: best weights without their score, or a score without weights", where));
-  loaded.model = read_model(file.metadata, checkpoint.model, where);
+  loaded.model = read_model(file, {.prefix = model_prefix, .where = where});
+  for (const auto& [prefix, part] :
+       {std::pair(average_prefix, &checkpoint.average), std::pair(best_prefix, &checkpoint.best)})
+    if (!part->tensors.empty())
+      check_state_dict(loaded.model->params, file, {.prefix = prefix, .where = where});
   return loaded;
 }
 

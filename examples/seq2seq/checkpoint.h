@@ -31,11 +31,12 @@ struct Progression {
   std::string data, validation;   ///< fingerprints
 };
 
-/// DIR/checkpoint.safetensors, which alone resumes: tensors `model.<name>`, `optim.<name>.<state>`,
-/// `ema.<name>` and `best.<name>`.
+/// What DIR/checkpoint.safetensors holds beside the model; it alone resumes. Its tensors are `model.<name>`,
+/// `optim.<name>.<state>`, `ema.<name>` and `best.<name>`.
 struct Checkpoint {
   Progression progression;
-  Weights model, optimizer, average, best;  ///< `average`, `best`: empty when there are none
+  TensorFile::Tensors optimizer;
+  TensorFile average, best;  ///< state dicts, empty when there are none
 };
 
 std::string checkpoint_file(const std::string& folder);

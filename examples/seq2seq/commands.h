@@ -16,5 +16,7 @@ int run_evaluate(const EvaluateOptions& options);
 /// Standard input to standard output, line by line.
 int run_translate(const TranslateOptions& options);
 int run_inspect(const InspectOptions& options);
+/// One pass of a Transformer over the tensors of a file, and all its gradients, into another.
+int run_parity(const ParityOptions& options);
 
 }  // namespace tapegrad::seq2seq

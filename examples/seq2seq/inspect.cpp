@@ -18,6 +18,11 @@ int run_inspect(const InspectOptions& options) {
   SafetensorsHeader file = read_safetensors_header(options.file);
   std::sort(file.tensors.begin(), file.tensors.end(),
             [](const TensorEntry& a, const TensorEntry& b) { return a.name < b.name; });
+  const auto holds = [&](const std::string& name) {
+    const auto at = std::lower_bound(file.tensors.begin(), file.tensors.end(), name,
+                                     [](const TensorEntry& a, const std::string& b) { return a.name < b; });
+    return at != file.tensors.end() && at->name == name;
+  };
   std::string text;
   std::uint64_t values = 0;
   for (const TensorEntry& tensor : file.tensors) {
@@ -25,6 +30,9 @@ int run_inspect(const InspectOptions& options) {
                         fmt::join(tensor.shape, ", "));
     values += tensor.values;
   }
+  for (const auto& [key, value] : file.metadata)
+    if (!holds(key) && holds(value))
+      text += fmt::format("{}  tied to {}\n", printable(key, whole), printable(value, whole));
   text += fmt::format("{} tensors, {} values\n", file.tensors.size(), values);
   for (const auto& [key, value] : file.metadata)
     text += fmt::format("metadata {}: {}\n", printable(key, whole), printable(value, whole));

@@ -2,6 +2,8 @@
 
 #include <tapegrad/nn/data/utf8.h>
 
+#include <algorithm>
+#include <cstdio>
 #include <filesystem>
 
 #include "examples/seq2seq/json.h"
@@ -38,28 +40,51 @@ Vocabulary read_vocabulary(const std::map<std::string, std::string>& metadata, c
   }
 }
 
-/// A few tensors of which every size of the network can be told, each layer by one of its own: a network is
-/// never much larger than the file that asks for it.
+/// Memory for values beyond a file's own that a configuration may claim before it is refused.
+constexpr double spare_values = 1 << 20;
+
+/// Looks at a few tensors of which every size of the network can be told, each layer by one of its own. When
+/// one does not fit, a network much larger than the file that asks for it is refused here; otherwise it can
+/// be made, and loading tells all that does not fit.
+class SizeCheck {
+ public:
+  SizeCheck(const TensorFile& file, const LoadOptions& options) : file_(file), options_(options) {
+    for (const auto& [name, value] : file.tensors) room_ += static_cast<double>(value.size());
+  }
+
+  void expect(const std::string& path, const Shape& shape) {
+    const std::string name = options_.prefix + path;
+    const auto at = file_.tensors.find(name);
+    if (problem_.empty() && at == file_.tensors.end())
+      problem_ = fmt::format("no tensor '{}' of shape {}", name, shape);
+    else if (problem_.empty() && at->second.shape() != shape)
+      problem_ = fmt::format("tensor '{}': got shape {}, expected {}", name, at->second.shape(), shape);
+    room_ -= std::max(static_cast<double>(shape.size()), 4096.0);  // a small layer takes memory, too
+    if (room_ < 0 && !problem_.empty()) throw DataError(fmt::format("{}: {}", options_.where, problem_));
+  }
+
+ private:
+  const TensorFile& file_;
+  const LoadOptions& options_;
+  double room_ = spare_values;
+  std::string problem_;
+};
+
 void check_sizes(const TrainOptions& c, const Vocabulary& source, const Vocabulary& target,
-                 const Weights& weights, const std::string& where) {
-  const auto expect = [&](const std::string& name, const Shape& shape) {
-    const auto at = weights.find(name);
-    if (at == weights.end())
-      throw DataError(fmt::format("{}: no tensor '{}' of shape {}", where, name, shape));
-    if (at->second.shape() != shape)
-      throw DataError(
-          fmt::format("{}: tensor '{}': got shape {}, expected {}", where, name, at->second.shape(), shape));
-  };
+                 const TensorFile& file, const LoadOptions& options) {
+  SizeCheck sizes(file, options);
   const auto expect_layer = [&](const std::string& layer, std::initializer_list<const char*> attentions) {
     for (const char* attention : attentions)
-      expect(fmt::format("transformer.{}.{}.in_proj_weight", layer, attention), {3 * c.d_model, c.d_model});
-    expect(fmt::format("transformer.{}.linear1.weight", layer), {c.ff, c.d_model});
+      sizes.expect(fmt::format("transformer.{}.{}.in_proj_weight", layer, attention),
+                   {3 * c.d_model, c.d_model});
+    sizes.expect(fmt::format("transformer.{}.linear1.weight", layer), {c.ff, c.d_model});
   };
-  expect("src_emb.weight", {source.size(), c.d_model});
-  expect("tgt_emb.weight", {target.size(), c.d_model});
-  if (!c.tie_embeddings) expect("generator.weight", {target.size(), c.d_model});
+  sizes.expect("src_emb.weight", {source.size(), c.d_model});
+  sizes.expect("tgt_emb.weight", {target.size(), c.d_model});
+  if (!c.tie_embeddings) sizes.expect("generator.weight", {target.size(), c.d_model});
   if (c.positions == "learned")
-    for (const char* name : {"src_pos.weight", "tgt_pos.weight"}) expect(name, {c.max_length + 2, c.d_model});
+    for (const char* name : {"src_pos.weight", "tgt_pos.weight"})
+      sizes.expect(name, {c.max_length + 2, c.d_model});
   for (Index i = 0; i < c.encoder_layers; ++i)
     expect_layer(fmt::format("encoder.layers.{}", i), {"self_attn"});
   for (Index i = 0; i < c.decoder_layers; ++i)
@@ -90,29 +115,6 @@ std::vector<Index> Model::encode_source(const std::string& text) const {
 
 std::string Model::spell(std::span<const Index> ids) const { return target_tokens.join(target.decode(ids)); }
 
-Weights weights_of(const ParameterStore& params, bool copied) {
-  Weights weights;
-  for (const Parameter& p : params) weights.emplace(p.path(), copied ? p.value().clone() : p.value());
-  return weights;
-}
-
-void assign_weights(ParameterStore& params, const Weights& weights, const std::string& where) {
-  for (const auto& [name, value] : weights) {
-    const Parameter p = params.find(name);
-    if (!p) throw DataError(fmt::format("{}: unknown tensor {}", where, in_quotes(name, 200)));
-    if (value.dtype() != DType::f32 && value.dtype() != DType::f64)
-      throw DataError(
-          fmt::format("{}: tensor '{}': got {}, expected f32", where, name, dtype_name(value.dtype())));
-    if (value.shape() != p.shape())
-      throw DataError(
-          fmt::format("{}: tensor '{}': got shape {}, expected {}", where, name, value.shape(), p.shape()));
-    p.assign(value);
-  }
-  for (const Parameter& p : params)
-    if (!weights.contains(p.path()))
-      throw DataError(fmt::format("{}: no tensor '{}' of shape {}", where, p.path(), p.shape()));
-}
-
 std::map<std::string, std::string> describe(const Model& model) {
   return {{"program", "tapegrad seq2seq"},
           {"config", to_json(model.config)},
@@ -130,36 +132,37 @@ const std::string& required(const std::map<std::string, std::string>& metadata, 
   return at->second;
 }
 
-std::unique_ptr<Model> read_model(const std::map<std::string, std::string>& metadata, const Weights& weights,
-                                  const std::string& where) {
+std::unique_ptr<Model> read_model(const TensorFile& file, const LoadOptions& options) {
+  const std::string& where = options.where;
   TrainOptions config;
-  from_json(config, required(metadata, "config", where), where + ": config");
-  Vocabulary source = read_vocabulary(metadata, "source_vocabulary", where);
-  Vocabulary target = read_vocabulary(metadata, "target_vocabulary", where);
+  from_json(config, required(file.metadata, "config", where), where + ": config");
+  Vocabulary source = read_vocabulary(file.metadata, "source_vocabulary", where);
+  Vocabulary target = read_vocabulary(file.metadata, "target_vocabulary", where);
   Index longest = 0;
   try {
     resolve(config);
-    longest = parse_integer(required(metadata, "longest_output", where),
+    longest = parse_integer(required(file.metadata, "longest_output", where),
                             {.low = 1, .high = static_cast<double>(config.max_length)}, "longest_output");
   } catch (const DataError&) {
     throw;
   } catch (const Error& error) {
     throw DataError(fmt::format("{}: {}", where, error.what()));
   }
-  check_sizes(config, source, target, weights, where);
+  check_sizes(config, source, target, file, options);
   auto model = std::make_unique<Model>(config, std::move(source), std::move(target), longest);
-  assign_weights(model->params, weights, where);
+  if (const LoadReport loaded = load_state_dict(model->params, file, options); loaded.non_finite > 0)
+    fmt::print(stderr, "seq2seq: warning: {}: {}\n", where, loaded.warning());
   return model;
 }
 
-void save_model(const std::string& folder, const Model& model, const Weights& weights) {
-  save_safetensors(model_file(folder), {weights, describe(model)});
+void save_model(const std::string& folder, const Model& model, TensorFile weights) {
+  weights.metadata.merge(describe(model));
+  save_safetensors(model_file(folder), weights);
 }
 
 std::unique_ptr<Model> load_model(const std::string& folder) {
   const std::string path = model_file(folder);
-  const TensorFile file = load_safetensors(path);
-  return read_model(file.metadata, file.tensors, printable(path));
+  return read_model(load_safetensors(path), {.where = printable(path)});
 }
 
 }  // namespace tapegrad::seq2seq

@@ -1,7 +1,7 @@
 #pragma once
 #include <tapegrad/nn/data/tokens.h>
 #include <tapegrad/nn/data/vocabulary.h>
-#include <tapegrad/nn/io/safetensors.h>
+#include <tapegrad/nn/io/state_dict.h>
 #include <tapegrad/nn/seq2seq.h>
 
 #include <map>
@@ -32,23 +32,15 @@ struct Model {
   Seq2Seq network;
 };
 
-using Weights = std::map<std::string, Tensor>;
-
-/// The current values by path; they share the parameters' memory unless `copied`.
-Weights weights_of(const ParameterStore& params, bool copied = false);
-/// Sets every parameter. Throws DataError, beginning with `where`, when one is missing, left over, of another
-/// shape or not of numbers.
-void assign_weights(ParameterStore& params, const Weights& weights, const std::string& where);
-
 /// The metadata that `read_model` needs: config, vocabularies, longest output.
 std::map<std::string, std::string> describe(const Model& model);
-/// A model as `metadata` describes it and with `weights`. Sizes are checked against the weights before memory
-/// is taken for them. Throws DataError that begins with `where`.
-std::unique_ptr<Model> read_model(const std::map<std::string, std::string>& metadata, const Weights& weights,
-                                  const std::string& where);
+/// A model as the file's metadata describe it and with the weights under `options.prefix`; sizes are checked
+/// against the weights before memory is taken for them. Warns on standard error of values that are not
+/// finite. Throws DataError that begins with `options.where`.
+std::unique_ptr<Model> read_model(const TensorFile& file, const LoadOptions& options);
 
-/// DIR/model.safetensors: the weights under their own names, and `describe`.
-void save_model(const std::string& folder, const Model& model, const Weights& weights);
+/// DIR/model.safetensors: the weights, a state dict of the model, and `describe`.
+void save_model(const std::string& folder, const Model& model, TensorFile weights);
 std::unique_ptr<Model> load_model(const std::string& folder);
 
 /// `metadata[key]`, or DataError: the file is not of this program.

@@ -78,7 +78,7 @@ void Trainer::accept(const Checkpoint& from) {
     batches_.seek(at_.epoch, at_.index);
     adam_.load_state(model_.params, from.optimizer);
     if (ema_) {
-      assign_weights(ema_->average(), from.average, checkpoint_file(options_.out) + ": ema");
+      load_state_dict(ema_->average(), from.average, {.where = checkpoint_file(options_.out) + ": ema"});
       ema_->set_updates(at_.ema_updates);
     }
     best_weights_ = from.best;
@@ -110,12 +110,12 @@ int Trainer::run() {
   if (!interrupted()) finish();
   // The last validation is no part of what resuming goes on from.
   save();
-  if (!validator_ || (!at_.best && last_weights_.empty())) {
+  if (!validator_ || (!at_.best && last_weights_.tensors.empty())) {
     if (ema_) ema_->swap();
-    save_model(options_.out, model_, weights_of(model_.params));
+    save_model(options_.out, model_, state_dict(model_.params));
     if (ema_) ema_->swap();
   } else {
-    save_model(options_.out, model_, last_weights_.empty() ? best_weights_ : last_weights_);
+    save_model(options_.out, model_, last_weights_.tensors.empty() ? best_weights_ : last_weights_);
   }
   log_->draw();
   progress_.finish();
@@ -173,8 +173,8 @@ bool Trainer::validate(bool last) {
     const Best found{result->score.word_error_rate(), result->loss, at_.step};
     const bool better = std::isfinite(found.loss) && (!at_.best || found.better_than(*at_.best));
     if (better) {
-      (last ? last_weights_ : best_weights_) = weights_of(model_.params, true);
-      save_model(options_.out, model_, weights_of(model_.params));
+      (last ? last_weights_ : best_weights_) = state_dict(model_.params, {.copied = true});
+      save_model(options_.out, model_, state_dict(model_.params));
     }
     if (!last) {
       at_.validated_step = at_.step;
@@ -209,9 +209,8 @@ void Trainer::save() {
   at_.ema_updates = ema_ ? ema_->updates() : 0;
   save_checkpoint(options_.out, model_,
                   {.progression = at_,
-                   .model = weights_of(model_.params),
                    .optimizer = adam_.state(),
-                   .average = ema_ ? weights_of(ema_->average()) : Weights(),
+                   .average = ema_ ? state_dict(ema_->average()) : TensorFile(),
                    .best = best_weights_});
   saved_seconds_ = elapsed();
   saved_step_ = at_.step;

@@ -52,8 +52,8 @@ class Trainer {
   ShardedStep step_;
   AdamW adam_;
   std::optional<Ema> ema_;
-  Weights best_weights_;  // what the checkpoint keeps of `at_.best`
-  Weights last_weights_;  // better ones, seen by the last validation
+  TensorFile best_weights_;  // what the checkpoint keeps of `at_.best`
+  TensorFile last_weights_;  // better ones, seen by the last validation
   std::int64_t total_;
   Schedule schedule_;
   std::optional<MetricsLog> log_;  // opened once everything was accepted: opening cuts the file

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace tapegrad::test {
@@ -22,12 +23,17 @@ struct Way {
   bool create_graph;
 
   TapeOptions tape() const { return {.dtype = dtype, .fused = fused}; }
+  /// The error allowed.
+  double limit() const { return dtype == DType::f64 ? 1e-12 : 2e-5; }
 };
 inline constexpr Way ways[] = {
     {"f64 fused", DType::f64, true, false},       {"f64 definitions", DType::f64, false, false},
     {"f64 create_graph", DType::f64, true, true}, {"f64 definitions, create_graph", DType::f64, false, true},
     {"f32 fused", DType::f32, true, false},       {"f32 definitions", DType::f32, false, false},
 };
+
+/// The seed of the golden files.
+inline constexpr std::uint64_t golden_seed = 1;
 
 /// Something that PyTorch computes too.
 struct ParityCase {
@@ -55,5 +61,22 @@ class CaseFamily {
   /// All that are linked in, in no particular order.
   static const CaseFamily* first();
 };
+
+/// Uniform values in [low, high) that f32 holds exactly, so that every way starts from the same numbers. They
+/// depend on seed, `name` and shape alone.
+Tensor drawn(std::uint64_t seed, std::string_view name, const Shape& shape, double low = -1, double high = 1);
+/// The nearest values that f32 holds, as f64.
+Tensor as_f32_values(const Tensor& x);
+/// Indices and masks as they are, floating-point tensors in `dtype`.
+Tensor in_dtype(const Tensor& x, DType dtype);
+
+/// Whether `name` says that PyTorch computes it: `out.`, `grad.` or `after.` something.
+bool is_result(std::string_view name);
+/// The error of a case against its expected results (one flat tensor: results in order of their names,
+/// row-major): for each of `out`, `grad` and `after`, the largest |difference| over the largest entry of all
+/// tensors of that kind (at least 0.1: what cancels to less, of cotangents up to 1, is rounding in PyTorch
+/// too), and of these the largest. Infinite where NaN stands, or an infinity
+/// that is not expected. Throws Error when the number of values differs.
+double error_of_case(const Tensors& actual, const Tensor& expected);
 
 }  // namespace tapegrad::test

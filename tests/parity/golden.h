@@ -1,5 +1,4 @@
 #pragma once
-#include <tapegrad/autograd/tape.h>
 #include <tapegrad/nn/io/safetensors.h>
 
 #include <algorithm>
@@ -8,6 +7,8 @@
 #include <limits>
 #include <string>
 #include <vector>
+
+#include <tests/parity/case.h>
 
 namespace tapegrad::test {
 
@@ -36,24 +37,8 @@ class Golden {
   TensorFile file_;
 };
 
-/// One of the ways to compute a result.
-struct Way {
-  const char* name;
-  DType dtype;
-  bool fused;
-  bool create_graph;
-
-  TapeOptions tape() const { return {.dtype = dtype, .fused = fused}; }
-  /// Of |a − b| / max(1, |b|). An absolute floor: some values are differences of larger ones that cancel.
-  double limit() const { return dtype == DType::f64 ? 1e-12 : 2e-5; }
-};
-inline constexpr Way ways[] = {
-    {"f64 fused", DType::f64, true, false},       {"f64 definitions", DType::f64, false, false},
-    {"f64 create_graph", DType::f64, true, true}, {"f64 definitions, create_graph", DType::f64, false, true},
-    {"f32 fused", DType::f32, true, false},       {"f32 definitions", DType::f32, false, false},
-};
-
-/// Compares tensors with golden ones and prints the largest deviation at its end.
+/// Compares tensors with golden ones by |a − b| / max(1, |b|) and prints the largest deviation at its end. An
+/// absolute floor: some values are differences of larger ones that cancel.
 class Comparison {
  public:
   Comparison(std::string what, double limit) : what_(std::move(what)), limit_(limit) {}

@@ -1,25 +1,22 @@
 """Inputs and files of the golden data: reproducible draws and a canonical safetensors writer.
 
-Importing this module pins PyTorch to one thread and to code paths that ignore the CPU's vector extensions; it
-must therefore be imported before torch is.
+Importing this module pins PyTorch to code paths that ignore the CPU's vector extensions; it must therefore be
+imported before torch is.
 """
 import json
 import os
-import warnings
 import zlib
 
 os.environ.update(ATEN_CPU_CAPABILITY="default", MKL_CBWR="COMPATIBLE", OMP_NUM_THREADS="1",
                   MKL_NUM_THREADS="1")
 
+import pytorch  # noqa: E402,F401  ends well where there is none
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
-torch.set_num_threads(1)
-torch.use_deterministic_algorithms(True)
-warnings.filterwarnings("ignore", message="enable_nested_tensor")
-
 # In the order of the format's canonical layout: wider types first, so that every tensor is aligned.
-DTYPES = {np.dtype("int64"): "I64", np.dtype("float64"): "F64", np.dtype("uint8"): "U8"}
+DTYPES = {np.dtype("int64"): "I64", np.dtype("float64"): "F64", np.dtype("float32"): "F32",
+          np.dtype("uint8"): "U8"}
 
 
 def draw(name, *shape, scale=1.0, mean=0.0):
