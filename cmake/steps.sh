@@ -28,6 +28,32 @@ build_needs=(g++=g++ cmake=cmake ninja=ninja-build eigen3/Eigen/Core=libeigen3-d
   CLI/CLI.hpp=libcli11-dev nlohmann/json.hpp=nlohmann-json3-dev)
 test_needs=(boost/test/unit_test.hpp=libboost-test-dev python3=python3 pkg-config=pkg-config)
 
+# Sets torch_python to a Python with PyTorch, for the tests that compare with it: $TAPEGRAD_TORCH_PYTHON, or
+# one in build/python, made here. When that fails (no network) those tests are skipped and say so.
+need_torch() {
+  torch_python=${TAPEGRAD_TORCH_PYTHON:-$PWD/build/python/bin/python}
+  [ -z "${TAPEGRAD_TORCH_PYTHON:-}" ] || return 0
+  cmp -s tests/parity/requirements.txt build/python/requirements.txt && return 0
+  echo "installing PyTorch into build/python"
+  if ! install_torch > build/python.log 2>&1; then
+    rm -rf build/python
+    torch_python=$(command -v python3)
+    echo "PyTorch cannot be installed (build/python.log says why); what compares with it is skipped" >&2
+  fi
+}
+
+install_torch() {
+  local pip=(build/python/bin/python -m pip --disable-pip-version-check install)
+  rm -rf build/python
+  { python3 -c 'import ensurepip' || need ensurepip=python3-venv; } &&
+    python3 -m venv build/python &&
+    # The build without CUDA where its index can be reached; it alone is looked for there.
+    "${pip[@]}" --no-deps --extra-index-url https://download.pytorch.org/whl/cpu --retries 2 \
+      "$(grep '^torch==' tests/parity/requirements.txt)" &&
+    "${pip[@]}" -r tests/parity/requirements.txt &&
+    cp tests/parity/requirements.txt build/python/
+}
+
 # test_preset PRESET [CMAKE ARGUMENT]...: configures, builds and tests, and ends with `N passed, N failed`.
 # BUILD_DIR names another build folder than build/PRESET, LAUNCH a command to run the tests under.
 test_preset() {

@@ -5,7 +5,8 @@
 #   bash tests/run.sh --long        every long form (tests/long/NAME.sh), one after the other
 #   bash tests/run.sh --long NAME   one of them
 #
-# Tests of outside data need $TAPEGRAD_DATA, the folder that holds it; without it they are skipped.
+# Tests of outside data need $TAPEGRAD_DATA, the folder that holds it; without it they are skipped. PyTorch,
+# which some compare with, is installed into build/python, or $TAPEGRAD_TORCH_PYTHON is a Python that has it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source cmake/steps.sh
@@ -43,7 +44,7 @@ case "${1:-}" in
   "") ;;
   --long) [ $# -le 2 ] && { [ $# -eq 1 ] || [ -f "tests/long/$2.sh" ]; } ||
     { echo "no long form of that name; there are: $names" >&2; exit 2; } ;;
-  -h | --help) sed -n '2,8s/^# \{0,1\}//p' tests/run.sh; echo "Long forms: $names"; exit ;;
+  -h | --help) sed -n '2,9s/^# \{0,1\}//p' tests/run.sh; echo "Long forms: $names"; exit ;;
   *) echo "unknown option $1; see bash tests/run.sh --help" >&2; exit 2 ;;
 esac
 
@@ -51,5 +52,6 @@ need "${build_needs[@]}" "${test_needs[@]}"
 if [ "${1:-}" = --long ]; then
   run_long ${2:-$names}
 else
-  test_preset release
+  need_torch
+  test_preset release "-DTAPEGRAD_TORCH_PYTHON=$torch_python"
 fi

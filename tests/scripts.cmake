@@ -4,6 +4,35 @@ set(python ${Python3_EXECUTABLE})
 
 tapegrad_test(tree ${python} ${here}/check_tree.py ${PROJECT_SOURCE_DIR})
 tapegrad_test(docs_rules ${python} ${here}/docs/check_docs.py ${PROJECT_SOURCE_DIR})
+tapegrad_test(mutation_rules ${python} ${here}/mutation/mutate.py check ${PROJECT_SOURCE_DIR})
+
+# The Python that has PyTorch, for tests that compare with it; without PyTorch they say what they skip.
+set(TAPEGRAD_TORCH_PYTHON "" CACHE FILEPATH "Python with PyTorch; empty: build/python's, or the found one")
+set(torch_python ${python})
+if(TAPEGRAD_TORCH_PYTHON)
+  set(torch_python ${TAPEGRAD_TORCH_PYTHON})
+elseif(EXISTS ${PROJECT_SOURCE_DIR}/build/python/bin/python)  # where tests/run.sh installs it
+  set(torch_python ${PROJECT_SOURCE_DIR}/build/python/bin/python)
+endif()
+tapegrad_test(safetensors_writer ${torch_python} ${here}/io/safetensors_writer.py
+  $<TARGET_FILE:safetensors_tool>)
+if(TARGET seq2seq)
+  tapegrad_test(parity_pytorch_configurations ${torch_python} ${here}/parity/configurations.py
+    $<TARGET_FILE:seq2seq>)
+  tapegrad_test(safetensors_corpus ${torch_python} ${here}/io/safetensors_corpus.py $<TARGET_FILE:seq2seq>
+    $<TARGET_FILE:safetensors_tool>)
+endif()
+
+# Every family of cases in f64 and f32, freshly drawn.
+tapegrad_test(parity_pytorch ${torch_python} ${here}/parity/compare.py --seed 2
+  --tool $<TARGET_FILE:parity_tool>)
+tapegrad_test(parity_golden ${torch_python} ${here}/parity/make_golden.py --check
+  --tool $<TARGET_FILE:parity_tool>)
+tapegrad_test(parity_optim_cases ${python} ${here}/parity/check_optim_cases.py ${PROJECT_SOURCE_DIR})
+tapegrad_test(parity_layers ${python} ${here}/parity/check_layers.py ${PROJECT_SOURCE_DIR})
+tapegrad_test(parity_state_dict ${torch_python} ${here}/parity/state_dict.py $<TARGET_FILE:state_dict_tool>)
+tapegrad_test(parity_first_values ${torch_python} ${here}/parity/first_values.py
+  $<TARGET_FILE:state_dict_tool>)
 
 get_target_property(eigen_include Eigen3::Eigen INTERFACE_INCLUDE_DIRECTORIES)
 tapegrad_test(headers ${python} ${here}/check_headers.py ${PROJECT_SOURCE_DIR}
@@ -31,3 +60,11 @@ foreach(program ${programs})
   target_include_directories(docs_${program} PRIVATE ${PROJECT_SOURCE_DIR})
   tapegrad_test(docs_${program} docs_${program})
 endforeach()
+
+if(TARGET seq2seq)
+  add_executable(logits_tool ${here}/docs/logits_tool.cpp)
+  tapegrad_target(logits_tool)
+  target_link_libraries(logits_tool PRIVATE seq2seq_parts)
+  target_include_directories(logits_tool PRIVATE ${PROJECT_SOURCE_DIR})
+  tapegrad_test(docs_pytorch_page ${torch_python} ${here}/docs/pytorch_page.py ${PROJECT_BINARY_DIR})
+endif()

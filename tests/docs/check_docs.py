@@ -1,12 +1,13 @@
 """check_docs.py ROOT: no code block goes unchecked, and README shows examples/xor.cpp as it is.
 
 A ```cpp block is a program (`// file: NAME.cpp`) or an excerpt (`// part of: PATH`), whose lines must stand
-in PATH without a gap, indentation aside. What is only a sketch is fenced as ```text.
+in PATH without a gap, indentation aside. A ```python block is a file (`# file: NAME.py`) that a test runs.
+What is only a sketch is fenced as ```text.
 """
 import pathlib
 import sys
 
-from blocks import cpp_blocks, mark, pages
+from blocks import blocks, cpp_blocks, mark, pages
 
 
 def lines(text):
@@ -23,6 +24,10 @@ def excerpt_problem(root, block):
     return None
 
 
+def scripts(root):
+    return [path.read_text(encoding="utf-8") for path in sorted((root / "tests/docs").glob("*.py"))]
+
+
 def page_problems(root, page):
     for line, block in cpp_blocks(page):
         if mark(block, "file"):
@@ -31,6 +36,10 @@ def page_problems(root, page):
         problem = excerpt_problem(root, block) if marked else "neither `// file:` nor `// part of:`"
         if problem:
             yield f"{page.relative_to(root)}:{line}: {problem}"
+    for line, block in blocks(page, "python"):
+        name = mark(block, "file")
+        if name is None or not any(name in text for text in scripts(root)):
+            yield f"{page.relative_to(root)}:{line}: no `# file:`, or no script in tests/docs runs it"
 
 
 def readme_problems(root):

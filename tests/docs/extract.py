@@ -1,12 +1,13 @@
-"""extract.py DOCS OUT: writes the marked ```cpp blocks of DOCS into OUT and prints the programs' names.
+"""extract.py DOCS OUT: writes the marked blocks of DOCS into OUT and prints the names of the C++ programs.
 
-A block is marked by its first line, `// file: NAME.cpp` (a program) or `// file: NAME.h` (included by one). A
-page in a subfolder puts the folder in front: `zh_NAME.cpp`. A file is touched only when its text changed.
+A ```cpp block is marked by its first line, `// file: NAME.cpp` (a program) or `// file: NAME.h` (included by
+one), a ```python block by `# file: NAME.py`. A page in a subfolder puts the folder in front of a program:
+`zh_NAME.cpp`. A file is touched only when its text changed.
 """
 import pathlib
 import sys
 
-from blocks import cpp_blocks, mark, pages
+from blocks import blocks, mark, pages
 
 
 def main(docs, out):
@@ -14,11 +15,11 @@ def main(docs, out):
     files = {}
     for page in pages(docs):
         prefix = "".join(part + "_" for part in page.parent.relative_to(docs).parts)
-        for line, block in cpp_blocks(page):
+        for line, block in [*blocks(page, "cpp"), *blocks(page, "python")]:
             name = mark(block, "file")
             if name is None:
                 continue
-            name = name if name.endswith(".h") else prefix + name
+            name = name if name.endswith((".h", ".py")) else prefix + name
             text = block.rstrip() + "\n"
             if files.setdefault(name, text) != text:
                 sys.exit(f"{page}:{line}: {name} stands in the documentation twice, with different text")

@@ -77,6 +77,8 @@ BOOST_AUTO_TEST_CASE(the_other_commands) {
   const auto t = parsed<TranslateOptions>("translate m --attention a.svg");
   BOOST_TEST((t.model == "m" && t.beam == 1 && t.attention == "a.svg"));
   BOOST_TEST(parsed<InspectOptions>("inspect x.safetensors").file == "x.safetensors");
+  const auto p = parsed<ParityOptions>("parity a.safetensors b.safetensors");
+  BOOST_TEST((p.in == "a.safetensors" && p.out == "b.safetensors"));
 }
 
 BOOST_AUTO_TEST_CASE(help) {
@@ -86,13 +88,14 @@ BOOST_AUTO_TEST_CASE(help) {
   BOOST_TEST(text.find("  --lr X                      greatest learning rate [0.001]\n") !=
              std::string::npos);
   BOOST_TEST(text.find("\n\n\n") == std::string::npos);
-  for (const auto command : {"evaluate -h", "translate -h", "inspect -h"})
+  for (const auto command : {"evaluate -h", "translate -h", "inspect -h", "parity -h"})
     BOOST_TEST(!parsed<HelpText>(command).text.empty());
 }
 
 BOOST_AUTO_TEST_CASE(unknown_names) {
-  BOOST_TEST(failure("") ==
-             "command missing, expected train, evaluate, translate or inspect; seq2seq --help tells more");
+  BOOST_TEST(
+      failure("") ==
+      "command missing, expected train, evaluate, translate, inspect or parity; seq2seq --help tells more");
   BOOST_TEST(failure("trian d.tsv") == "unknown command \"trian\", did you mean \"train\"?");
   BOOST_TEST(failure("explain d") == "unknown command \"explain\"");
   BOOST_TEST(failure("train d.tsv --out o --bacth 3") ==

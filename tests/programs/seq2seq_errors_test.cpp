@@ -6,6 +6,7 @@
 #include <boost/test/unit_test.hpp>
 #include <cstdlib>
 #include <filesystem>
+#include <limits>
 
 using namespace tapegrad;
 using namespace tapegrad::test;
@@ -99,12 +100,24 @@ BOOST_FIXTURE_TEST_CASE(models, Trained) {
   TensorFile more = file;
   more.tensors.emplace("another", Tensor({2}));
   save_safetensors(path, more);
-  check(translate(), 65, "other/model.safetensors: unknown tensor \"another\"");
+  check(translate(), 65, "other/model.safetensors: unknown tensor 'another' of shape [2]");
+  more.tensors.erase("generator.bias");
+  save_safetensors(path, more);
+  check(translate(), 65,
+        "other/model.safetensors: 2 tensors do not fit the model (1 missing, 1 unexpected):\n"
+        "  no tensor 'generator.bias' of shape [7]\n"
+        "  unknown tensor 'another' of shape [2]");
   TensorFile wide = file;
   wide.tensors["src_emb.weight"] = Tensor({7, 4});
   save_safetensors(path, wide);
   check(translate(), 65,
         "other/model.safetensors: tensor 'src_emb.weight': got shape [7, 4], expected [7, 8]");
+  TensorFile broken = file;
+  broken.tensors["generator.bias"].data<float>()[2] = std::numeric_limits<float>::quiet_NaN();
+  save_safetensors(path, broken);
+  BOOST_TEST(folder.without(translate().err) ==
+             "seq2seq: warning: other/model.safetensors: 1 NaN or infinite values in 1 tensors: "
+             "'generator.bias'\n");
   folder.write("other/model.safetensors", std::string_view(good).substr(0, good.size() / 2));
   const ProgramResult half = translate();
   BOOST_TEST(half.code == 65, half.err);
@@ -235,6 +248,11 @@ BOOST_FIXTURE_TEST_CASE(inspecting, Trained) {
       "\"b\":{\"dtype\":\"BF16\",\"shape\":[2,1],\"data_offsets\":[0,4]},"
       "\"a\":{\"dtype\":\"I32\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[4,8]},"
       "\"c\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[8,9]}}";
+  TensorFile named{{{"a", Tensor({1})}}, {{"b", "a"}, {"c", "another"}}};
+  save_safetensors(folder / "tied.safetensors", named);
+  BOOST_TEST(run_program("seq2seq", {"inspect", folder / "tied.safetensors"}).out ==
+             "a  F32  [1]\nb  tied to a\n1 tensors, 1 values\n"
+             "metadata b: a\nmetadata c: another\nmetadata format: pt\n");
   const std::string length = {static_cast<char>(header.size()), 0, 0, 0, 0, 0, 0, 0};
   const ProgramResult foreign = run_program(
       "seq2seq", {"inspect", folder.write("y.safetensors", length + header + std::string(9, '\0'))});

@@ -94,6 +94,41 @@ BOOST_FIXTURE_TEST_CASE(stopped_and_resumed_gives_the_same_bits, Training) {
   }
 }
 
+BOOST_FIXTURE_TEST_CASE(a_tied_weight_is_saved_once, Training) {
+  const std::vector<std::string> options = {"--tie-embeddings", "--ema", "0.9", "--valid", valid,
+                                            "--valid-every",    "4"};
+  const auto until = [&](const std::string& steps) {
+    auto all = options;
+    all.insert(all.end(), {"--steps", steps, "--resume"});
+    return all;
+  };
+  for (const char* steps : {"8", "12"}) {
+    const ProgramResult result = train("tied", until(steps));
+    BOOST_TEST_REQUIRE(result.code == 0, result.err);
+  }
+  const std::string path = folder / "tied/model.safetensors";
+  const std::string listed = run_program("seq2seq", {"inspect", path}).out;
+  BOOST_TEST(listed.find("\ngenerator.weight  tied to tgt_emb.weight\n") != std::string::npos, listed);
+  const std::string all = run_program("seq2seq", {"inspect", folder / "tied/checkpoint.safetensors"}).out;
+  for (const char* group : {"model", "ema", "best"})
+    BOOST_TEST(all.find(fmt::format("\n{0}.generator.weight  tied to {0}.tgt_emb.weight\n", group)) !=
+                   std::string::npos,
+               all);
+  // The other name alone serves as well, and both do.
+  TensorFile file = load_safetensors(path);
+  BOOST_TEST(!file.tensors.contains("generator.weight"));
+  const ProgramResult expected = run_program("seq2seq", {"translate", folder / "tied"}, "ab\n");
+  file.tensors["generator.weight"] = file.tensors.at("tgt_emb.weight").clone();
+  file.metadata.erase("generator.weight");
+  for (int round = 0; round < 2; ++round) {
+    save_safetensors(path, file);
+    const ProgramResult result = run_program("seq2seq", {"translate", folder / "tied"}, "ab\n");
+    BOOST_TEST(result.code == 0, result.err);
+    BOOST_TEST(result.out == expected.out);
+    file.tensors.erase("tgt_emb.weight");
+  }
+}
+
 BOOST_FIXTURE_TEST_CASE(interrupted_anywhere_and_resumed_gives_the_same_bits, Training) {
   const std::vector<std::string> options = {"--schedule", "cosine",        "--steps", "400",        "--valid",
                                             valid,        "--valid-every", "9",       "--patience", "30"};
