@@ -47,35 +47,17 @@ Arena::~Arena() {
   --live;
 }
 
-void* Arena::allocate(std::size_t bytes) {
-  if (bytes > reserved_)
-    throw SystemError(fmt::format("arena: {} bytes do not fit the reserve of {} bytes", bytes, reserved_));
-  const std::size_t alignment = bytes >= 64 ? 64 : 16;
-  const std::size_t start = (used_ + alignment - 1) & ~(alignment - 1);
-  extend(start - used_ + bytes);
-  return base_ + start;
-}
-
-void* Arena::extend(std::size_t bytes) {
-  if (bytes > reserved_ - used_)
+void Arena::commit(std::size_t start, std::size_t bytes) {
+  if (bytes > reserved_ || start > reserved_ - bytes)
     throw SystemError(fmt::format("arena: {} bytes on top of {} do not fit the reserve of {} bytes", bytes,
                                   used_, reserved_));
-  std::byte* start = base_ + used_;
-  if (used_ + bytes > committed_) commit(used_ + bytes);
-  used_ += bytes;
-  peak_ = std::max(peak_, used_);
-  return start;
-}
-
-void Arena::commit(std::size_t bytes) {
-  const std::size_t ahead = std::max(bytes, committed_ + committed_ / 8);  // few calls, even for a long tape
+  const std::size_t end = start + bytes;
+  const std::size_t ahead = std::max(end, committed_ + committed_ / 8);  // few calls, even for a long tape
   const std::size_t want = std::min(reserved_, (ahead + commit_step - 1) / commit_step * commit_step);
   if (mprotect(base_ + committed_, want - committed_, PROT_READ | PROT_WRITE) != 0)
     throw SystemError(fmt::format("arena: the system has no memory for {} bytes", want));
   committed_ = want;
 }
-
-void Arena::rewind(std::size_t mark) { used_ = mark; }
 
 void Arena::shrink() {
   const std::size_t keep = (used_ + commit_step - 1) / commit_step * commit_step;

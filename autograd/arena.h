@@ -18,14 +18,20 @@ class Arena {
 
   /// Uninitialised memory, 64-byte aligned from 64 bytes up and 16-byte aligned below. Throws Error when the
   /// reserve is full.
-  void* allocate(std::size_t bytes);
+  void* allocate(std::size_t bytes) {
+    const std::size_t alignment = bytes >= 64 ? 64 : 16;
+    return take((used_ + alignment - 1) & ~(alignment - 1), bytes);
+  }
   std::size_t used() const { return used_; }
-  std::size_t peak() const { return peak_; }
+  std::size_t peak() const { return used_ > peak_ ? used_ : peak_; }
   /// The next `bytes` bytes, without alignment: what was extended so lies in one piece.
-  void* extend(std::size_t bytes);
+  void* extend(std::size_t bytes) { return take(used_, bytes); }
   std::byte* base() const { return base_; }
   /// Frees everything allocated since `used()` returned `mark`.
-  void rewind(std::size_t mark);
+  void rewind(std::size_t mark) {
+    peak_ = peak();
+    used_ = mark;
+  }
   /// Returns all memory beyond `used()` to the system.
   void shrink();
 
@@ -35,10 +41,18 @@ class Arena {
   }
 
  private:
-  void commit(std::size_t bytes);
+  void* take(std::size_t start, std::size_t bytes) {
+    if (start > committed_ || bytes > committed_ - start) [[unlikely]]
+      commit(start, bytes);
+    used_ = start + bytes;
+    return base_ + start;
+  }
+  /// Makes room for `bytes` bytes from `start` on.
+  void commit(std::size_t start, std::size_t bytes);
 
   std::byte* base_ = nullptr;
-  std::size_t used_ = 0, committed_ = 0, reserved_ = 0, peak_ = 0;
+  std::size_t used_ = 0, committed_ = 0, reserved_ = 0;
+  std::size_t peak_ = 0;  // before the last rewind
 };
 
 /// A growable array in an arena of its own: elements never move, and it never gives memory back by itself.
@@ -47,18 +61,26 @@ class ArenaVector {
   static_assert(std::is_trivially_destructible_v<T>);
 
  public:
-  T& push_back(const T& value) { return *new (arena_.extend(sizeof(T))) T(value); }
+  T& push_back(const T& value) {
+    T& element = *new (arena_.extend(sizeof(T))) T(value);
+    ++size_;
+    return element;
+  }
   T& operator[](std::size_t i) { return reinterpret_cast<T*>(arena_.base())[i]; }
   const T& operator[](std::size_t i) const { return reinterpret_cast<const T*>(arena_.base())[i]; }
-  std::size_t size() const { return arena_.used() / sizeof(T); }
+  std::size_t size() const { return size_; }
   /// Drops all but the first `count` elements.
-  void truncate(std::size_t count) { arena_.rewind(count * sizeof(T)); }
+  void truncate(std::size_t count) {
+    arena_.rewind(count * sizeof(T));
+    size_ = count;
+  }
   void shrink() { arena_.shrink(); }
   std::size_t bytes() const { return arena_.used(); }
   std::size_t peak_bytes() const { return arena_.peak(); }
 
  private:
   Arena arena_;
+  std::size_t size_ = 0;
 };
 
 }  // namespace tapegrad

@@ -1,7 +1,9 @@
 // The reverse loop. Nodes stand in the order they ran, so walking back is a reverse topological order: no
 // recursion over the graph, no visited set, and every node's cotangent is complete when its turn comes.
 #include <cstring>
+#include <optional>
 
+#include <tapegrad/autograd/cotangents.h>
 #include <tapegrad/autograd/kernels/elementwise.h>
 #include <tapegrad/autograd/ops/arithmetic.h>
 #include <tapegrad/autograd/tape.h>
@@ -52,12 +54,15 @@ class BackwardPass {
       walk(0, loss_.stamp().node + 1);
       vars_->resize(count_);
       result.vars_ = vars_;
+      for (std::uint32_t i = loss_.stamp().node + 1; i-- > 0;)
+        if (node(i).parameter != nullptr) parameter_nodes_.push_back(i);
     } else {
-      buffers_ = tape_.gradient_arena_.array<void*>(count_);
-      std::memset(buffers_, 0, count_ * sizeof(void*));
+      cotangents_.emplace(tape_.gradient_arena_, count_, options_.consume);
       seed_buffer();
       for (std::uint32_t i = loss_.stamp().node + 1; i-- > 0;) step(i);
-      result.by_output_ = buffers_;
+      cotangents_->complete_all();
+      result.by_output_ = cotangents_->buffers();
+      result.leaves_only_ = options_.consume;
     }
     result.output_count_ = count_;
     result.entries_ = parameters();
@@ -97,21 +102,27 @@ class BackwardPass {
 
   /// A gradient computed from values that have changed since would be silently wrong.
   void check_versions(const Node& n) const {
-    for (std::uint16_t i = 0; i < n.input_count; ++i) {
-      try {
-        tape_.check_version(n.op->name(), node(owner(n.inputs[i])));
-      } catch (Error& error) {
-        error.add_path(*n.path);
-        throw;
-      }
+    for (std::uint16_t i = 0; i < n.input_count; ++i)
+      if (const Node& from = node(owner(n.inputs[i])); from.parameter != nullptr) check_version(n, from);
+  }
+  void check_version(const Node& n, const Node& from) const {
+    try {
+      tape_.check_version(n.op->name(), from);
+    } catch (Error& error) {
+      error.add_path(*n.path);
+      throw;
     }
   }
 
-  // First-order passes: cotangents are buffers in the gradient arena.
+  // First-order passes: cotangents are buffers in the gradient arena. With `.consume` a result's cotangent
+  // dies when its node was walked, and its memory serves again.
+
+  bool is_leaf(std::uint32_t flat) const { return node(owner(flat)).op == nullptr; }
 
   void seed_buffer() {
     const std::uint32_t flat = tape_.flat_number(loss_);
-    const TensorView seed = accumulator(flat);
+    TensorView seed = tape_.output(flat);
+    seed.bytes = cotangents_->sum(flat, seed, is_leaf(flat));
     if (options_.cotangent)
       std::memcpy(seed.bytes, options_.cotangent.view().bytes, seed.byte_count());
     else
@@ -120,41 +131,68 @@ class BackwardPass {
 
   TensorView cotangent(std::uint32_t flat) const {
     TensorView view = tape_.output(flat);
-    view.bytes = buffers_[flat];
-    return view;
-  }
-
-  TensorView accumulator(std::uint32_t flat) {
-    TensorView view = tape_.output(flat);
-    if (buffers_[flat] == nullptr) {
-      buffers_[flat] = tape_.gradient_arena_.allocate(view.byte_count());
-      std::memset(buffers_[flat], 0, view.byte_count());
-    }
-    view.bytes = buffers_[flat];
+    view.bytes = (*cotangents_)[flat];
     return view;
   }
 
   void step(std::uint32_t i) {
     const Node& n = node(i);
-    if (n.op == nullptr || !n.needs_grad) return;
+    if (n.op == nullptr || !n.needs_grad) {
+      if (n.parameter != nullptr) parameter_nodes_.push_back(i);
+      return;
+    }
     bool reached = false;
-    for (std::uint16_t k = 0; k < n.output_count; ++k) reached |= buffers_[n.first_output + k] != nullptr;
+    for (std::uint16_t k = 0; k < n.output_count; ++k) {
+      if ((*cotangents_)[n.first_output + k] == nullptr) continue;
+      cotangents_->complete(n.first_output + k);
+      reached = true;
+    }
     if (!reached) return;
     check_versions(n);
     if (n.op->has_backward())
       raw_backward(n);
     else
       transient_pullback(n);
+    if (!options_.consume) return;
+    for (std::uint16_t k = 0; k < n.output_count; ++k) cotangents_->release(n.first_output + k, n.outputs[k]);
+  }
+
+  /// Whether input i is no other input too: only then it may be written before the others are added.
+  static bool alone(const Node& n, std::uint16_t i) {
+    for (std::uint16_t k = 0; k < n.input_count; ++k)
+      if (k != i && n.inputs[k] == n.inputs[i]) return false;
+    return true;
   }
 
   void raw_backward(const Node& n) {
     ViewBuffer inputs(n.input_count), dinputs(n.input_count), doutputs(n.output_count);
-    for (std::uint16_t i = 0; i < n.input_count; ++i) {
-      inputs.push_back(tape_.output(n.inputs[i]));
-      dinputs.push_back(needs(n.inputs[i]) ? accumulator(n.inputs[i]) : TensorView{});
-    }
+    for (std::uint16_t i = 0; i < n.input_count; ++i) inputs.push_back(tape_.output(n.inputs[i]));
     for (std::uint16_t k = 0; k < n.output_count; ++k) doutputs.push_back(cotangent(n.first_output + k));
-    n.op->backward({inputs, {n.outputs, n.output_count}, dinputs, doutputs});
+    const Views in = inputs, out{n.outputs, n.output_count};
+    FreshInputs fresh;
+    bool work = false, hand_over = options_.consume && n.output_count == 1;
+    for (std::uint16_t i = 0; i < n.input_count; ++i) {
+      const std::uint32_t flat = n.inputs[i];
+      const Node& from = node(owner(flat));
+      if (!from.needs_grad) {
+        dinputs.push_back({});
+        continue;
+      }
+      const bool first = i < FreshInputs::most && !cotangents_->full(flat) && alone(n, i);
+      if (hand_over && first && (*cotangents_)[flat] == nullptr && n.op->passes_on(i, in, out)) {
+        cotangents_->hand_over(n.first_output, flat);  // which doutputs[0] shows all the same
+        hand_over = false;
+        dinputs.push_back({});
+        continue;
+      }
+      TensorView& d = dinputs.push_back(in[i]);
+      bool is_fresh = false;
+      d.bytes = cotangents_->write(flat, d, from.op == nullptr,
+                                   first ? n.op->overwrites(i, in, out) : nothing, is_fresh);
+      if (is_fresh) fresh.add(i);
+      work = true;
+    }
+    if (work) n.op->backward({in, out, dinputs, doutputs, fresh});
   }
 
   /// The pullback written in ops, run on the end of the tape without recording and dropped again.
@@ -169,13 +207,18 @@ class BackwardPass {
       }
       const VarList results = pullback(n, cotangents);
       for (std::uint16_t i = 0; i < n.input_count; ++i) {
-        if (!results[i] || !needs(n.inputs[i])) continue;
+        const std::uint32_t flat = n.inputs[i];
+        if (!results[i] || !needs(flat)) continue;
         const TensorView& part = tape_.output(tape_.flat_number(results[i]));
-        const TensorView sum = accumulator(n.inputs[i]);
-        dispatch(sum.dtype, [&](auto zero) {
-          using T = decltype(zero);
-          kernels::add_into(sum.data<T>(), part.data<T>(), sum.size());
-        });
+        bool fresh = false;
+        void* sum = cotangents_->write(flat, part, is_leaf(flat), everything, fresh);
+        if (fresh)
+          std::memcpy(sum, part.bytes, part.byte_count());
+        else
+          dispatch(part.dtype, [&](auto zero) {
+            using T = decltype(zero);
+            kernels::add_into(static_cast<T*>(sum), part.data<T>(), part.size());
+          });
       }
     } catch (...) {
       tape_.rewind(mark);
@@ -256,26 +299,22 @@ class BackwardPass {
     walk(begin, static_cast<std::uint32_t>(tape_.nodes_.size()));
   }
 
+  /// Every parameter that was reached, as `parameter_nodes_` names them from the last to the first.
   std::span<const Gradients::Entry> parameters() const {
+    auto* entries = tape_.gradient_arena_.array<Gradients::Entry>(parameter_nodes_.size());
     std::size_t count = 0;
-    const auto each = [&](auto&& body) {
-      for (std::uint32_t i = 0; i <= loss_.stamp().node; ++i)
-        if (const Node& n = node(i); n.parameter != nullptr && gradient(n.first_output)) body(n);
-    };
-    each([&](const Node&) { ++count; });
-    auto* entries = tape_.gradient_arena_.array<Gradients::Entry>(count);
-    std::size_t at = 0;
-    each([&](const Node& n) {
-      const Parameter& p = tape_.lifted_.at(n.parameter).parameter;
+    for (std::size_t at = parameter_nodes_.size(); at-- > 0;) {
+      const Node& n = node(parameter_nodes_[at]);
       TensorView found = gradient(n.first_output);
-      if (p.dtype() != found.dtype) {
-        TensorView own{nullptr, found.shape, p.dtype()};
+      if (!found) continue;
+      if (n.parameter->dtype() != found.dtype) {
+        TensorView own{nullptr, found.shape, n.parameter->dtype()};
         own.bytes = tape_.gradient_arena_.allocate(own.byte_count());
         convert(found, own);
         found = own;
       }
-      new (entries + at++) Gradients::Entry{&p, found};
-    });
+      new (entries + count++) Gradients::Entry{n.parameter, found};
+    }
     return {entries, count};
   }
 
@@ -289,7 +328,8 @@ class BackwardPass {
   const Var loss_;
   const BackwardOptions& options_;
   std::uint32_t count_ = 0;
-  void** buffers_ = nullptr;
+  std::optional<Cotangents> cotangents_;
+  ScratchVector<std::uint32_t> parameter_nodes_;  // from the last to the first
   std::shared_ptr<std::vector<Var>> vars_;
 };
 

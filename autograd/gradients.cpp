@@ -24,6 +24,11 @@ TensorView Gradients::find(const Var& x) const {
   const std::uint32_t number = tape.node(x.stamp().node).first_output + x.output();
   if (vars_)
     return number < vars_->size() && (*vars_)[number] ? (*vars_)[number].value().view() : TensorView{};
+  expects(
+      !leaves_only_ || tape.node(x.stamp().node).op == nullptr,
+      "gradients: backward(loss, {{.consume = true}}) keeps the gradients of variables and parameters only, "
+      "not of this result of shape {}; leave out .consume",
+      x.shape());
   if (number >= output_count_ || by_output_[number] == nullptr) return {};
   TensorView gradient = tape.output(number);
   gradient.bytes = by_output_[number];

@@ -21,7 +21,8 @@ class Gradients {
 
   Gradients() = default;
 
-  /// d loss / d x, of x's shape. Throws when the loss does not depend on x, or x needs no gradient.
+  /// d loss / d x, of x's shape. Throws when the loss does not depend on x, or x needs no gradient, and after
+  /// `.consume` when x is neither a variable nor a parameter.
   Tensor operator[](const Var& x) const;
   Tensor operator[](const Parameter& p) const;
   bool contains(const Var& x) const;
@@ -46,6 +47,7 @@ class Gradients {
   Stamp stamp_;
   void* const* by_output_ = nullptr;  // cotangent of each flat output, or null
   std::uint32_t output_count_ = 0;
+  bool leaves_only_ = false;  // cotangents of results were dropped by a pass that consumed the recording
   std::span<const Entry> entries_;
   std::shared_ptr<const std::vector<Var>> vars_;  // by flat output, under create_graph
 };

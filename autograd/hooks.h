@@ -10,8 +10,8 @@
 namespace tapegrad {
 
 /// Functions that run after every layer whose path matches and whose result is a Var, or has a Var `context`
-/// as attention's has: to look at results, to measure, to stop on what should not be. A hook may record on
-/// the tape; it cannot replace the result.
+/// as attention's has, or `normed`: to look at results, to measure, to stop on what should not be. A hook may
+/// record on the tape; it cannot replace the result.
 class LayerHooks {
  public:
   using Hook = std::function<void(const std::string& path, const Var& result)>;
@@ -19,6 +19,13 @@ class LayerHooks {
   /// `pattern` as in ParameterStore::freeze: `*` stands for any characters.
   void add(std::string pattern, Hook hook) { hooks_.emplace_back(std::move(pattern), std::move(hook)); }
   void clear() { hooks_.clear(); }
+  bool empty() const { return hooks_.empty(); }
+  /// Whether a hook would run after the layer `path`. What records several layers as one op asks first.
+  bool wants(const std::string& path) const {
+    for (const auto& [pattern, hook] : hooks_)
+      if (path_matches(pattern, path)) return true;
+    return false;
+  }
   void run(const std::string& path, const Var& result) const {
     for (const auto& [pattern, hook] : hooks_)
       if (path_matches(pattern, path)) hook(path, result);

@@ -77,6 +77,10 @@ class Layer {
                            { result.context } -> std::convertible_to<const Var&>;
                          })
         tape.hooks().run(*path_, result.context);
+      else if constexpr (requires {
+                           { result.normed } -> std::convertible_to<const Var&>;
+                         })
+        tape.hooks().run(*path_, result.normed);
       return result;
     } catch (Error& error) {
       error.add_path(*path_);

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <new>
 #include <span>
 
@@ -31,10 +32,31 @@ class ViewBuffer {
   std::size_t size_ = 0;
 };
 
+/// Elements [begin, end) of an array in row-major order; the end may lie behind that of the array.
+struct Range {
+  Index begin = 0, end = 0;
+  bool empty() const { return begin >= end; }
+};
+inline constexpr Range nothing{}, everything{0, INT64_MAX};
+
+/// Which inputs' accumulators hold nothing yet.
+class FreshInputs {
+ public:
+  static constexpr std::size_t most = 64;  // inputs behind these are never fresh
+  bool operator[](std::size_t input) const { return input < most && (bits_ >> input & 1) != 0; }
+  void add(std::size_t input) { bits_ |= std::uint64_t{1} << input; }
+
+ private:
+  std::uint64_t bits_ = 0;
+};
+
 /// What a raw backward sees: `dinputs[i]` is an accumulator to add to (empty when that input needs no
-/// gradient), `doutputs[k]` the incoming cotangent (empty when none arrived).
+/// gradient), `doutputs[k]` the incoming cotangent (empty when none arrived). Where `fresh[i]`, what the op
+/// `overwrites` of dinputs[i] is uninitialised memory: to be written, every element, and not read. Fresh
+/// accumulators never overlap another one.
 struct BackwardArgs {
   Views inputs, outputs, dinputs, doutputs;
+  FreshInputs fresh = {};
 };
 
 /// What a pullback written in ops sees: recorded values of inputs and outputs and the incoming cotangents (an
@@ -59,9 +81,19 @@ class Op {
   virtual Shape shape(Views inputs, int output) const = 0;
   /// Computes all results; every element of `outputs` must be written.
   virtual void forward(Views inputs, Views outputs) const = 0;
-  /// Raw backward: adds to `dinputs`. Only called when `has_backward()`.
+  /// Raw backward: adds to `dinputs`, or writes them where they are fresh. Only called when `has_backward()`.
   virtual void backward(const BackwardArgs&) const {}
   virtual bool has_backward() const = 0;
+  /// Which part of dinputs[input] `backward` writes when it is fresh (it then touches nothing else of it); an
+  /// op that says nothing here is given zeros to add to.
+  virtual Range overwrites(std::size_t input, Views inputs, Views outputs) const {
+    return static_cast<void>(input), static_cast<void>(inputs), static_cast<void>(outputs), nothing;
+  }
+  /// True when all that input `input` gets is the cotangent of the only result, element by element. A pass
+  /// may then give it that cotangent's memory, when nobody else reads it, and leave dinputs[input] empty.
+  virtual bool passes_on(std::size_t input, Views inputs, Views outputs) const {
+    return static_cast<void>(input), static_cast<void>(inputs), static_cast<void>(outputs), false;
+  }
   /// Gradients of the inputs, written in ops, so that they can be differentiated again.
   virtual VarList pullback(const PullbackArgs&) const = 0;
   virtual bool is_primitive() const = 0;

@@ -1,6 +1,7 @@
 // Every op.
 #pragma once
 #include <tapegrad/autograd/ops/activation.h>
+#include <tapegrad/autograd/ops/add_norm.h>
 #include <tapegrad/autograd/ops/arithmetic.h>
 #include <tapegrad/autograd/ops/attention.h>
 #include <tapegrad/autograd/ops/compare.h>
@@ -9,8 +10,10 @@
 #include <tapegrad/autograd/ops/detach.h>
 #include <tapegrad/autograd/ops/dropout.h>
 #include <tapegrad/autograd/ops/elementwise.h>
+#include <tapegrad/autograd/ops/embedding_positions.h>
 #include <tapegrad/autograd/ops/index.h>
 #include <tapegrad/autograd/ops/linear.h>
+#include <tapegrad/autograd/ops/linear_activation.h>
 #include <tapegrad/autograd/ops/matmul.h>
 #include <tapegrad/autograd/ops/norm.h>
 #include <tapegrad/autograd/ops/reduce.h>

@@ -14,6 +14,13 @@ Shape::Shape(std::span<const Index> extents) {
 }
 
 Index Shape::size() const {
+  std::uint64_t product = 1, bits = 0;
+  for (const Index extent : *this) {
+    product *= static_cast<std::uint64_t>(extent);
+    bits |= static_cast<std::uint64_t>(extent);
+  }
+  if (rank_ <= 4 && bits < 1U << 14) [[likely]]
+    return static_cast<Index>(product);   // at most 2^56
   constexpr Index most = Index{1} << 56;  // any count of bytes fits an Index
   Index n = 1;
   bool fits = true;
@@ -73,7 +80,12 @@ int Shape::normalized(int axis) const {
   return axis < 0 ? axis + rank_ : axis;
 }
 
-bool operator==(const Shape& a, const Shape& b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
+bool operator==(const Shape& a, const Shape& b) {
+  if (a.rank_ != b.rank_) return false;
+  for (int i = 0; i < a.rank_; ++i)  // few: std::equal would call memcmp
+    if (a.begin()[i] != b.begin()[i]) return false;
+  return true;
+}
 
 bool broadcast(const Shape& a, const Shape& b, Shape& result) {
   const Shape& longer = a.rank() >= b.rank() ? a : b;

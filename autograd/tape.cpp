@@ -4,6 +4,8 @@
 #include <cstring>
 #include <mutex>
 
+#include <tapegrad/autograd/kernels/elementwise.h>
+
 namespace tapegrad {
 namespace {
 
@@ -76,10 +78,8 @@ Tape::Tape(const TapeOptions& options) : options_(options), path_(interned_path(
 
 Tape::~Tape() { release_slot(slot_); }
 
-bool Tape::alive(const Stamp& stamp) const {
-  if (stamp.node == Stamp::pass)
-    return std::find(live_passes_.begin(), live_passes_.end(), stamp.serial) != live_passes_.end();
-  return stamp.node < nodes_.size() && nodes_[stamp.node].serial == stamp.serial;
+bool Tape::alive_pass(std::uint64_t serial) const {
+  return std::find(live_passes_.begin(), live_passes_.end(), serial) != live_passes_.end();
 }
 
 void Tape::reset() { reset(options_.step, options_.shard); }
@@ -132,6 +132,7 @@ void Tape::shrink() {
   gradient_arena_.shrink();
   nodes_.shrink();
   flat_.shrink();
+  for (auto& [data, lifted] : lifted_) lifted.transposed = Tensor();
 }
 
 std::size_t Tape::bytes() const {
@@ -152,7 +153,7 @@ TensorView Tape::keep(const Tensor& data) {
   return kept;
 }
 
-Stamp Tape::append(Node node) {
+Stamp Tape::append(Node& node) {
   node.serial = slot_->next_serial++;
   node.path = path_;
   node.first_output = static_cast<std::uint32_t>(flat_.size());
@@ -207,10 +208,29 @@ Var Tape::operator[](const Parameter& p) {
   }
   const Var x = append_leaf(view, p.trainable());
   Node& node = nodes_[x.stamp().node];
-  node.parameter = p.data();
+  node.parameter = &lifted.parameter;
   node.parameter_version = p.version();
-  lifted = {x.stamp(), p};
+  lifted.stamp = x.stamp();
+  if (!(lifted.parameter == p)) lifted.parameter = p;
   return x;
+}
+
+const void* Tape::transposed_copy(const Var& weight) {
+  if (&weight.tape("linear") != this) return nullptr;  // the op says so
+  const Node& node = nodes_[weight.stamp().node];
+  if (node.parameter == nullptr || node.outputs[0].shape.rank() != 2) return nullptr;
+  Lifted& lifted = lifted_[node.parameter->data()];
+  if (!lifted.transposed || lifted.transposed_version != node.parameter_version) {
+    const TensorView from = node.outputs[0];
+    if (!lifted.transposed) lifted.transposed = Tensor({from.shape[1], from.shape[0]}, dtype());
+    dispatch(dtype(), [&](auto zero) {
+      using T = decltype(zero);
+      kernels::transpose(static_cast<const T*>(from.data<T>()), from.shape[0], from.shape[1], from.shape[1],
+                         lifted.transposed.data<T>(), from.shape[0]);
+    });
+    lifted.transposed_version = node.parameter_version;
+  }
+  return lifted.transposed.view().bytes;
 }
 
 void Tape::check_not_consumed(std::string_view op, const Stamp& stamp) const {
@@ -222,13 +242,11 @@ void Tape::check_not_consumed(std::string_view op, const Stamp& stamp) const {
                   op));
 }
 
-void Tape::check_operand(std::string_view op, std::size_t position, const Var& x) const {
-  if (x.stamp().slot == slot_ && alive(x.stamp())) return check_version(op, nodes_[x.stamp().node]);
-  const Tape& other = x.tape(op);  // throws when x is empty or stale
-  expects(
-      &other == this,
+void Tape::throw_operand(std::string_view op, std::size_t position, const Var& x) const {
+  x.tape(op);  // throws when x is empty or stale
+  throw Error(fmt::format(
       "{}: operand {} of shape {} was recorded on another tape; all operands of an op must be on one tape",
-      op, position, x.shape());
+      op, position, x.shape()));
 }
 
 void Tape::throw_version(std::string_view op, const Node& leaf) const {
@@ -236,14 +254,21 @@ void Tape::throw_version(std::string_view op, const Node& leaf) const {
       fmt::format("{}: parameter '{}' is at version {}, but version {} was recorded; update parameters after "
                   "backward, or "
                   "record again",
-                  op, leaf.parameter->path, leaf.parameter->version, leaf.parameter_version));
+                  op, leaf.parameter->path(), leaf.parameter->version(), leaf.parameter_version));
 }
 
-VarList Tape::record(const Op& op, std::size_t op_bytes, Cloner clone, std::span<const Var> inputs) {
-  check_not_consumed(op.name(), {});
-  expects(inputs.size() <= UINT16_MAX, "{}: {} operands, at most {} are possible", op.name(), inputs.size(),
-          UINT16_MAX);
-  for (std::size_t i = 0; i < inputs.size(); ++i) check_operand(op.name(), i, inputs[i]);
+Stamp Tape::append(const Op& op, std::size_t op_bytes, Cloner clone, std::span<const Var> inputs) {
+  if (consumed_loss_ != 0) [[unlikely]]
+    check_not_consumed(op.name(), {});
+  if (inputs.size() > UINT16_MAX) [[unlikely]]
+    throw Error(
+        fmt::format("{}: {} operands, at most {} are possible", op.name(), inputs.size(), UINT16_MAX));
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (!holds(inputs[i].stamp())) [[unlikely]]
+      throw_operand(op.name(), i, inputs[i]);
+    if (const Node& from = nodes_[inputs[i].stamp().node]; from.parameter != nullptr)
+      check_version(op.name(), from);
+  }
   const Mark before = mark();
   try {
     Node node;
@@ -254,11 +279,12 @@ VarList Tape::record(const Op& op, std::size_t op_bytes, Cloner clone, std::span
     node.outputs = arena_.array<TensorView>(node.output_count);
     ViewBuffer views(inputs.size());
     for (std::size_t i = 0; i < inputs.size(); ++i) {
-      numbers[i] = flat_number(inputs[i]);
-      views.push_back(output(numbers[i]));
-      node.needs_grad |= nodes_[inputs[i].stamp().node].needs_grad;
+      const Node& from = nodes_[inputs[i].stamp().node];
+      numbers[i] = from.first_output + inputs[i].output();
+      views.push_back(from.outputs[inputs[i].output()]);
+      node.needs_grad |= from.needs_grad;
     }
-    node.needs_grad &= op.differentiable();
+    node.needs_grad = node.needs_grad && op.differentiable();
     const Views in = views;
     for (int k = 0; k < node.output_count; ++k) {
       TensorView& out = *new (node.outputs + k) TensorView{nullptr, op.shape(in, k), dtype()};
@@ -266,10 +292,7 @@ VarList Tape::record(const Op& op, std::size_t op_bytes, Cloner clone, std::span
     }
     op.forward(in, {node.outputs, node.output_count});
     if (options_.record) node.op = clone(op, arena_.allocate(op_bytes));
-    const Stamp stamp = append(node);
-    VarList results;
-    for (int k = 0; k < op.outputs(); ++k) results.push_back({stamp, static_cast<std::uint32_t>(k)});
-    return results;
+    return append(node);
   } catch (...) {
     rewind(before);
     throw;
@@ -280,7 +303,8 @@ VarList Tape::define(const Fused& op, std::span<const Var> inputs) {
   check_not_consumed(op.name(), {});
   ViewBuffer views(inputs.size());
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    check_operand(op.name(), i, inputs[i]);
+    if (!holds(inputs[i].stamp())) throw_operand(op.name(), i, inputs[i]);
+    check_version(op.name(), nodes_[inputs[i].stamp().node]);
     views.push_back(output(flat_number(inputs[i])));
   }
   op.shape(views, 0);  // the same errors as the kernel's

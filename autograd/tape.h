@@ -28,9 +28,9 @@ struct TapeOptions {
 };
 
 struct BackwardOptions {
-  /// Gives the recorded values up: afterwards any use but of the loss and of the returned gradients throws,
-  /// until `reset()`, so that a pass may reuse their memory (this version does not: the peak is the same).
-  /// Training loops say it.
+  /// Gives the recording up: afterwards any use but of the loss's value and of the returned gradients throws,
+  /// until `reset()`, and so does asking for the gradient of anything but a variable or a parameter. The pass
+  /// then reuses the memory of intermediate gradients while it runs. Training loops say it.
   bool consume = false;
   /// Records the pass itself, so that the gradients are Vars that can be differentiated again.
   bool create_graph = false;
@@ -43,7 +43,7 @@ struct Node {
   const Op* op = nullptr;                 // null for leaves and on tapes that do not record
   const std::uint32_t* inputs = nullptr;  // flat output numbers
   TensorView* outputs = nullptr;          // visible, then saved
-  const ParameterData* parameter = nullptr;
+  const Parameter* parameter = nullptr;
   std::uint64_t parameter_version = 0;
   const std::string* path = nullptr;
   std::uint64_t serial = 0;
@@ -127,13 +127,28 @@ class Tape {
   /// Runs `op` and records it; returns its visible results. `apply` below is the way to call it.
   template <class O>
   VarList record(const O& op, std::span<const Var> inputs) {
-    static_assert(std::is_trivially_destructible_v<O>,
-                  "an op's attributes live in an arena: keep arrays with Tape::keep");
     if constexpr (std::is_base_of_v<Fused, O>)
       if (!options_.fused) return define(op, inputs);
-    return record(
-        op, sizeof(O),
-        [](const Op& o, void* at) -> const Op* { return new (at) O(static_cast<const O&>(o)); }, inputs);
+    const Stamp stamp = append(op, sizeof(O), copy<O>, inputs);
+    VarList results;
+    for (int k = 0; k < op.outputs(); ++k) results.push_back({stamp, static_cast<std::uint32_t>(k)});
+    return results;
+  }
+  /// The same; the first result alone.
+  template <class O>
+  Var record_one(const O& op, std::span<const Var> inputs) {
+    if constexpr (std::is_base_of_v<Fused, O>)
+      if (!options_.fused) return define(op, inputs)[0];
+    return {append(op, sizeof(O), copy<O>, inputs), 0};
+  }
+
+  /// While it is set, on a tape that does not record, linear ops read transposed copies of parameters, which
+  /// suit products of few rows, with the same bits. The tape keeps a copy, over resets too, until its
+  /// parameter changes or `shrink`.
+  void set_transposed_weights(bool on) { transposed_weights_ = on && !options_.record; }
+  /// The transposed copy of a parameter's matrix; null while they are not set, and for other values.
+  const void* transposed(const Var& weight) {
+    return transposed_weights_ ? transposed_copy(weight) : nullptr;
   }
 
   /// The module path that new nodes carry; Layer sets it.
@@ -150,7 +165,7 @@ class Tape {
   const TensorView& output(std::uint32_t number) const { return *flat_[number].view; }
 
   /// Whether a stamp names something that still exists.
-  bool alive(const Stamp& stamp) const;
+  bool alive(const Stamp& stamp) const;  // defined below
   /// Throws when what a living stamp names may no longer be read: a consumed recording, a parameter that
   /// changed.
   void check_readable(const Stamp& stamp) const;
@@ -161,20 +176,31 @@ class Tape {
   friend class Gradients;
 
   using Cloner = const Op* (*)(const Op&, void*);
-  VarList record(const Op& op, std::size_t bytes, Cloner clone, std::span<const Var> inputs);
+  template <class O>
+  static const Op* copy(const Op& op, void* at) {
+    static_assert(std::is_trivially_destructible_v<O>,
+                  "an op's attributes live in an arena: keep arrays with Tape::keep");
+    return new (at) O(static_cast<const O&>(op));
+  }
+  Stamp append(const Op& op, std::size_t bytes, Cloner clone, std::span<const Var> inputs);
   VarList define(const Fused& op, std::span<const Var> inputs);
   Var leaf(const Tensor& x, bool needs_grad, const char* kind);
+  bool alive_pass(std::uint64_t serial) const;
   Var append_leaf(const TensorView& view, bool needs_grad);
-  Stamp append(Node node);
+  Stamp append(Node& node);
   std::uint32_t flat_number(const Var& x) const { return nodes_[x.stamp().node].first_output + x.output(); }
-  void check_operand(std::string_view op, std::size_t position, const Var& x) const;
+  bool holds(const Stamp& stamp) const {
+    return stamp.slot == slot_ && stamp.node < nodes_.size() && nodes_[stamp.node].serial == stamp.serial;
+  }
+  [[noreturn]] void throw_operand(std::string_view op, std::size_t position, const Var& x) const;
   void check_not_consumed(std::string_view op, const Stamp& stamp) const;
   /// A leaf shares its parameter's memory: after an update its values are not what was recorded.
   void check_version(std::string_view op, const Node& node) const {
-    if (node.parameter != nullptr && node.parameter->version != node.parameter_version) [[unlikely]]
+    if (node.parameter != nullptr && node.parameter->version() != node.parameter_version) [[unlikely]]
       throw_version(op, node);
   }
   [[noreturn]] void throw_version(std::string_view op, const Node& leaf) const;
+  const void* transposed_copy(const Var& weight);
 
   TapeOptions options_;
   LifetimeSlot* slot_ = nullptr;
@@ -189,26 +215,45 @@ class Tape {
   Taps taps_;
   LayerHooks hooks_;
   const std::string* path_;
+  bool transposed_weights_ = false;
   std::uint64_t consumed_loss_ = 0;  // serial of the loss that consumed this recording, or 0
   std::vector<std::uint64_t> live_passes_;
   struct Lifted {
     Stamp stamp;
     Parameter parameter;  // keeps it alive as long as a node may point to it
+    Tensor transposed;    // of `transposed_version`, or empty
+    std::uint64_t transposed_version = 0;
   };
   std::unordered_map<const ParameterData*, Lifted>
       lifted_;  // entries stay over resets: no allocation in the steady state
 };
+
+inline bool Tape::alive(const Stamp& stamp) const {
+  return stamp.node == Stamp::pass ? alive_pass(stamp.serial)
+                                   : stamp.node < nodes_.size() && nodes_[stamp.node].serial == stamp.serial;
+}
+
+/// Asks the op for its name only where it goes into an error.
+template <class Op>
+  requires requires(const Op& op) { op.name(); }
+Tape& Var::tape(const Op& op) const {
+  if (stamp_.slot == nullptr || stamp_.slot->tape == nullptr || !stamp_.slot->tape->alive(stamp_))
+      [[unlikely]]
+    return tape(std::string_view(op.name()));
+  return const_cast<Tape&>(*stamp_.slot->tape);
+}
 
 /// Runs `op` on the tape of its inputs: how every op's function ends. Throws when an input is empty, stale or
 /// of another tape.
 template <class O>
 VarList apply_all(const O& op, std::span<const Var> inputs) {
   expects(!inputs.empty(), "{}: needs at least one input", op.name());
-  return inputs[0].tape(op.name()).record(op, inputs);
+  return inputs[0].tape(op).record(op, inputs);
 }
 template <class O>
 Var apply(const O& op, std::span<const Var> inputs) {
-  return apply_all(op, inputs)[0];
+  expects(!inputs.empty(), "{}: needs at least one input", op.name());
+  return inputs[0].tape(op).record_one(op, inputs);
 }
 template <class O>
 Var apply(const O& op, std::initializer_list<Var> inputs) {

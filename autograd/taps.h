@@ -19,6 +19,7 @@ class Taps {
   /// Collects from now on every tap whose name matches `pattern` (`*` stands for any characters).
   void watch(std::string_view pattern) { patterns_.emplace_back(pattern); }
   void watch_nothing() { patterns_.clear(); }
+  bool watches_nothing() const { return patterns_.empty(); }
   /// Whether `path.name` is asked for. Layers call it before they pay for a value.
   bool wants(std::string_view path, std::string_view name) const;
   void add(std::string_view path, std::string_view name, const Var& value);

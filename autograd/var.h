@@ -29,6 +29,9 @@ class Var {
   Tape& tape() const;
   /// The tape, or an Error that names `op` when this handle is empty or stale.
   Tape& tape(std::string_view op) const;
+  template <class Op>
+    requires requires(const Op& op) { op.name(); }
+  Tape& tape(const Op& op) const;
 
   explicit operator bool() const { return stamp_.slot != nullptr; }
   const Stamp& stamp() const { return stamp_; }

@@ -1,6 +1,7 @@
 #pragma once
 #include <tapegrad/autograd/layer.h>
 #include <tapegrad/autograd/ops/attention.h>
+#include <tapegrad/nn/decode/cache.h>
 #include <tapegrad/nn/linear.h>
 
 namespace tapegrad {
@@ -55,6 +56,15 @@ struct MultiHeadAttention : Layer<MultiHeadAttention> {
   AttentionResult forward(const Var& query, const Var& key, const Var& value, const Mask& mask,
                           WithWeights) const;
 
+  /// Decoding, one query a row: the same attention, with the same bits, over keys and values that a cache
+  /// holds, on a tape that does not record. x [rows, 1, d_model] -> same. `step` is self-attention: it puts
+  /// x's own key and value at place `lengths[row] - 1` first. `look_up` reads what `remember` made of
+  /// `memory` [rows, time, d_model], valid as long as the tape's values. Score::scaled_dot and kdim = vdim =
+  /// d_model only; hooks and taps are not asked.
+  Var step(const Var& x, KeyValues& past, const CacheRows& rows) const;
+  KeyValues remember(const Var& memory) const;
+  Var look_up(const Var& x, const KeyValues& memory, const CacheRows& rows) const;
+
   Parameter in_proj_weight;                               // packed, or empty
   Parameter q_proj_weight, k_proj_weight, v_proj_weight;  // where widths differ, else empty
   Parameter in_proj_bias;                                 // empty without bias
@@ -67,6 +77,8 @@ struct MultiHeadAttention : Layer<MultiHeadAttention> {
     Var query, key, value;
   };
   Projected project(const Var& query, const Var& key, const Var& value) const;
+  Var attend(const Var& query, const KeyValues& cache, const CacheRows& rows) const;
+  void check_steps(const Tape& tape) const;
 };
 
 }  // namespace tapegrad

@@ -8,18 +8,32 @@ namespace tapegrad {
 struct DecoderLayer : Layer<DecoderLayer> {
   DecoderLayer(const Scope& scope, const TransformerOptions& options);
   Var forward(const Var& x, const Var& memory, const Mask& mask = {}, const Mask& memory_mask = {}) const;
+  /// The newest position alone.   x [rows, 1, d_model] -> same
+  Var step(const Var& x, DecoderCache::Layer& cache, const CacheRows& past, const CacheRows& memory) const;
 
   MultiHeadAttention self_attn, multihead_attn;
   FeedForward feed_forward;
   LayerNorm norm1, norm2, norm3;
   double dropout;
   bool norm_first;
+
+ private:
+  template <class Attend, class LookUp>
+  Var sublayers(const Var& x, const Attend& attend, const LookUp& look_up) const;
 };
 
 /// `num_decoder_layers` layers and a last `norm`.
 struct Decoder : Layer<Decoder> {
   Decoder(const Scope& scope, const TransformerOptions& options);
   Var forward(const Var& x, const Var& memory, const Mask& mask = {}, const Mask& memory_mask = {}) const;
+
+  /// Decoding step by step, on a tape that does not record: what `memory` [rows, source, d_model] gives every
+  /// layer, of which row r takes the first `memory_lengths[r]` places. Valid as long as the tape's values.
+  DecoderCache start(const Var& memory, std::span<const Index> memory_lengths) const;
+  /// `forward` with a causal mask for the newest position alone, the earlier ones being in `cache`, with the
+  /// same bits.   x [rows, 1, d_model] -> same. Hooks see the layers inside the sublayers alone, taps
+  /// nothing.
+  Var step(const Var& x, DecoderCache& cache) const;
 
   LayerList<DecoderLayer> layers;
   LayerNorm norm;

@@ -14,6 +14,8 @@ struct Embedding : Layer<Embedding> {
   Embedding(const Scope& scope, Index count, Index width, const EmbeddingOptions& options = {});
 
   Var forward(Tape& tape, const Tensor& ids) const;
+  /// scale · the rows + those of the table `positions` from row `first` on, in one op.   ids [.., time]
+  Var forward(Tape& tape, const Tensor& ids, double scale, const Parameter& positions, Index first) const;
 
   Parameter weight;
   Index padding_idx;

@@ -16,14 +16,13 @@ EncoderLayer::EncoderLayer(const Scope& scope, const TransformerOptions& o)
       norm_first(o.norm_first) {}
 
 Var EncoderLayer::forward(const Var& x, const Mask& mask) const {
-  const auto attend = [&](const Var& h) { return tapegrad::dropout(self_attn(h, h, h, mask), dropout); };
-  const auto feed = [&](const Var& h) { return tapegrad::dropout(feed_forward(h), dropout); };
+  const auto attend = [&](const Var& h) { return self_attn(h, h, h, mask); };
   if (norm_first) {
-    const Var a = x + attend(norm1(x));
-    return a + feed(norm2(a));
+    const NormedSum a = add_norm(norm2, x, attend(norm1(x)), dropout);
+    return a.sum + tapegrad::dropout(feed_forward(a.normed), dropout);
   }
-  const Var a = norm1(x + attend(x));
-  return norm2(a + feed(a));
+  const Var a = add_norm(norm1, x, attend(x), dropout).normed;
+  return add_norm(norm2, a, feed_forward(a), dropout).normed;
 }
 
 Encoder::Encoder(const Scope& scope, const TransformerOptions& options)

@@ -14,8 +14,14 @@ FeedForward::FeedForward(const Scope& scope, Index width, Index hidden, Activati
       dropout(rate) {}
 
 Var FeedForward::operator()(const Var& x) const {
-  const Var hidden = linear1(x);  // [.., hidden]
-  return linear2(tapegrad::dropout(activation == Activation::relu ? relu(hidden) : gelu(hidden), dropout));
+  Tape& tape = x.tape("layer");
+  const bool fused = tape.options().fused && !tape.hooks().wants(linear1.path());
+  const auto apart = [&] {
+    const Var hidden = linear1(x);
+    return activation == Activation::relu ? relu(hidden) : gelu(hidden);
+  };
+  const Var hidden = fused ? linear1(x, activation) : apart();  // [.., hidden]
+  return linear2(tapegrad::dropout(hidden, dropout));
 }
 
 }  // namespace tapegrad

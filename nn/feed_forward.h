@@ -3,8 +3,6 @@
 
 namespace tapegrad {
 
-enum class Activation { relu, gelu };
-
 /// FFN(x) = dropout(activation(x W₁ᵀ + b₁)) W₂ᵀ + b₂ (Vaswani et al., 2017, 3.3), the part that encoder and
 /// decoder layers share. Its two Linears are the layer's own `linear1` and `linear2`, as in PyTorch, so it
 /// has no path of its own.   [.., width] -> same

@@ -1,5 +1,6 @@
 #pragma once
 #include <tapegrad/autograd/layer.h>
+#include <tapegrad/autograd/ops/linear_activation.h>
 
 namespace tapegrad {
 
@@ -23,6 +24,8 @@ struct Linear : Layer<Linear> {
   Linear(const Scope& scope, const Tied& shared, const LinearOptions& options = {});
 
   Var forward(const Var& x) const;
+  /// activation(x Wᵀ + b) in one op, with the same bits.
+  Var forward(const Var& x, Activation activation) const;
 
   Parameter weight, bias;
 };

@@ -1,5 +1,7 @@
 #include <tapegrad/nn/norm.h>
 
+#include <tapegrad/autograd/ops/arithmetic.h>
+#include <tapegrad/autograd/ops/dropout.h>
 #include <tapegrad/autograd/ops/norm.h>
 #include <tapegrad/nn/init.h>
 
@@ -14,6 +16,17 @@ LayerNorm::LayerNorm(const Scope& scope, Index width, const LayerNormOptions& op
 Var LayerNorm::forward(const Var& x) const {
   Tape& tape = x.tape();
   return layer_norm(x, tape[weight], bias ? tape[bias] : Var(), eps);
+}
+
+NormedSum LayerNorm::forward(const Var& x, const Var& f, double p) const {
+  Tape& tape = x.tape();
+  return add_layer_norm(x, f, tape[weight], bias ? tape[bias] : Var(), eps, p);
+}
+
+NormedSum add_norm(const LayerNorm& norm, const Var& x, const Var& f, double p) {
+  if (x.tape("layer").options().fused) return norm(x, f, p);
+  const Var sum = x + dropout(f, p);
+  return {norm(sum), sum};
 }
 
 RMSNorm::RMSNorm(const Scope& scope, Index width, double epsilon)

@@ -7,11 +7,11 @@ namespace tapegrad {
 /// 2017, 3.5), in f64.
 Tensor sinusoidal_positions(Index length, Index width);
 
-/// Adds the sinusoidal table.   [batch, time, width] -> same. The table is computed, not saved. Throws beyond
-/// `max_length`.
+/// Adds the sinusoidal table, from position `first` on.   [batch, time, width] -> same. The table is
+/// computed, not saved. Throws beyond `max_length`.
 struct SinusoidalPositions : Layer<SinusoidalPositions> {
   SinusoidalPositions(const Scope& scope, Index max_length, Index width);
-  Var forward(const Var& x) const;
+  Var forward(const Var& x, Index first = 0) const;
 
   Parameter table;  // read like a parameter, but of no store
 };
@@ -23,7 +23,7 @@ void sinusoidal(Tensor& table, RandomKey key);
 /// [batch, time, width] -> same
 struct LearnedPositions : Layer<LearnedPositions> {
   LearnedPositions(const Scope& scope, Index max_length, Index width, const Initializer& init = sinusoidal);
-  Var forward(const Var& x) const;
+  Var forward(const Var& x, Index first = 0) const;
 
   Parameter weight;
 };

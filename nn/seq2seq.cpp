@@ -86,10 +86,18 @@ Seq2Seq::Seq2Seq(const Scope& scope, const Seq2SeqOptions& o)
 }
 
 Var Seq2Seq::embed(Tape& tape, const Embedding& table, const std::optional<LearnedPositions>& learned,
-                   const Tensor& ids) const {
-  const Var x = table(tape, ids) *
-                std::sqrt(static_cast<double>(options.transformer.d_model));  // [batch, time, d_model]
-  return dropout(learned ? (*learned)(x) : (*positions)(x), options.transformer.dropout);
+                   const Tensor& ids, Index first) const {
+  const double scale = std::sqrt(static_cast<double>(options.transformer.d_model));
+  const Parameter& rows = learned ? learned->weight : positions->table;
+  const bool fused = tape.options().fused && !tape.hooks().wants(table.path()) &&
+                     !tape.hooks().wants(learned ? learned->path() : positions->path()) && ids.rank() > 0 &&
+                     first + ids.shape()[-1] <= rows.shape()[0];  // the layers say what is wrong
+  const auto apart = [&] {
+    const Var x = table(tape, ids) * scale;
+    return learned ? (*learned)(x, first) : (*positions)(x, first);
+  };
+  // [batch, time, d_model]
+  return dropout(fused ? table(tape, ids, scale, rows, first) : apart(), options.transformer.dropout);
 }
 
 Var Seq2Seq::encode(Tape& tape, const Tensor& source, const Mask& source_mask) const {
@@ -99,6 +107,16 @@ Var Seq2Seq::encode(Tape& tape, const Tensor& source, const Mask& source_mask) c
 Var Seq2Seq::decode(const Var& memory, const Mask& source_mask, const Tensor& target_in) const {
   const Var x = embed(memory.tape(), tgt_emb, tgt_pos, target_in);
   return transformer.decoder(x, memory, Mask::causal(), source_mask);
+}
+
+Var Seq2Seq::decode_step(Tape& tape, DecoderCache& cache, const Tensor& last) const {
+  struct TransposedWeights {
+    Tape& tape;
+    explicit TransposedWeights(Tape& t) : tape(t) { tape.set_transposed_weights(true); }
+    ~TransposedWeights() { tape.set_transposed_weights(false); }
+  } const guard(tape);
+  const Var x = embed(tape, tgt_emb, tgt_pos, last, cache.time());  // [rows, 1, d_model]
+  return generator(transformer.decoder.step(x, cache));
 }
 
 Var Seq2Seq::forward(Tape& tape, const Seq2SeqBatch& batch) const {

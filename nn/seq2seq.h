@@ -52,6 +52,9 @@ struct Seq2Seq : Layer<Seq2Seq> {
   Var encode(Tape& tape, const Tensor& source, const Mask& source_mask) const;
   /// The decoder's output before the projection.   [batch, target] -> [batch, target, d_model]
   Var decode(const Var& memory, const Mask& source_mask, const Tensor& target_in) const;
+  /// Logits of the next token of every row from its newest token alone, see Decoder::step.   last [rows, 1]
+  /// -> [rows, 1, target_vocabulary]
+  Var decode_step(Tape& tape, DecoderCache& cache, const Tensor& last) const;
 
   Seq2SeqOptions options;
   Embedding src_emb, tgt_emb;
@@ -62,7 +65,7 @@ struct Seq2Seq : Layer<Seq2Seq> {
 
  private:
   Var embed(Tape& tape, const Embedding& table, const std::optional<LearnedPositions>& learned,
-            const Tensor& ids) const;
+            const Tensor& ids, Index first = 0) const;
 };
 
 }  // namespace tapegrad

@@ -28,6 +28,11 @@ tapegrad_test(parity_pytorch ${torch_python} ${here}/parity/compare.py --seed 2
   --tool $<TARGET_FILE:parity_tool>)
 tapegrad_test(parity_golden ${torch_python} ${here}/parity/make_golden.py --check
   --tool $<TARGET_FILE:parity_tool>)
+if(TARGET bench_step)
+  tapegrad_test(bench_losses ${python} ${here}/bench/compare.py --losses --only tapegrad "eager plain"
+    --bench-step $<TARGET_FILE:bench_step> --torch-python ${torch_python})
+endif()
+tapegrad_test(bench_report ${python} ${here}/bench/check_report.py)
 tapegrad_test(parity_optim_cases ${python} ${here}/parity/check_optim_cases.py ${PROJECT_SOURCE_DIR})
 tapegrad_test(parity_layers ${python} ${here}/parity/check_layers.py ${PROJECT_SOURCE_DIR})
 tapegrad_test(parity_state_dict ${torch_python} ${here}/parity/state_dict.py $<TARGET_FILE:state_dict_tool>)

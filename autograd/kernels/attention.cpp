@@ -1,3 +1,4 @@
+#include <tapegrad/autograd/kernels/attention_lanes.h>
 #include <tapegrad/autograd/kernels/attention_row.h>
 #include <tapegrad/autograd/kernels/packed_gemm.h>
 #include <tapegrad/autograd/kernels/variants.h>
@@ -74,6 +75,7 @@ void write_weights(const AttentionArgs<T>& args, Index row, const T* s, Index n)
 
 template <class T>
 void attention_forward(const AttentionArgs<T>& args) {
+  if (fits_lanes(args)) return attention_forward_lanes(args);
   const Dropout<T> dropout(args.dropout, args.dropout_key);
   for (Index b = 0; b < args.batch; ++b) {
     Head<T> head(args, b);
@@ -121,6 +123,20 @@ void add_bias_gradient(const AttentionGradients<T>& grads, Place at, const T* d,
     for (Index j = 0; j < n; ++j) to[j * step] += d[j];
 }
 
+/// Where the gradients of keys and values are written, not added to: the keys that the first block of queries
+/// does not see.
+template <class T>
+void zero_unseen_keys(const Head<T>& head, const AttentionGradients<T>& grads) {
+  const AttentionArgs<T>& args = head.args;
+  const Index rows = min_of(head.block, args.query_len);
+  const Index seen = rows > 0 ? min_of(head.keys, allowed_keys(args, head.b, rows - 1)) : 0;
+  if (grads.dkey && !grads.add_to_key)
+    zero_rows(grads.dkey, grads.dkey_strides, {head.b, head.h, seen}, args.key_len, args.head_dim);
+  if (grads.dvalue && !grads.add_to_value)
+    zero_rows(grads.dvalue, grads.dvalue_strides, {head.b, head.h, grads.dout ? seen : 0}, args.key_len,
+              args.value_dim);
+}
+
 /// One block of queries in the backward pass; w, d and dropped are scratch [rows, ld].
 template <class T>
 void backward_block(const Head<T>& head, const AttentionGradients<T>& grads, const Dropout<T>& dropout,
@@ -166,30 +182,34 @@ void backward_block(const Head<T>& head, const AttentionGradients<T>& grads, con
   if (dout && grads.dvalue)
     gemm<T>(true, false, n, args.value_dim, rows, args.dropout > 0 ? dropped : w, ld, dout,
             grads.dout_strides.row, grads.dvalue + Place{b, h, 0}.in(grads.dvalue_strides),
-            grads.dvalue_strides.row, nullptr, true);
+            grads.dvalue_strides.row, nullptr, grads.add_to_value || q > 0);
   if (grads.dquery) {
     T* dquery = grads.dquery + Place{b, h, q}.in(grads.dquery_strides);
     if (head.several)
       gemm_packed(false, rows, args.head_dim, n, d, ld, head.plain_key, head.keys, args.head_dim, dquery,
-                  grads.dquery_strides.row, true);
+                  grads.dquery_strides.row, grads.add_to_query);
     else
       gemm<T>(false, false, rows, args.head_dim, n, d, ld, head.key, args.key_strides.row, dquery,
-              grads.dquery_strides.row, nullptr, true);
+              grads.dquery_strides.row, nullptr, grads.add_to_query);
   }
   if (grads.dkey)
     gemm<T>(true, false, n, args.head_dim, rows, d, ld, args.query + Place{b, h, q}.in(args.query_strides),
             args.query_strides.row, grads.dkey + Place{b, h, 0}.in(grads.dkey_strides),
-            grads.dkey_strides.row, nullptr, true);
+            grads.dkey_strides.row, nullptr, grads.add_to_key || q > 0);
 }
 
 template <class T>
 void attention_backward(const AttentionArgs<T>& args, const AttentionGradients<T>& grads) {
+  if (fits_lanes(args) && grads.dout && !grads.dweights && !grads.dbias &&
+      grads.dout_strides.head == args.value_dim)
+    return attention_backward_lanes(args, grads);
   const Dropout<T> dropout(args.dropout, args.dropout_key);
   for (Index b = 0; b < args.batch; ++b) {
     Head<T> head(args, b);
     const Index size = head.block * head.ld;
     for (Index h = 0; h < args.heads; ++h) {
       head.enter(h, true);
+      zero_unseen_keys(head, grads);
       T* w = scratch<T>(Scratch::scores, (args.dropout > 0 ? 3 : 2) * size);
       for (Index q = 0; q < args.query_len; q += head.block)
         backward_block(head, grads, dropout, q, min_of(head.block, args.query_len - q), w, w + size,

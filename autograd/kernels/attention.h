@@ -72,6 +72,7 @@ struct AttentionGradients {
   T* dkey = nullptr;
   T* dvalue = nullptr;
   HeadStrides dquery_strides, dkey_strides, dvalue_strides;
+  bool add_to_query = true, add_to_key = true, add_to_value = true;  ///< false: written, every element
   T* dbias = nullptr;  ///< += ; summed over broadcast (zero) strides, in ascending (b, h, q, k) order
   ScoreStrides dbias_strides;
 };
@@ -90,5 +91,30 @@ void attention_forward(const AttentionArgs<T>& args);
 /// `args.weights`.
 template <class T>
 void attention_backward(const AttentionArgs<T>& args, const AttentionGradients<T>& grads);
+
+/// One query a row over keys and values that were kept from earlier steps. Row r reads place `slots[r]` of
+/// the caches; element p of head h of its key j lies at keys[slot * slot_keys + (h * head_dim + p) *
+/// key_capacity + j] (transposed, so that a vector holds neighbouring keys), of its value j at values[slot *
+/// slot_values + j * heads * head_dim + h * head_dim + p].
+template <class T>
+struct AttentionStepArgs {
+  Index rows = 0;
+  Index heads = 0;
+  Index head_dim = 0;
+  const T* query = nullptr;  ///< [rows, heads * head_dim], rows `query_stride` apart
+  Index query_stride = 0;
+  const T* keys = nullptr;
+  const T* values = nullptr;
+  Index slot_keys = 0, slot_values = 0, key_capacity = 0;
+  const std::int64_t* slots = nullptr;    ///< [rows]
+  const std::int64_t* lengths = nullptr;  ///< [rows]: keys that a row sees; 0 gives zeros
+  T scale = 1;
+  T* out = nullptr;  ///< [rows, heads * head_dim]
+};
+
+/// out = softmax(scale * query key^T) value for every row and head; a row has the bits that attention_forward
+/// gives it among others.
+template <class T>
+void attention_step(const AttentionStepArgs<T>& args);
 
 }  // namespace tapegrad::kernels

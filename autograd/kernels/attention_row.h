@@ -140,6 +140,14 @@ TAPEGRAD_INLINE void softmax_row_backward(const T* w, T* d, Index n) {
       });
 }
 
+/// Zeros in the rows from `at` on of one head of a gradient.
+template <class T>
+void zero_rows(T* gradient, const HeadStrides& strides, Place at, Index rows, Index width) {
+  T* to = gradient + at.in(strides);
+  for (Index row = at.q; row < rows; ++row, to += strides.row)
+    for (Index j = 0; j < width; ++j) to[j] = 0;
+}
+
 /// Queries worked on at once: few enough that their scores stay in cache and a causal bound saves work.
 template <class T>
 TAPEGRAD_INLINE Index query_block(const AttentionArgs<T>& args) {

@@ -39,22 +39,26 @@ double cross_entropy_forward(const T* logits, const std::int64_t* targets, Index
 }
 
 template <class T>
-void cross_entropy_backward(const T* logits, const std::int64_t* targets, const T* log_sum,
-                            const T* dloss, bool per_row, T* dlogits, Index rows, Index vocab,
-                            std::int64_t ignore_index, double label_smoothing) {
+void cross_entropy_backward(const T* logits, const std::int64_t* targets, const T* log_sum, const T* dloss,
+                            bool per_row, T* dlogits, Index rows, Index vocab, std::int64_t ignore_index,
+                            double label_smoothing, bool accumulate) {
   const T spread = static_cast<T>(label_smoothing / static_cast<double>(vocab));
   const T peak = static_cast<T>(1 - label_smoothing);
   for (Index row = 0; row < rows; ++row) {
-    if (targets[row] == ignore_index) continue;
     const T* x = logits + row * vocab;
     T* dx = dlogits + row * vocab;
+    if (targets[row] == ignore_index) {
+      for (Index j = 0; j < vocab && !accumulate; ++j) dx[j] = 0;
+      continue;
+    }
     const T g = dloss[per_row ? row : 0];
     const T max = row_max(x, vocab), above = log_sum[row];
     T& at_target = dx[targets[row]];
-    const T old = at_target;
+    const T old = accumulate ? at_target : 0;
     for_each_vector<T>(
         vocab, [&](auto mask, Index j) __attribute__((always_inline)) {
-          mask.store(dx + j, fma(exp(mask.load(x + j) - max - above) - spread, splat(g), mask.load(dx + j)));
+          mask.store(dx + j, fma(exp(mask.load(x + j) - max - above) - spread, splat(g),
+                                 load_sum(accumulate, mask, dx + j)));
         });
     // The target's own element again, with the subtraction before the product: p - 1 + eps keeps its small
     // digits.

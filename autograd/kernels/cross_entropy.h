@@ -17,10 +17,11 @@ double cross_entropy_forward(const T* logits, const std::int64_t* targets, Index
                              std::int64_t ignore_index, double label_smoothing, T* losses, T* log_sum);
 
 /// dlogits += g * (softmax(logits) - (1 - eps) * onehot(target) - eps / vocab), nothing for ignored rows.
-/// g = dloss[row], or dloss[0] for every row when `per_row` is false (the cotangent of the sum).
+/// g = dloss[row], or dloss[0] for every row when `per_row` is false (the cotangent of the sum). dlogits is
+/// written instead when `accumulate` is false, with 0 for ignored rows.
 template <class T>
 void cross_entropy_backward(const T* logits, const std::int64_t* targets, const T* log_sum, const T* dloss,
                             bool per_row, T* dlogits, Index rows, Index vocab, std::int64_t ignore_index,
-                            double label_smoothing);
+                            double label_smoothing, bool accumulate = true);
 
 }  // namespace tapegrad::kernels

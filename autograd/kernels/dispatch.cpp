@@ -5,37 +5,43 @@
 #include <initializer_list>
 
 // Each instruction set's sources fill their part of the table.
-#define TAPEGRAD_DECLARE_FILLS(isa)         \
-  namespace tapegrad::kernels::isa {        \
-  template <class T>                        \
-  void fill_gemm(Table<T>& table);          \
-  template <class T>                        \
-  void fill_softmax(Table<T>& table);       \
-  template <class T>                        \
-  void fill_norm(Table<T>& table);          \
-  template <class T>                        \
-  void fill_attention(Table<T>& table);     \
-  template <class T>                        \
-  void fill_cross_entropy(Table<T>& table); \
-  template <class T>                        \
-  void fill_adam(Table<T>& table);          \
-  template <class T>                        \
-  void fill_dropout(Table<T>& table);       \
-  template <class T>                        \
-  void fill_elementwise(Table<T>& table);   \
-  template <class T>                        \
-  Table<T> make_table() {                   \
-    Table<T> table;                         \
-    fill_gemm(table);                       \
-    fill_softmax(table);                    \
-    fill_norm(table);                       \
-    fill_attention(table);                  \
-    fill_cross_entropy(table);              \
-    fill_adam(table);                       \
-    fill_dropout(table);                    \
-    fill_elementwise(table);                \
-    return table;                           \
-  }                                         \
+#define TAPEGRAD_DECLARE_FILLS(isa)          \
+  namespace tapegrad::kernels::isa {         \
+  template <class T>                         \
+  void fill_gemm(Table<T>& table);           \
+  template <class T>                         \
+  void fill_softmax(Table<T>& table);        \
+  template <class T>                         \
+  void fill_norm(Table<T>& table);           \
+  template <class T>                         \
+  void fill_attention(Table<T>& table);      \
+  template <class T>                         \
+  void fill_attention_step(Table<T>& table); \
+  template <class T>                         \
+  void fill_cross_entropy(Table<T>& table);  \
+  template <class T>                         \
+  void fill_adam(Table<T>& table);           \
+  template <class T>                         \
+  void fill_dropout(Table<T>& table);        \
+  template <class T>                         \
+  void fill_elementwise(Table<T>& table);    \
+  template <class T>                         \
+  void fill_embedding(Table<T>& table);      \
+  template <class T>                         \
+  Table<T> make_table() {                    \
+    Table<T> table;                          \
+    fill_gemm(table);                        \
+    fill_softmax(table);                     \
+    fill_norm(table);                        \
+    fill_attention(table);                   \
+    fill_attention_step(table);              \
+    fill_cross_entropy(table);               \
+    fill_adam(table);                        \
+    fill_dropout(table);                     \
+    fill_elementwise(table);                 \
+    fill_embedding(table);                   \
+    return table;                            \
+  }                                          \
   }
 
 TAPEGRAD_DECLARE_FILLS(generic)
@@ -111,28 +117,33 @@ void gemm(bool trans_a, bool trans_b, Index m, Index n, Index k, const T* a, Ind
   active<T>().gemm(trans_a, trans_b, m, n, k, a, lda, b, ldb, c, ldc, bias, accumulate);
 }
 template <class T>
+void gemm_relu(bool trans_a, bool trans_b, Index m, Index n, Index k, const T* a, Index lda, const T* b,
+               Index ldb, T* c, Index ldc, const T* bias) {
+  active<T>().gemm_relu(trans_a, trans_b, m, n, k, a, lda, b, ldb, c, ldc, bias);
+}
+template <class T>
 void softmax(const T* x, T* y, Index rows, Index n) {
   active<T>().softmax(x, y, rows, n);
 }
 template <class T>
-void softmax_backward(const T* y, const T* dy, T* dx, Index rows, Index n) {
-  active<T>().softmax_backward(y, dy, dx, rows, n);
+void softmax_backward(const T* y, const T* dy, T* dx, Index rows, Index n, bool accumulate) {
+  active<T>().softmax_backward(y, dy, dx, rows, n, accumulate);
 }
 template <class T>
 void log_softmax(const T* x, T* y, Index rows, Index n) {
   active<T>().log_softmax(x, y, rows, n);
 }
 template <class T>
-void log_softmax_backward(const T* y, const T* dy, T* dx, Index rows, Index n) {
-  active<T>().log_softmax_backward(y, dy, dx, rows, n);
+void log_softmax_backward(const T* y, const T* dy, T* dx, Index rows, Index n, bool accumulate) {
+  active<T>().log_softmax_backward(y, dy, dx, rows, n, accumulate);
 }
 template <class T>
 void logsumexp(const T* x, T* y, Index rows, Index n) {
   active<T>().logsumexp(x, y, rows, n);
 }
 template <class T>
-void logsumexp_backward(const T* x, const T* y, const T* dy, T* dx, Index rows, Index n) {
-  active<T>().logsumexp_backward(x, y, dy, dx, rows, n);
+void logsumexp_backward(const T* x, const T* y, const T* dy, T* dx, Index rows, Index n, bool accumulate) {
+  active<T>().logsumexp_backward(x, y, dy, dx, rows, n, accumulate);
 }
 template <class T>
 void layer_norm(const T* x, const T* gamma, const T* beta, T eps, T* y, T* mean, T* rstd, Index rows,
@@ -141,8 +152,16 @@ void layer_norm(const T* x, const T* gamma, const T* beta, T eps, T* y, T* mean,
 }
 template <class T>
 void layer_norm_backward(const T* x, const T* gamma, const T* mean, const T* rstd, const T* dy, T* dx,
-                         T* dgamma, T* dbeta, Index rows, Index n) {
-  active<T>().layer_norm_backward(x, gamma, mean, rstd, dy, dx, dgamma, dbeta, rows, n);
+                         T* dgamma, T* dbeta, Index rows, Index n, bool accumulate) {
+  active<T>().layer_norm_backward(x, gamma, mean, rstd, dy, dx, dgamma, dbeta, rows, n, accumulate);
+}
+template <class T>
+void add_layer_norm(const AddLayerNormArgs<T>& args) {
+  active<T>().add_layer_norm(args);
+}
+template <class T>
+void add_layer_norm_backward(const AddLayerNormArgs<T>& args, const AddLayerNormGradients<T>& grads) {
+  active<T>().add_layer_norm_backward(args, grads);
 }
 template <class T>
 void rms_norm(const T* x, const T* gamma, T eps, T* y, T* rstd, Index rows, Index n) {
@@ -150,8 +169,8 @@ void rms_norm(const T* x, const T* gamma, T eps, T* y, T* rstd, Index rows, Inde
 }
 template <class T>
 void rms_norm_backward(const T* x, const T* gamma, const T* rstd, const T* dy, T* dx, T* dgamma, Index rows,
-                       Index n) {
-  active<T>().rms_norm_backward(x, gamma, rstd, dy, dx, dgamma, rows, n);
+                       Index n, bool accumulate) {
+  active<T>().rms_norm_backward(x, gamma, rstd, dy, dx, dgamma, rows, n, accumulate);
 }
 template <class T>
 void attention_forward(const AttentionArgs<T>& args) {
@@ -162,17 +181,21 @@ void attention_backward(const AttentionArgs<T>& args, const AttentionGradients<T
   active<T>().attention_backward(args, grads);
 }
 template <class T>
+void attention_step(const AttentionStepArgs<T>& args) {
+  active<T>().attention_step(args);
+}
+template <class T>
 double cross_entropy_forward(const T* logits, const std::int64_t* targets, Index rows, Index vocab,
                              std::int64_t ignore_index, double label_smoothing, T* losses, T* log_sum) {
   return active<T>().cross_entropy_forward(logits, targets, rows, vocab, ignore_index, label_smoothing,
                                            losses, log_sum);
 }
 template <class T>
-void cross_entropy_backward(const T* logits, const std::int64_t* targets, const T* log_sum,
-                            const T* dloss, bool per_row, T* dlogits, Index rows, Index vocab,
-                            std::int64_t ignore_index, double label_smoothing) {
+void cross_entropy_backward(const T* logits, const std::int64_t* targets, const T* log_sum, const T* dloss,
+                            bool per_row, T* dlogits, Index rows, Index vocab, std::int64_t ignore_index,
+                            double label_smoothing, bool accumulate) {
   active<T>().cross_entropy_backward(logits, targets, log_sum, dloss, per_row, dlogits, rows, vocab,
-                                     ignore_index, label_smoothing);
+                                     ignore_index, label_smoothing, accumulate);
 }
 template <class T>
 void adam(T* param, const T* grad, T* m, T* v, Index n, const AdamArgs& args) {
@@ -183,8 +206,9 @@ void dropout_forward(const T* x, T* y, Index n, double p, RandomKey key, std::ui
   active<T>().dropout_forward(x, y, n, p, key, first_element);
 }
 template <class T>
-void dropout_backward(const T* dy, T* dx, Index n, double p, RandomKey key, std::uint64_t first_element) {
-  active<T>().dropout_backward(dy, dx, n, p, key, first_element);
+void dropout_backward(const T* dy, T* dx, Index n, double p, RandomKey key, std::uint64_t first_element,
+                      bool accumulate) {
+  active<T>().dropout_backward(dy, dx, n, p, key, first_element, accumulate);
 }
 template <class T>
 void exp(const T* x, T* y, Index n) {
@@ -211,28 +235,50 @@ void relu(const T* x, T* y, Index n) {
   active<T>().relu(x, y, n);
 }
 template <class T>
-void relu_backward(const T* x, const T* dy, T* dx, Index n) {
-  active<T>().relu_backward(x, dy, dx, n);
+void relu_backward(const T* x, const T* dy, T* dx, Index n, bool accumulate) {
+  active<T>().relu_backward(x, dy, dx, n, accumulate);
+}
+template <class T>
+void relu_gradient(const T* x, const T* dy, T* dx, Index rows, Index n, T* dbias) {
+  active<T>().relu_gradient(x, dy, dx, rows, n, dbias);
+}
+template <class T>
+void gelu_gradient(const T* x, const T* dy, T* dx, Index rows, Index n, T* dbias) {
+  active<T>().gelu_gradient(x, dy, dx, rows, n, dbias);
+}
+template <class T>
+void embed(const T* table, const std::int64_t* ids, Index count, Index n, T factor, const T* positions,
+           Index time, T* y) {
+  active<T>().embed(table, ids, count, n, factor, positions, time, y);
+}
+template <class T>
+void embed_backward(const T* dy, const std::int64_t* ids, Index count, Index n, T factor, Index padding,
+                    T* dtable, Index time, T* dpositions) {
+  active<T>().embed_backward(dy, ids, count, n, factor, padding, dtable, time, dpositions);
 }
 template <class T>
 void gelu(const T* x, T* y, Index n) {
   active<T>().gelu(x, y, n);
 }
 template <class T>
-void gelu_backward(const T* x, const T* dy, T* dx, Index n) {
-  active<T>().gelu_backward(x, dy, dx, n);
+void gelu_backward(const T* x, const T* dy, T* dx, Index n, bool accumulate) {
+  active<T>().gelu_backward(x, dy, dx, n, accumulate);
 }
 template <class T>
 void gelu_tanh(const T* x, T* y, Index n) {
   active<T>().gelu_tanh(x, y, n);
 }
 template <class T>
-void gelu_tanh_backward(const T* x, const T* dy, T* dx, Index n) {
-  active<T>().gelu_tanh_backward(x, dy, dx, n);
+void gelu_tanh_backward(const T* x, const T* dy, T* dx, Index n, bool accumulate) {
+  active<T>().gelu_tanh_backward(x, dy, dx, n, accumulate);
 }
 template <class T>
 void add_into(T* dst, const T* src, Index n) {
   active<T>().add_into(dst, src, n);
+}
+template <class T>
+void add(const T* a, const T* b, T* y, Index n) {
+  active<T>().add(a, b, y, n);
 }
 template <class T>
 void scale(const T* x, T factor, T* y, Index n) {

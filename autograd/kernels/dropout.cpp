@@ -14,11 +14,12 @@ void dropout_forward(const T* x, T* y, Index n, double p, RandomKey key, std::ui
 }
 
 template <class T>
-void dropout_backward(const T* dy, T* dx, Index n, double p, RandomKey key, std::uint64_t first_element) {
+void dropout_backward(const T* dy, T* dx, Index n, double p, RandomKey key, std::uint64_t first_element,
+                      bool accumulate) {
   const Dropout<T> dropout(p, key);
   dropout.for_each(
       n, first_element, [=](auto mask, Index i, Vector<T> factor) __attribute__((always_inline)) {
-        mask.store(dx + i, mask.load(dx + i) + dropped(mask.load(dy + i), factor));
+        mask.store(dx + i, load_sum(accumulate, mask, dx + i) + dropped(mask.load(dy + i), factor));
       });
 }
 

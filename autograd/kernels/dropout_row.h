@@ -27,7 +27,7 @@ struct Dropout {
       const std::uint64_t element = first + static_cast<std::uint64_t>(begin);
       const auto low = static_cast<std::uint32_t>(element);
       const auto high = static_cast<std::uint32_t>(element >> 32);
-      const std::uint32_t high_key = static_cast<std::uint32_t>(keys >> 32) + high * 0x9e3779b9u;
+      const std::uint32_t high_key = key_of(high);
       const std::uint32_t start = low + static_cast<std::uint32_t>(keys);
       const Index run = min_of<Index>(n - begin, Index{0x100000000} - low);
       for_each_vector<T>(
@@ -38,11 +38,39 @@ struct Dropout {
     }
   }
 
+  /// The factors of elements `first`, `first` + 1, …, one vector of them.
+  TAPEGRAD_INLINE Vector<T> at(std::uint64_t first) const {
+    const auto low = static_cast<std::uint32_t>(first);
+    const auto high = static_cast<std::uint32_t>(first >> 32);
+    const std::uint32_t start = low + static_cast<std::uint32_t>(keys);
+    Vector<T> result = factors(start, key_of(high));
+    const Index left = Index{0x100000000} - low;  // until the low word is 0 again
+    if (left < kWidth<T>) [[unlikely]] {
+      const Vector<T> next = factors(start, key_of(high + 1));
+      for (Index i = left; i < kWidth<T>; ++i) result[i] = next[i];
+    }
+    return result;
+  }
+
+  /// The factors of elements `first`, `first` + step, …, all below 2^32, one vector of them.
+  TAPEGRAD_INLINE Vector<T> spread(std::uint32_t first, std::uint32_t step) const {
+    typename VectorOf<T>::Unsigned element;
+    for (int i = 0; i < kWidth<T>; ++i) element[i] = first + static_cast<std::uint32_t>(i) * step;
+    return factors_of(element + static_cast<std::uint32_t>(keys), key_of(0));
+  }
+
  private:
+  TAPEGRAD_INLINE std::uint32_t key_of(std::uint32_t high) const {
+    return static_cast<std::uint32_t>(keys >> 32) + high * 0x9e3779b9u;
+  }
   TAPEGRAD_INLINE Vector<T> factors(std::uint32_t start, std::uint32_t high_key) const {
     typename VectorOf<T>::Unsigned lane;
     for (int i = 0; i < kWidth<T>; ++i) lane[i] = static_cast<std::uint32_t>(i);
-    const auto bits = mix(mix((lane + start) & 0xffffffffu) ^ high_key);
+    return factors_of(lane + start, high_key);
+  }
+
+  TAPEGRAD_INLINE Vector<T> factors_of(typename VectorOf<T>::Unsigned x, std::uint32_t high_key) const {
+    const auto bits = mix(mix(x & 0xffffffffu) ^ high_key);
     return none ? Vector<T>{} : (bits >= threshold ? splat(factor) : Vector<T>{});
   }
 

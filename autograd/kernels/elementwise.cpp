@@ -14,10 +14,10 @@ TAPEGRAD_INLINE void map(const T* x, T* y, Index n, F f) {
 
 /// dx += dy * f(x).
 template <class T, class F>
-TAPEGRAD_INLINE void map_backward(const T* x, const T* dy, T* dx, Index n, F f) {
+TAPEGRAD_INLINE void map_backward(const T* x, const T* dy, T* dx, Index n, bool accumulate, F f) {
   for_each_vector<T>(
       n, [&](auto mask, Index i) __attribute__((always_inline)) {
-        mask.store(dx + i, fma(mask.load(dy + i), f(mask.load(x + i)), mask.load(dx + i)));
+        mask.store(dx + i, fma(mask.load(dy + i), f(mask.load(x + i)), load_sum(accumulate, mask, dx + i)));
       });
 }
 
@@ -37,20 +37,54 @@ TAPEGRAD_MAP(gelu, (v * normal(v).cdf))
 #undef TAPEGRAD_MAP
 
 template <class T>
-void relu_backward(const T* x, const T* dy, T* dx, Index n) {
+void relu_backward(const T* x, const T* dy, T* dx, Index n, bool accumulate) {
   for_each_vector<T>(
       n, [&](auto mask, Index i) __attribute__((always_inline)) {
         const Vector<T> gated = mask.load(x + i) > 0 ? mask.load(dy + i) : Vector<T>{};
-        mask.store(dx + i, mask.load(dx + i) + gated);
+        mask.store(dx + i, load_sum(accumulate, mask, dx + i) + gated);
       });
 }
 
 template <class T>
-void gelu_backward(const T* x, const T* dy, T* dx, Index n) {
+void gelu_backward(const T* x, const T* dy, T* dx, Index n, bool accumulate) {
   map_backward<T>(
-      x, dy, dx, n, [](Vector<T> v) __attribute__((always_inline)) {
+      x, dy, dx, n, accumulate, [](Vector<T> v) __attribute__((always_inline)) {
         const auto at = normal(v);
         return fma(v, at.pdf, at.cdf);
+      });
+}
+
+/// dx = f(x, dy) and its sum over rows, eight rows at a time, so that a vector of sums is seldom stored.
+template <class T, class F>
+TAPEGRAD_INLINE void gradient_rows(const T* x, const T* dy, T* dx, Index rows, Index n, T* dbias, F f) {
+  for (Index first = 0; first < rows; first += 8) {
+    const Index end = min_of<Index>(first + 8, rows) * n;
+    for_each_vector<T>(
+        n, [&](auto mask, Index j) __attribute__((always_inline)) {
+          Vector<T> total = dbias ? mask.load(dbias + j) : Vector<T>{};
+          for (Index at = first * n + j; at < end; at += n) {
+            const Vector<T> d = f(mask.load(x + at), mask.load(dy + at));
+            mask.store(dx + at, d);
+            total += d;
+          }
+          if (dbias) mask.store(dbias + j, total);
+        });
+  }
+}
+
+template <class T>
+void relu_gradient(const T* x, const T* dy, T* dx, Index rows, Index n, T* dbias) {
+  gradient_rows<T>(
+      x, dy, dx, rows, n, dbias,
+      [](Vector<T> v, Vector<T> d) __attribute__((always_inline)) { return v > 0 ? d : Vector<T>{}; });
+}
+
+template <class T>
+void gelu_gradient(const T* x, const T* dy, T* dx, Index rows, Index n, T* dbias) {
+  gradient_rows<T>(
+      x, dy, dx, rows, n, dbias, [](Vector<T> v, Vector<T> d) __attribute__((always_inline)) {
+        const auto at = normal(v);
+        return d * fma(v, at.pdf, at.cdf);
       });
 }
 
@@ -72,9 +106,9 @@ void gelu_tanh(const T* x, T* y, Index n) {
 }
 
 template <class T>
-void gelu_tanh_backward(const T* x, const T* dy, T* dx, Index n) {
+void gelu_tanh_backward(const T* x, const T* dy, T* dx, Index n, bool accumulate) {
   map_backward<T>(
-      x, dy, dx, n, [](Vector<T> v) __attribute__((always_inline)) {
+      x, dy, dx, n, accumulate, [](Vector<T> v) __attribute__((always_inline)) {
         const Vector<T> square = v * v;
         const Vector<T> g = gate<T>(v, square);
         const Vector<T> slope = fma(square, splat(3 * kCubic<T>), splat(kLinear<T>));
@@ -88,6 +122,13 @@ void add_into(T* dst, const T* src, Index n) {
       n, [&](auto mask, Index i) __attribute__((always_inline)) {
         mask.store(dst + i, mask.load(dst + i) + mask.load(src + i));
       });
+}
+
+template <class T>
+void add(const T* a, const T* b, T* y, Index n) {
+  for_each_vector<T>(
+      n, [&](auto mask, Index i)
+             __attribute__((always_inline)) { mask.store(y + i, mask.load(a + i) + mask.load(b + i)); });
 }
 
 template <class T>
@@ -174,11 +215,14 @@ void fill_elementwise(Table<T>& table) {
   table.erf = &erf<T>;
   table.relu = &relu<T>;
   table.relu_backward = &relu_backward<T>;
+  table.relu_gradient = &relu_gradient<T>;
   table.gelu = &gelu<T>;
   table.gelu_backward = &gelu_backward<T>;
+  table.gelu_gradient = &gelu_gradient<T>;
   table.gelu_tanh = &gelu_tanh<T>;
   table.gelu_tanh_backward = &gelu_tanh_backward<T>;
   table.add_into = &add_into<T>;
+  table.add = &add<T>;
   table.scale = &scale<T>;
   table.sum = &sum<T>;
   table.sum_squares = &sum_squares<T>;

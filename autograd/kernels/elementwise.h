@@ -23,9 +23,17 @@ void erf(const T* x, T* y, Index n);
 /// y = max(x, 0); NaN passes.
 template <class T>
 void relu(const T* x, T* y, Index n);
+// The backward kernels add to dx, or write it when `accumulate` is false, as if it had held +0: the same
+// bits.
+
 /// dx += x > 0 ? dy : 0. The output y may stand for x.
 template <class T>
-void relu_backward(const T* x, const T* dy, T* dx, Index n);
+void relu_backward(const T* x, const T* dy, T* dx, Index n, bool accumulate = true);
+
+/// dx = x > 0 ? dy : 0 for rows of n values; dbias (n values, or null) += their sum over rows, ascending. dx
+/// may be dy; the output y may stand for x.
+template <class T>
+void relu_gradient(const T* x, const T* dy, T* dx, Index rows, Index n, T* dbias);
 
 /// y = x * Phi(x), Phi the normal distribution function, in erf's accuracy (Hendrycks and Gimpel, 2016, arXiv
 /// 1606.08415).
@@ -33,17 +41,24 @@ template <class T>
 void gelu(const T* x, T* y, Index n);
 /// dx += dy * (Phi(x) + x * phi(x)).
 template <class T>
-void gelu_backward(const T* x, const T* dy, T* dx, Index n);
+void gelu_backward(const T* x, const T* dy, T* dx, Index n, bool accumulate = true);
+
+/// dx = dy * (Phi(x) + x * phi(x)), otherwise as relu_gradient.
+template <class T>
+void gelu_gradient(const T* x, const T* dy, T* dx, Index rows, Index n, T* dbias);
 
 /// y = x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))), the tanh approximation of gelu.
 template <class T>
 void gelu_tanh(const T* x, T* y, Index n);
 template <class T>
-void gelu_tanh_backward(const T* x, const T* dy, T* dx, Index n);
+void gelu_tanh_backward(const T* x, const T* dy, T* dx, Index n, bool accumulate = true);
 
 /// dst += src.
 template <class T>
 void add_into(T* dst, const T* src, Index n);
+/// y = a + b; y may be a or b.
+template <class T>
+void add(const T* a, const T* b, T* y, Index n);
 /// y = x * factor; y may be x.
 template <class T>
 void scale(const T* x, T factor, T* y, Index n);

@@ -28,7 +28,7 @@ Index block_rows(Index k) {
 struct RowBlocks {
   Index count, low, extra;
   explicit RowBlocks(Index m)
-      : count((m + kMaxRows - 1) / kMaxRows), low(m / count), extra(m - low * count) {}
+      : count((m + kMaxRows - 1) / kMaxRows), low(count == 1 ? m : m / count), extra(m - low * count) {}
   int rows(Index block) const { return static_cast<int>(low + (block < extra ? 1 : 0)); }
 };
 
@@ -47,12 +47,18 @@ struct Product {
 /// C [m, n] from one column block of B that lies in memory: row p at b + p * ldb.
 template <class T>
 void multiply_in_place(const Product<T>& x, Index n, Index k, const T* b, Index ldb, const T* bias,
-                       bool accumulate) {
+                       bool accumulate, bool rectify) {
   const RowBlocks blocks(x.m);
   for (Index j = 0, columns = 0; j < n; j += columns) {
     columns = next_columns<T>(x.m, n - j);
-    const MicroArgs<T> args{
-        k, x.lda, ldb, x.ldc, bias ? bias + j : nullptr, accumulate, Mask<T>((columns - 1) % kWidth<T> + 1)};
+    const MicroArgs<T> args{k,
+                            x.lda,
+                            ldb,
+                            x.ldc,
+                            bias ? bias + j : nullptr,
+                            accumulate,
+                            Mask<T>((columns - 1) % kWidth<T> + 1),
+                            rectify};
     Index i = 0;
     for (Index block = 0; block < blocks.count; ++block) {
       const int rows = blocks.rows(block);
@@ -65,7 +71,7 @@ void multiply_in_place(const Product<T>& x, Index n, Index k, const T* b, Index 
 /// C [m, n] from k rows of a block of packed panels, `panel_step` values apart.
 template <class T>
 void multiply_panels(const Product<T>& x, Index first_k, Index n, Index k, const T* panels, Index panel_step,
-                     const T* bias, bool accumulate) {
+                     const T* bias, bool accumulate, bool rectify) {
   const RowBlocks blocks(x.m);
   // Rows of A that lie far apart cost cache sets and pages; copying them pays when many panels read them.
   const bool pack_a = n >= 4 * kPanel<T> && x.lda >= 256 && x.m > 1;
@@ -96,7 +102,8 @@ void multiply_panels(const Product<T>& x, Index first_k, Index n, Index k, const
                         x.ldc,
                         bias ? bias + j : nullptr,
                         accumulate,
-                        Mask<T>((columns - 1) % kWidth<T> + 1)};
+                        Mask<T>((columns - 1) % kWidth<T> + 1),
+                        rectify};
       const T* from = packed_a;
       i = group_row;
       for (Index block = group; block < group_end; ++block) {
@@ -117,12 +124,13 @@ void multiply_panels(const Product<T>& x, Index first_k, Index n, Index k, const
 }
 
 template <class T>
-void store_start(Index m, Index n, T* c, Index ldc, const T* bias, bool accumulate) {
+void store_start(Index m, Index n, T* c, Index ldc, const T* bias, bool accumulate, bool rectify) {
   for (Index i = 0; i < m; ++i)
     for (Index j = 0; j < n; ++j) {
       const T start = bias ? bias[j] : T{0};
       T& to = c[i * ldc + j];
       to = accumulate ? (bias ? to + start : to) : start;
+      if (rectify && 0 > to) to = 0;
     }
 }
 
@@ -152,16 +160,14 @@ double multiply_add_loop(Index rounds) {
   return 2 * chains * static_cast<double>(rounds) + 0 * static_cast<double>(sum[0]);
 }
 
-}  // namespace
-
 template <class T>
-void gemm(bool trans_a, bool trans_b, Index m, Index n, Index k, const T* a, Index lda, const T* b, Index ldb,
-          T* c, Index ldc, const T* bias, bool accumulate) {
+void multiply(bool trans_a, bool trans_b, Index m, Index n, Index k, const T* a, Index lda, const T* b,
+              Index ldb, T* c, Index ldc, const T* bias, bool accumulate, bool rectify) {
   if (m <= 0 || n <= 0) return;
-  if (k <= 0) return store_start(m, n, c, ldc, bias, accumulate);
+  if (k <= 0) return store_start(m, n, c, ldc, bias, accumulate, rectify);
   Product<T> x{trans_a, m, a, lda, c, ldc};
   const bool reused = m >= 2 * kMaxRows && k * n * Index{sizeof(T)} > kLevel1Bytes && ldb > 2 * kPanel<T>;
-  if (!trans_b && !reused) return multiply_in_place(x, n, k, b, ldb, bias, accumulate);
+  if (!trans_b && !reused) return multiply_in_place(x, n, k, b, ldb, bias, accumulate, rectify);
 
   // Where every panel is read once, by one block of rows, it goes through a few kilobytes of level-1 cache.
   const bool read_once = m <= kMaxRows;
@@ -169,7 +175,7 @@ void gemm(bool trans_a, bool trans_b, Index m, Index n, Index k, const T* a, Ind
   const Index columns = read_once ? widest(m) * kWidth<T> : kBlockN;
   for (Index p = 0; p < k; p += rows) {
     const Index block = min_of(rows, k - p);
-    const bool go_on = accumulate || p > 0;
+    const bool go_on = accumulate || p > 0, last = rectify && p + block == k;
     for (Index j = 0; j < n; j += columns) {
       const Index width = min_of(columns, n - j);
       const T* from = trans_b ? b + j * ldb + p : b + p * ldb + j;
@@ -181,13 +187,27 @@ void gemm(bool trans_a, bool trans_b, Index m, Index n, Index k, const T* a, Ind
         pack_panels(trans_b, block, width, from, ldb, packed, panel);
         Product<T> part = x;
         part.a = x.a_at(0, p);
-        multiply_in_place(part, width, block, packed, panel, start, go_on);
+        multiply_in_place(part, width, block, packed, panel, start, go_on, last);
       } else {
         pack_panels(trans_b, block, width, from, ldb, packed);
-        multiply_panels(x, p, width, block, packed, block * kPanel<T>, start, go_on);
+        multiply_panels(x, p, width, block, packed, block * kPanel<T>, start, go_on, last);
       }
     }
   }
+}
+
+}  // namespace
+
+template <class T>
+void gemm(bool trans_a, bool trans_b, Index m, Index n, Index k, const T* a, Index lda, const T* b, Index ldb,
+          T* c, Index ldc, const T* bias, bool accumulate) {
+  multiply(trans_a, trans_b, m, n, k, a, lda, b, ldb, c, ldc, bias, accumulate, false);
+}
+
+template <class T>
+void gemm_relu(bool trans_a, bool trans_b, Index m, Index n, Index k, const T* a, Index lda, const T* b,
+               Index ldb, T* c, Index ldc, const T* bias) {
+  multiply(trans_a, trans_b, m, n, k, a, lda, b, ldb, c, ldc, bias, false, true);
 }
 
 template <class T>
@@ -206,13 +226,13 @@ template <class T>
 void gemm_packed(bool trans_a, Index m, Index n, Index k, const T* a, Index lda, const T* packed,
                  Index packed_k, Index packed_n, T* c, Index ldc, bool accumulate) {
   if (m <= 0 || n <= 0) return;
-  if (k <= 0) return store_start<T>(m, n, c, ldc, nullptr, accumulate);
+  if (k <= 0) return store_start<T>(m, n, c, ldc, nullptr, accumulate, false);
   const Product<T> x{trans_a, m, a, lda, c, ldc};
   const Index rows = block_rows(packed_k);
   for (Index p = 0; p < k; p += rows) {
     const Index block = min_of(rows, packed_k - p);
-    multiply_panels<T>(x, p, n, min_of(block, k - p), packed, block * kPanel<T>, nullptr,
-                       accumulate || p > 0);
+    multiply_panels<T>(x, p, n, min_of(block, k - p), packed, block * kPanel<T>, nullptr, accumulate || p > 0,
+                       false);
     packed += block * round_up(packed_n, kPanel<T>);
   }
 }
@@ -220,6 +240,7 @@ void gemm_packed(bool trans_a, Index m, Index n, Index k, const T* a, Index lda,
 template <class T>
 void fill_gemm(Table<T>& table) {
   table.gemm = &gemm<T>;
+  table.gemm_relu = &gemm_relu<T>;
   table.multiply_add_loop = &multiply_add_loop<T>;
 }
 

@@ -22,4 +22,9 @@ template <class T>
 void gemm(bool trans_a, bool trans_b, Index m, Index n, Index k, const T* a, Index lda, const T* b, Index ldb,
           T* c, Index ldc, const T* bias = nullptr, bool accumulate = false);
 
+/// C = max(op(A) op(B) + bias, 0): the bits of `gemm` and then `relu`, without a second pass over C.
+template <class T>
+void gemm_relu(bool trans_a, bool trans_b, Index m, Index n, Index k, const T* a, Index lda, const T* b,
+               Index ldb, T* c, Index ldc, const T* bias = nullptr);
+
 }  // namespace tapegrad::kernels

@@ -7,10 +7,13 @@ namespace tapegrad::kernels::TAPEGRAD_ISA {
 
 #if defined(__AVX512F__)
 constexpr int kMaxRows = 14;  // 14 x 2 accumulators, 2 vectors of B, 1 broadcast: 31 of 32 registers
+constexpr int kRowsOf4 = 6, kRowsOf8 = 2;  // most rows by 4 and by 8 vectors
 #elif defined(__AVX2__) && defined(__FMA__)
 constexpr int kMaxRows = 6;
+constexpr int kRowsOf4 = 2, kRowsOf8 = 1;
 #else
 constexpr int kMaxRows = 4;
+constexpr int kRowsOf4 = 2, kRowsOf8 = 1;
 #endif
 constexpr int kPanelVectors = 2;
 
@@ -25,6 +28,7 @@ struct MicroArgs {
   const T* bias;    // of the first column, or null
   bool accumulate;  // start from C
   Mask<T> last;     // live columns of the last vector
+  bool rectify;     // store max(., 0)
 };
 
 /// C [rows, vectors * width] (+)= A B: element (i, p) of A at a[i * lda + p], or a[p * lda + i] when trans_a;
@@ -68,6 +72,13 @@ void micro_kernel(const MicroArgs<T>& args, const T* a, const T* b, T* c) {
     }
     a += trans_a ? lda : 1;
   }
+  if (args.rectify) {
+    TAPEGRAD_UNROLL
+    for (int i = 0; i < rows; ++i) {
+      TAPEGRAD_UNROLL
+      for (int v = 0; v < vectors; ++v) acc[i][v] = vmax(Vector<T>{}, acc[i][v]);
+    }
+  }
   TAPEGRAD_UNROLL
   for (int i = 0; i < rows; ++i) {
     TAPEGRAD_UNROLL
@@ -101,8 +112,8 @@ TAPEGRAD_INLINE MicroKernel<T> pick_tail(int rows, bool tail, bool trans_a) {
 }
 
 /// Vectors of columns that a kernel for a product of `rows` rows takes at once: few rows need many to keep
-/// the multipliers busy.
-TAPEGRAD_INLINE int widest(Index rows) { return rows == 1 ? 8 : rows == 2 ? 4 : kPanelVectors; }
+/// the multipliers busy, and read rows of B in longer pieces.
+TAPEGRAD_INLINE int widest(Index rows) { return rows <= kRowsOf8 ? 8 : rows <= kRowsOf4 ? 4 : kPanelVectors; }
 
 /// Columns of the next step when `left` are: whole vectors by the width of a kernel (8, 4, 2 or 1 vectors).
 template <class T>
@@ -117,8 +128,8 @@ TAPEGRAD_INLINE Index next_columns(Index rows, Index left) {
 template <class T>
 TAPEGRAD_INLINE MicroKernel<T> pick_kernel(int rows, Index columns, bool trans_a) {
   const bool tail = columns % kWidth<T> != 0;
-  if (columns > 4 * kWidth<T>) return pick_tail<T, 8, 1>(rows, tail, trans_a);
-  if (columns > 2 * kWidth<T>) return pick_tail<T, 4, 2>(rows, tail, trans_a);
+  if (columns > 4 * kWidth<T>) return pick_tail<T, 8, kRowsOf8>(rows, tail, trans_a);
+  if (columns > 2 * kWidth<T>) return pick_tail<T, 4, kRowsOf4>(rows, tail, trans_a);
   if (columns > kWidth<T>) return pick_tail<T, 2, kMaxRows>(rows, tail, trans_a);
   return pick_tail<T, 1, kMaxRows>(rows, tail, trans_a);
 }

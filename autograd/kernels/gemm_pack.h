@@ -16,17 +16,17 @@ TAPEGRAD_INLINE void load_transposed(const T* src, Index ld, Vector<T> (&columns
 #if defined(__AVX512F__)
 /// Quarters of rows i, i + 4, i + 8 and i + 12 meet in one vector as they are loaded; what is left are 4 x 4
 /// blocks inside the quarters, half the shuffles of the general way.
-TAPEGRAD_INLINE void load_transposed(const float* src, Index ld, VF (&columns)[16]) {
+template <class Row>
+TAPEGRAD_INLINE void load_transposed(Row row_at, VF (&columns)[16]) {
   TAPEGRAD_UNROLL
   for (int quarter = 0; quarter < 4; ++quarter) {
     __m512 row[4], pair[4];
     TAPEGRAD_UNROLL
     for (int i = 0; i < 4; ++i) {
-      const float* from = src + i * ld + 4 * quarter;
-      row[i] = _mm512_maskz_broadcast_f32x4(0xffff, _mm_loadu_ps(from));
-      row[i] = _mm512_mask_broadcast_f32x4(row[i], 0x00f0, _mm_loadu_ps(from + 4 * ld));
-      row[i] = _mm512_mask_broadcast_f32x4(row[i], 0x0f00, _mm_loadu_ps(from + 8 * ld));
-      row[i] = _mm512_mask_broadcast_f32x4(row[i], 0xf000, _mm_loadu_ps(from + 12 * ld));
+      row[i] = _mm512_maskz_broadcast_f32x4(0xffff, _mm_loadu_ps(row_at(i) + 4 * quarter));
+      row[i] = _mm512_mask_broadcast_f32x4(row[i], 0x00f0, _mm_loadu_ps(row_at(i + 4) + 4 * quarter));
+      row[i] = _mm512_mask_broadcast_f32x4(row[i], 0x0f00, _mm_loadu_ps(row_at(i + 8) + 4 * quarter));
+      row[i] = _mm512_mask_broadcast_f32x4(row[i], 0xf000, _mm_loadu_ps(row_at(i + 12) + 4 * quarter));
     }
     TAPEGRAD_UNROLL
     for (int i = 0; i < 2; ++i) {
@@ -40,6 +40,10 @@ TAPEGRAD_INLINE void load_transposed(const float* src, Index ld, VF (&columns)[1
       columns[4 * quarter + 2 * i + 1] = (VF)_mm512_maskz_unpackhi_pd(0xff, low, high);
     }
   }
+}
+TAPEGRAD_INLINE void load_transposed(const float* src, Index ld, VF (&columns)[16]) {
+  load_transposed(
+      [=](int i) __attribute__((always_inline)) { return src + i * ld; }, columns);
 }
 #endif
 

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include <tapegrad/autograd/kernels/random.h>
+
 namespace tapegrad::kernels {
 
 using Index = std::int64_t;
@@ -16,10 +18,39 @@ void layer_norm(const T* x, const T* gamma, const T* beta, T eps, T* y, T* mean,
 
 /// dx += rstd * (g - mean(g) - xhat * mean(g * xhat)) with xhat = (x - mean) * rstd and g = dy * gamma;
 /// dgamma += sum over rows of dy * xhat; dbeta += sum over rows of dy. gamma (null: 1), dx, dgamma and dbeta
-/// may each be null. Sums over rows run in ascending row order in every column.
+/// may each be null. dx is written instead when `accumulate` is false. Sums over rows run in ascending row
+/// order in every column.
 template <class T>
 void layer_norm_backward(const T* x, const T* gamma, const T* mean, const T* rstd, const T* dy, T* dx,
-                         T* dgamma, T* dbeta, Index rows, Index n);
+                         T* dgamma, T* dbeta, Index rows, Index n, bool accumulate = true);
+
+/// A residual sum and its layer norm, for rows of n values: sum = x + f, or x + dropout(f) with p > 0, where
+/// element i of f is kept or not as by dropout_forward; y, mean and rstd are what layer_norm makes of sum.
+template <class T>
+struct AddLayerNormArgs {
+  Index rows, n;
+  const T *x, *f;
+  double p;
+  RandomKey key;
+  const T *gamma, *beta;  // each may be null
+  T eps;
+  T *sum, *y, *mean, *rstd;
+};
+template <class T>
+void add_layer_norm(const AddLayerNormArgs<T>& args);
+
+/// `dy` and `dsum` are the cotangents of y and of sum, each null where none arrived. dx += d and df += d, or
+/// the kept d scaled, with d = dsum + what layer_norm_backward adds; they are written instead where they are
+/// `fresh`. Each may be null.
+template <class T>
+struct AddLayerNormGradients {
+  const T *dy, *dsum;
+  T *dx, *df;
+  bool fresh_dx, fresh_df;
+  T *dgamma, *dbeta;
+};
+template <class T>
+void add_layer_norm_backward(const AddLayerNormArgs<T>& args, const AddLayerNormGradients<T>& grads);
 
 /// y = x * rstd * gamma with rstd = 1 / sqrt(mean(x^2) + eps) (Zhang and Sennrich, 2019, arXiv 1910.07467).
 /// gamma may be null (1); rstd receives one value a row, or is null. y may be x.
@@ -27,9 +58,9 @@ template <class T>
 void rms_norm(const T* x, const T* gamma, T eps, T* y, T* rstd, Index rows, Index n);
 
 /// dx += rstd * (g - xhat * mean(g * xhat)) with xhat = x * rstd and g = dy * gamma; dgamma += sum of dy *
-/// xhat. gamma, dx and dgamma may each be null.
+/// xhat. gamma, dx and dgamma may each be null; dx is written instead when `accumulate` is false.
 template <class T>
 void rms_norm_backward(const T* x, const T* gamma, const T* rstd, const T* dy, T* dx, T* dgamma, Index rows,
-                       Index n);
+                       Index n, bool accumulate = true);
 
 }  // namespace tapegrad::kernels

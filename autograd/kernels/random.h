@@ -62,6 +62,7 @@ void dropout_forward(const T* x, T* y, Index n, double p, RandomKey key, std::ui
 
 /// dx[i] += kept ? dy[i] * (1 / (1 - p)) : 0, the same elements kept as in the forward.
 template <class T>
-void dropout_backward(const T* dy, T* dx, Index n, double p, RandomKey key, std::uint64_t first_element = 0);
+void dropout_backward(const T* dy, T* dx, Index n, double p, RandomKey key, std::uint64_t first_element = 0,
+                      bool accumulate = true);
 
 }  // namespace tapegrad::kernels

@@ -50,6 +50,12 @@ struct PaddedTail {
   TAPEGRAD_INLINE Vector<T> select(Vector<T> v, T other) const { return select_first(live, v, other); }
 };
 
+/// What an accumulator starts from: what it holds, or +0 where it holds nothing yet.
+template <class T, class M>
+TAPEGRAD_INLINE Vector<T> load_sum(bool accumulate, const M& mask, const T* p) {
+  return accumulate ? mask.load(p) : Vector<T>{};
+}
+
 /// Loads from memory that is not padded, for either kind of body.
 template <class T>
 TAPEGRAD_INLINE Vector<T> load_exact(const Full<T>&, const T* p) {

@@ -52,12 +52,13 @@ void softmax(const T* x, T* y, Index rows, Index n) {
 }
 
 template <class T>
-void softmax_backward(const T* y, const T* dy, T* dx, Index rows, Index n) {
+void softmax_backward(const T* y, const T* dy, T* dx, Index rows, Index n, bool accumulate) {
   for (Index row = 0; row < rows; ++row, y += n, dy += n, dx += n) {
     const T dot = row_dot(y, dy, n);
     for_each_vector<T>(
         n, [&](auto mask, Index j) __attribute__((always_inline)) {
-          mask.store(dx + j, fma(mask.load(y + j), mask.load(dy + j) - dot, mask.load(dx + j)));
+          mask.store(dx + j,
+                     fma(mask.load(y + j), mask.load(dy + j) - dot, load_sum(accumulate, mask, dx + j)));
         });
   }
 }
@@ -77,13 +78,13 @@ void log_softmax(const T* x, T* y, Index rows, Index n) {
 }
 
 template <class T>
-void log_softmax_backward(const T* y, const T* dy, T* dx, Index rows, Index n) {
+void log_softmax_backward(const T* y, const T* dy, T* dx, Index rows, Index n, bool accumulate) {
   for (Index row = 0; row < rows; ++row, y += n, dy += n, dx += n) {
     const T total = row_sum(dy, n);
     for_each_vector<T>(
         n, [&](auto mask, Index j) __attribute__((always_inline)) {
-          mask.store(dx + j,
-                     mask.load(dx + j) + fma(exp(mask.load(y + j)), splat(-total), mask.load(dy + j)));
+          mask.store(dx + j, load_sum(accumulate, mask, dx + j) +
+                                 fma(exp(mask.load(y + j)), splat(-total), mask.load(dy + j)));
         });
   }
 }
@@ -94,14 +95,17 @@ void logsumexp(const T* x, T* y, Index rows, Index n) {
 }
 
 template <class T>
-void logsumexp_backward(const T* x, const T* y, const T* dy, T* dx, Index rows, Index n) {
+void logsumexp_backward(const T* x, const T* y, const T* dy, T* dx, Index rows, Index n, bool accumulate) {
   for (Index row = 0; row < rows; ++row, x += n, dx += n) {
-    if (y[row] == -kInfinity<T>) continue;
+    if (y[row] == -kInfinity<T>) {
+      if (!accumulate) fill(dx, n, T{0});
+      continue;
+    }
     const T max = row_max(x, n);  // not y, which is rounded as coarsely as the largest x
     const T g = dy[row] / sum_exp(x, n, max);
     for_each_vector<T>(
         n, [&](auto mask, Index j) __attribute__((always_inline)) {
-          mask.store(dx + j, fma(exp(mask.load(x + j) - max), splat(g), mask.load(dx + j)));
+          mask.store(dx + j, fma(exp(mask.load(x + j) - max), splat(g), load_sum(accumulate, mask, dx + j)));
         });
   }
 }

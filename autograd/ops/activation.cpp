@@ -53,7 +53,9 @@ struct Relu final : Unary<Primitive> {
   }
   bool has_backward() const override { return true; }
   void backward(const BackwardArgs& args) const override {
-    run_backward(args, [](auto* x, auto* dy, auto* dx, Index n) { kernels::relu_backward(x, dy, dx, n); });
+    run_backward(args, [](auto* x, auto* dy, auto* dx, Index n, bool accumulate) {
+      kernels::relu_backward(x, dy, dx, n, accumulate);
+    });
   }
   VarList pullback(const PullbackArgs& p) const override {
     const Var none = p.cotangents[0].tape().full({}, 0);
@@ -70,7 +72,9 @@ struct GeluByErf final : Unary<Fused> {
     run(in, out, [](auto* x, auto* y, Index n) { kernels::gelu(x, y, n); });
   }
   void backward(const BackwardArgs& args) const override {
-    run_backward(args, [](auto* x, auto* dy, auto* dx, Index n) { kernels::gelu_backward(x, dy, dx, n); });
+    run_backward(args, [](auto* x, auto* dy, auto* dx, Index n, bool accumulate) {
+      kernels::gelu_backward(x, dy, dx, n, accumulate);
+    });
   }
   VarList define(std::span<const Var> in) const override { return {in[0] * normal_cdf(in[0])}; }
 };
@@ -85,8 +89,9 @@ struct GeluByTanh final : Unary<Fused> {
     run(in, out, [](auto* x, auto* y, Index n) { kernels::gelu_tanh(x, y, n); });
   }
   void backward(const BackwardArgs& args) const override {
-    run_backward(args,
-                 [](auto* x, auto* dy, auto* dx, Index n) { kernels::gelu_tanh_backward(x, dy, dx, n); });
+    run_backward(args, [](auto* x, auto* dy, auto* dx, Index n, bool accumulate) {
+      kernels::gelu_tanh_backward(x, dy, dx, n, accumulate);
+    });
   }
   // (1 + tanh u) / 2 = sigmoid(2 u), which does not cancel where u is far below 0.
   VarList define(std::span<const Var> in) const override {
@@ -106,14 +111,15 @@ struct Silu final : Unary<Fused> {
     });
   }
   void backward(const BackwardArgs& args) const override {
-    run_backward(args, []<class T>(const T* x, const T* dy, T* dx, Index n) {
+    run_backward(args, []<class T>(const T* x, const T* dy, T* dx, Index n, bool accumulate) {
       constexpr Index block = 256;
       T s[block];
       for (Index begin = 0; begin < n; begin += block) {
         const Index count = std::min(block, n - begin);
         kernels::sigmoid(x + begin, s, count);
         for (Index i = 0; i < count; ++i)
-          dx[begin + i] += dy[begin + i] * (s[i] + x[begin + i] * s[i] * (1 - s[i]));
+          dx[begin + i] =
+              (accumulate ? dx[begin + i] : T(0)) + dy[begin + i] * (s[i] + x[begin + i] * s[i] * (1 - s[i]));
       }
     });
   }

@@ -1,8 +1,10 @@
 #include <tapegrad/autograd/ops/arithmetic.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include <tapegrad/autograd/broadcast.h>
+#include <tapegrad/autograd/kernels/elementwise.h>
 #include <tapegrad/autograd/ops/compare.h>
 #include <tapegrad/autograd/samples.h>
 
@@ -41,11 +43,53 @@ class Broadcasting : public Primitive {
   }
 };
 
+/// Those whose gradients are f(dc, a, b, c) of each element, summed where an operand was repeated.
+class Arithmetic : public Broadcasting {
+ public:
+  bool has_backward() const final { return true; }
+  Range overwrites(std::size_t input, Views in, Views out) const final {
+    return in[input].shape == out[0].shape ? everything : nothing;
+  }
+
+ protected:
+  ~Arithmetic() = default;
+
+  /// dinputs[input] += f(dc, a, b, c), or = where it is fresh.
+  template <class T, class F>
+  static void gather(const BackwardArgs& args, std::size_t input, F f) {
+    T* sum = args.dinputs[input].data<T>();
+    if (sum == nullptr) return;
+    const Shape &out = args.outputs[0].shape, &own = args.inputs[input].shape,
+                &other = args.inputs[1 - input].shape;
+    const T *x = args.inputs[input].data<T>(), *y = args.inputs[1 - input].data<T>(),
+            *c = args.outputs[0].data<T>(), *dc = args.doutputs[0].data<T>();
+    const bool fresh = args.fresh[input];
+    for_each_run(out, own, other, [&](Index at, Index x_at, Index y_at, Index n, Index x_step, Index y_step) {
+      const auto value = [&](Index i, Index from_x, Index from_y) {
+        return f(dc[at + i], x[x_at + from_x], y[y_at + from_y], c[at + i]);
+      };
+      T* to = sum + x_at;
+      if (fresh && x_step == 1 && y_step == 1)
+        for (Index i = 0; i < n; ++i) to[i] = T(0) + value(i, i, i);
+      else if (fresh)
+        for (Index i = 0; i < n; ++i) to[i] = T(0) + value(i, i, i * y_step);
+      else
+        for (Index i = 0; i < n; ++i) to[i * x_step] += value(i, i * x_step, i * y_step);
+    });
+  }
+};
+
 struct Add final : Broadcasting {
   const char* name() const override { return "add"; }
   const char* formula() const override { return "c = a + b;  da = dc, db = dc"; }
   void forward(Views in, Views out) const override {
-    map(in, out, [](auto a, auto b) { return a + b; });
+    if (in[0].shape == in[1].shape)
+      dispatch(out[0].dtype, [&](auto zero) {
+        using T = decltype(zero);
+        kernels::add<T>(in[0].data<T>(), in[1].data<T>(), out[0].data<T>(), out[0].size());
+      });
+    else
+      map(in, out, [](auto a, auto b) { return a + b; });
   }
   VarList pullback(const PullbackArgs& p) const override {
     const Var& dc = p.cotangents[0];
@@ -53,23 +97,34 @@ struct Add final : Broadcasting {
             p.needs[1] ? sum_to(dc, p.inputs[1].shape()) : Var()};
   }
   bool has_backward() const override { return true; }
+  Range overwrites(std::size_t input, Views in, Views out) const override {
+    return in[input].shape == out[0].shape ? everything : nothing;
+  }
+  bool passes_on(std::size_t input, Views in, Views out) const override {
+    return in[input].shape == out[0].shape;
+  }
   void backward(const BackwardArgs& args) const override {
     dispatch(args.outputs[0].dtype, [&](auto zero) {
       using T = decltype(zero);
-      const T* dc = args.doutputs[0].data<T>();
-      for (const TensorView& d : args.dinputs) {
-        if (!d) continue;
-        T* sum = d.data<T>();
-        for_each_run(args.outputs[0].shape, d.shape, d.shape,
-                     [&](Index c_at, Index at, Index, Index n, Index step, Index) {
-                       for (Index i = 0; i < n; ++i) sum[at + i * step] += dc[c_at + i];
-                     });
+      const TensorView& dc = args.doutputs[0];
+      for (std::size_t i = 0; i < 2; ++i) {
+        const TensorView& d = args.dinputs[i];
+        if (args.fresh[i])
+          std::memcpy(d.bytes, dc.bytes, dc.byte_count());
+        else if (d && d.shape == dc.shape)
+          kernels::add_into<T>(d.data<T>(), dc.data<T>(), d.size());
+        else if (d)
+          for_each_run(dc.shape, d.shape, d.shape,
+                       [sum = d.data<T>(), from = dc.data<T>()](Index c_at, Index at, Index, Index n,
+                                                                Index step, Index) {
+                         for (Index k = 0; k < n; ++k) sum[at + k * step] += from[c_at + k];
+                       });
       }
     });
   }
 };
 
-struct Sub final : Broadcasting {
+struct Sub final : Arithmetic {
   const char* name() const override { return "sub"; }
   const char* formula() const override { return "c = a - b;  da = dc, db = -dc"; }
   void forward(Views in, Views out) const override {
@@ -80,9 +135,18 @@ struct Sub final : Broadcasting {
     return {p.needs[0] ? sum_to(dc, p.inputs[0].shape()) : Var(),
             p.needs[1] ? sum_to(-dc, p.inputs[1].shape()) : Var()};
   }
+  bool passes_on(std::size_t input, Views in, Views out) const override {
+    return input == 0 && in[0].shape == out[0].shape;
+  }
+  void backward(const BackwardArgs& args) const override {
+    dispatch(args.outputs[0].dtype, [&]<class T>(T) {
+      gather<T>(args, 0, [](T dc, T, T, T) { return dc; });
+      gather<T>(args, 1, [](T dc, T, T, T) { return -dc; });
+    });
+  }
 };
 
-struct Mul final : Broadcasting {
+struct Mul final : Arithmetic {
   const char* name() const override { return "mul"; }
   const char* formula() const override { return "c = a * b;  da = dc * b, db = dc * a"; }
   void forward(Views in, Views out) const override {
@@ -92,9 +156,14 @@ struct Mul final : Broadcasting {
     const Var &a = p.inputs[0], &b = p.inputs[1], &dc = p.cotangents[0];
     return {p.needs[0] ? sum_to(dc * b, a.shape()) : Var(), p.needs[1] ? sum_to(dc * a, b.shape()) : Var()};
   }
+  void backward(const BackwardArgs& args) const override {
+    dispatch(args.outputs[0].dtype, [&]<class T>(T) {
+      for (std::size_t i = 0; i < 2; ++i) gather<T>(args, i, [](T dc, T, T other, T) { return dc * other; });
+    });
+  }
 };
 
-struct Div final : Broadcasting {
+struct Div final : Arithmetic {
   const char* name() const override { return "div"; }
   const char* formula() const override { return "c = a / b;  da = dc / b, db = -dc * c / b"; }
   void forward(Views in, Views out) const override {
@@ -104,6 +173,12 @@ struct Div final : Broadcasting {
     const Var &a = p.inputs[0], &b = p.inputs[1], &c = p.outputs[0], &dc = p.cotangents[0];
     return {p.needs[0] ? sum_to(dc / b, a.shape()) : Var(),
             p.needs[1] ? sum_to(-(dc * c / b), b.shape()) : Var()};
+  }
+  void backward(const BackwardArgs& args) const override {
+    dispatch(args.outputs[0].dtype, [&]<class T>(T) {
+      gather<T>(args, 0, [](T dc, T, T b, T) { return dc / b; });
+      gather<T>(args, 1, [](T dc, T b, T, T c) { return -(dc * c / b); });
+    });
   }
 };
 
@@ -167,6 +242,20 @@ struct Affine final : Primitive {
     });
   }
   VarList pullback(const PullbackArgs& p) const override { return {affine(p.cotangents[0], scale)}; }
+  bool has_backward() const override { return true; }
+  Range overwrites(std::size_t, Views, Views) const override { return everything; }
+  bool passes_on(std::size_t, Views, Views) const override { return scale == 1; }
+  void backward(const BackwardArgs& args) const override {
+    if (!args.dinputs[0]) return;
+    dispatch(args.outputs[0].dtype, [&](auto zero) {
+      using T = decltype(zero);
+      const T s = static_cast<T>(scale);
+      if (args.fresh[0])
+        args.dinputs[0].array<T>() = T(0) + s * args.doutputs[0].array<T>();
+      else
+        args.dinputs[0].array<T>() += s * args.doutputs[0].array<T>();
+    });
+  }
 };
 
 struct BroadcastTo final : Primitive {

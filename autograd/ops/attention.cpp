@@ -123,6 +123,9 @@ struct Attention final : Fused {
     });
   }
 
+  Range overwrites(std::size_t input, Views, Views) const override {
+    return input < 3 ? everything : nothing;
+  }
   void backward(const BackwardArgs& b) const override {
     dispatch(b.outputs[0].dtype, [&](auto zero) {
       using T = decltype(zero);
@@ -134,6 +137,9 @@ struct Attention final : Fused {
       grads.dquery = b.dinputs[0].data<T>();
       grads.dkey = b.dinputs[1].data<T>();
       grads.dvalue = b.dinputs[2].data<T>();
+      grads.add_to_query = !b.fresh[0];
+      grads.add_to_key = !b.fresh[1];
+      grads.add_to_value = !b.fresh[2];
       grads.dquery_strides = args.query_strides;
       grads.dkey_strides = args.key_strides;
       grads.dvalue_strides = args.value_strides;

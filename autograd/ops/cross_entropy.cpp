@@ -46,6 +46,7 @@ struct CrossEntropy final : Fused {
     });
   }
 
+  Range overwrites(std::size_t, Views, Views) const override { return counted > 0 ? everything : nothing; }
   void backward(const BackwardArgs& args) const override {
     dispatch(args.outputs[0].dtype, [&](auto zero) {
       using T = decltype(zero);
@@ -56,7 +57,7 @@ struct CrossEntropy final : Fused {
       kernels::cross_entropy_backward<T>(
           args.inputs[0].data<T>(), targets.data<Index>(), args.outputs[1].data<T>(),
           each ? incoming : &scaled, each, args.dinputs[0].data<T>(), targets.size(),
-          args.inputs[0].shape.cols(), options.ignore_index, options.label_smoothing);
+          args.inputs[0].shape.cols(), options.ignore_index, options.label_smoothing, !args.fresh[0]);
     });
   }
 

@@ -23,11 +23,12 @@ struct Dropout final : Primitive {
     });
   }
   bool has_backward() const override { return true; }
+  Range overwrites(std::size_t, Views, Views) const override { return everything; }
   void backward(const BackwardArgs& args) const override {
     dispatch(args.outputs[0].dtype, [&](auto zero) {
       using T = decltype(zero);
       kernels::dropout_backward(args.doutputs[0].data<T>(), args.dinputs[0].data<T>(), args.outputs[0].size(),
-                                p, key);
+                                p, key, 0, !args.fresh[0]);
     });
   }
   VarList pullback(const PullbackArgs& args) const override {

@@ -157,14 +157,18 @@ void check_dtype(std::string_view op, const Tensor& ids) {
 
 }  // namespace
 
+void check_embedding(const Shape& weight, const Tensor& ids, Index padding_idx) {
+  check_dtype("embedding", ids);
+  expects(weight.rank() == 2, "embedding: weight must be [rows, width], got {}", weight);
+  expects(padding_idx >= -1 && padding_idx < weight[0],
+          "embedding: padding_idx {} is out of range for {} rows; -1 stands for none", padding_idx,
+          weight[0]);
+  check_ids("embedding", ids, weight[0]);
+}
+
 Var embedding(const Var& weight, const Tensor& ids, Index padding_idx) {
   Tape& tape = weight.tape("embedding");
-  const Shape& shape = weight.shape();
-  check_dtype("embedding", ids);
-  expects(shape.rank() == 2, "embedding: weight must be [rows, width], got {}", shape);
-  expects(padding_idx >= -1 && padding_idx < shape[0],
-          "embedding: padding_idx {} is out of range for {} rows; -1 stands for none", padding_idx, shape[0]);
-  check_ids("embedding", ids, shape[0]);
+  check_embedding(weight.shape(), ids, padding_idx);
   return tape.attempt([&] { return apply(Embedding{tape.keep(ids), padding_idx}, {weight}); });
 }
 

@@ -14,6 +14,8 @@ namespace tapegrad {
 ///
 /// Row `padding_idx` (none: −1) gets no gradient.
 Var embedding(const Var& weight, const Tensor& ids, Index padding_idx = -1);
+/// Throws what `embedding` throws of its arguments.
+void check_embedding(const Shape& weight, const Tensor& ids, Index padding_idx);
 /// y[..., j, ...] = x[..., ids[..., j, ...], ...] along `axis`;  dx[..., ids[..., j, ...], ...] += dy[..., j,
 /// ...]. `ids` has x's rank and, on every axis but `axis`, x's extents; y has the shape of ids (NumPy's
 /// take_along_axis).

@@ -13,9 +13,10 @@ namespace {
 struct Linear final : Fused {
   static constexpr Index all = -1;
 
-  Index begin, count;  // rows of the weight
-  Index bias_begin;    // of the bias's part
-  bool whole_bias;     // the bias has an element for each row of the weight
+  Index begin, count;                // rows of the weight
+  Index bias_begin;                  // of the bias's part
+  bool whole_bias;                   // the bias has an element for each row of the weight
+  const void* transposed = nullptr;  // Tape::transposed of the weight
   Linear(Index first, Index rows) : begin(first), count(rows), bias_begin(first), whole_bias(true) {}
   explicit Linear(Index bias_first) : begin(0), count(all), bias_begin(bias_first), whole_bias(false) {}
   const char* name() const override { return "linear"; }
@@ -50,11 +51,21 @@ struct Linear final : Fused {
       using T = decltype(zero);
       const Index width = in[1].shape[1], n = rows(in[1].shape);
       const T* bias = in.size() > 2 ? in[2].data<T>() + bias_begin : nullptr;
+      if (transposed != nullptr)
+        return kernels::gemm(false, false, in[0].shape.rows(), n, width, in[0].data<T>(), width,
+                             static_cast<const T*>(transposed) + begin, in[1].shape[0], out[0].data<T>(), n,
+                             bias);
       kernels::gemm(false, true, in[0].shape.rows(), n, width, in[0].data<T>(), width,
                     in[1].data<T>() + begin * width, width, out[0].data<T>(), n, bias);
     });
   }
 
+  Range overwrites(std::size_t input, Views in, Views) const override {
+    const Index n = rows(in[1].shape), width = in[1].shape[1];
+    if (input == 1 && count != all) return {begin * width, (begin + n) * width};
+    if (input == 2 && (count != all || !whole_bias)) return {bias_begin, bias_begin + n};
+    return everything;
+  }
   void backward(const BackwardArgs& args) const override {
     dispatch(args.outputs[0].dtype, [&](auto zero) {
       using T = decltype(zero);
@@ -64,11 +75,12 @@ struct Linear final : Fused {
               *dy = args.doutputs[0].data<T>();
       const T* no_bias = nullptr;
       if (T* dx = args.dinputs[0].data<T>())
-        kernels::gemm(false, false, m, width, n, dy, n, w, width, dx, width, no_bias, true);
+        kernels::gemm(false, false, m, width, n, dy, n, w, width, dx, width, no_bias, !args.fresh[0]);
       if (T* dw = args.dinputs[1].data<T>())
-        kernels::gemm(true, false, n, width, m, dy, n, x, width, dw + begin * width, width, no_bias, true);
+        kernels::gemm(true, false, n, width, m, dy, n, x, width, dw + begin * width, width, no_bias,
+                      !args.fresh[1]);
       if (args.dinputs.size() > 2 && args.dinputs[2])
-        kernels::sum_rows(dy, m, n, n, args.dinputs[2].data<T>() + bias_begin, true);
+        kernels::sum_rows(dy, m, n, n, args.dinputs[2].data<T>() + bias_begin, !args.fresh[2]);
     });
   }
 
@@ -82,7 +94,8 @@ struct Linear final : Fused {
   Index rows(const Shape& weight) const { return count == all ? weight[0] : count; }
 };
 
-Var apply_linear(const Linear& op, const Var& x, const Var& weight, const Var& bias) {
+Var apply_linear(Linear op, const Var& x, const Var& weight, const Var& bias) {
+  op.transposed = x.tape("linear").transposed(weight);
   return bias ? apply(op, {x, weight, bias}) : apply(op, {x, weight});
 }
 

@@ -72,6 +72,13 @@ struct Matmul final : Primitive {
   }
 
   bool has_backward() const override { return true; }
+  /// A matrix that is repeated along the batch gathers several products.
+  Range overwrites(std::size_t input, Views in, Views) const override {
+    const Operand a(in[0].shape, ta, true), b(in[1].shape, tb, false);
+    Shape batch;
+    broadcast(a.batch, b.batch, batch);
+    return (input == 0 ? a : b).batch.size() == batch.size() ? everything : nothing;
+  }
   void backward(const BackwardArgs& args) const override {
     dispatch(args.outputs[0].dtype, [&](auto zero) {
       using T = decltype(zero);
@@ -84,13 +91,13 @@ struct Matmul final : Primitive {
         const T *dc = pdc + c_at, *x = pa + a_at, *y = pb + b_at;
         const T* no_bias = nullptr;
         if (pda != nullptr && ta)
-          kernels::gemm(tb, true, k, m, n, y, b.ld, dc, n, pda + a_at, a.ld, no_bias, true);
+          kernels::gemm(tb, true, k, m, n, y, b.ld, dc, n, pda + a_at, a.ld, no_bias, !args.fresh[0]);
         else if (pda != nullptr)
-          kernels::gemm(false, !tb, m, k, n, dc, n, y, b.ld, pda + a_at, a.ld, no_bias, true);
+          kernels::gemm(false, !tb, m, k, n, dc, n, y, b.ld, pda + a_at, a.ld, no_bias, !args.fresh[0]);
         if (pdb != nullptr && tb)
-          kernels::gemm(true, ta, n, k, m, dc, n, x, a.ld, pdb + b_at, b.ld, no_bias, true);
+          kernels::gemm(true, ta, n, k, m, dc, n, x, a.ld, pdb + b_at, b.ld, no_bias, !args.fresh[1]);
         else if (pdb != nullptr)
-          kernels::gemm(!ta, false, k, n, m, x, a.ld, dc, n, pdb + b_at, b.ld, no_bias, true);
+          kernels::gemm(!ta, false, k, n, m, x, a.ld, dc, n, pdb + b_at, b.ld, no_bias, !args.fresh[1]);
       });
     });
   }

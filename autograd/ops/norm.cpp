@@ -63,6 +63,9 @@ struct LayerNorm final : Norm {
     return "y = xh w + b, xh = (x - mean(x)) / sqrt(var(x) + eps);  dx = (g - mean(g) - xh mean(g xh)) / "
            "sqrt(var(x) + eps), g = dy w";
   }
+  Range overwrites(std::size_t input, Views, Views) const override {
+    return input == 0 ? everything : nothing;
+  }
   int saved() const override { return 2; }  // mean and 1 / deviation of each row
   void forward(Views in, Views out) const override {
     dispatch(out[0].dtype, [&](auto zero) {
@@ -77,10 +80,11 @@ struct LayerNorm final : Norm {
     dispatch(args.outputs[0].dtype, [&](auto zero) {
       using T = decltype(zero);
       const Shape& x = args.inputs[0].shape;
-      kernels::layer_norm_backward<T>(
-          args.inputs[0].data<T>(), data<T>(args.inputs, weight_at()), args.outputs[1].data<T>(),
-          args.outputs[2].data<T>(), args.doutputs[0].data<T>(), args.dinputs[0].data<T>(),
-          data<T>(args.dinputs, weight_at()), data<T>(args.dinputs, bias_at()), x.rows(), x.cols());
+      kernels::layer_norm_backward<T>(args.inputs[0].data<T>(), data<T>(args.inputs, weight_at()),
+                                      args.outputs[1].data<T>(), args.outputs[2].data<T>(),
+                                      args.doutputs[0].data<T>(), args.dinputs[0].data<T>(),
+                                      data<T>(args.dinputs, weight_at()), data<T>(args.dinputs, bias_at()),
+                                      x.rows(), x.cols(), !args.fresh[0]);
     });
   }
   VarList define(std::span<const Var> in) const override {
@@ -95,6 +99,9 @@ struct RmsNorm final : Norm {
   const char* formula() const override {
     return "y = xh w, xh = x / sqrt(mean(x^2) + eps);  dx = (g - xh mean(g xh)) / sqrt(mean(x^2) + eps), g = "
            "dy w";
+  }
+  Range overwrites(std::size_t input, Views, Views) const override {
+    return input == 0 ? everything : nothing;
   }
   int saved() const override { return 1; }  // 1 / root mean square of each row
   void forward(Views in, Views out) const override {
@@ -112,7 +119,7 @@ struct RmsNorm final : Norm {
       kernels::rms_norm_backward<T>(args.inputs[0].data<T>(), data<T>(args.inputs, weight_at()),
                                     args.outputs[1].data<T>(), args.doutputs[0].data<T>(),
                                     args.dinputs[0].data<T>(), data<T>(args.dinputs, weight_at()), x.rows(),
-                                    x.cols());
+                                    x.cols(), !args.fresh[0]);
     });
   }
   VarList define(std::span<const Var> in) const override {

@@ -263,6 +263,21 @@ Var var(const Var& x, int axis, bool keep, bool unbiased) {
   return affine(sum(square(centred), axis, keep), 1 / static_cast<double>(divisor));
 }
 
+namespace {
+
+/// Of `count` elements `step` apart; a NaN counts as the largest.
+template <class T>
+Index first_largest(const T* x, Index count, Index step) {
+  Index best = 0;
+  for (Index i = 1; i < count; ++i) {
+    const T value = x[i * step], top = x[best * step];
+    if (!(value <= top) && !std::isnan(top)) best = i;
+  }
+  return best;
+}
+
+}  // namespace
+
 Tensor argmax(const Tensor& x, int axis) {
   const int at = checked_axis("argmax", axis, x.shape());
   const TensorView view = x.view();
@@ -277,15 +292,23 @@ Tensor argmax(const Tensor& x, int axis) {
     Index* found = result.data<Index>();
     for (Index column = 0; column < result.size(); ++column) {
       const T* first = view.data<T>() + column / inner * view.shape[at] * inner + column % inner;
-      Index best = 0;
-      for (Index i = 1; i < view.shape[at]; ++i) {
-        const T value = first[i * inner], top = first[best * inner];
-        if (!(value <= top) && !std::isnan(top)) best = i;
-      }
-      found[column] = best;
+      found[column] = first_largest(first, view.shape[at], inner);
     }
   });
   return result;
+}
+void argmax_rows(const Tensor& x, std::span<Index> best) {
+  const TensorView view = x.view();
+  expects(
+      can_compute(view.dtype) && view.shape.rank() == 2 && view.shape[1] > 0 &&
+          view.shape[0] == static_cast<Index>(best.size()),
+      "argmax_rows: {} of shape {} for {} results, expected f32 or f64 [rows, columns] and one for each row",
+      dtype_name(view.dtype), view.shape, best.size());
+  dispatch(view.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    for (std::size_t row = 0; row < best.size(); ++row)
+      best[row] = first_largest(view.data<T>() + static_cast<Index>(row) * view.shape[1], view.shape[1], 1);
+  });
 }
 Tensor argmax(const Var& x, int axis) {
   x.tape("argmax");

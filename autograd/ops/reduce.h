@@ -1,5 +1,6 @@
 #pragma once
 #include <initializer_list>
+#include <span>
 
 #include <tapegrad/autograd/tape.h>
 
@@ -39,5 +40,7 @@ Var norm(const Var& x, int axis, bool keep = false);
 /// first NaN if there is one. No gradient flows. Throws when `axis` has extent 0.
 Tensor argmax(const Tensor& x, int axis);
 Tensor argmax(const Var& x, int axis);
+/// The same for every row of x [rows, columns], into `best` [rows], without an allocation.
+void argmax_rows(const Tensor& x, std::span<Index> best);
 
 }  // namespace tapegrad

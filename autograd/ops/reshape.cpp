@@ -19,11 +19,18 @@ struct Reshape final : Primitive {
     std::memcpy(out[0].bytes, in[0].bytes, in[0].byte_count());
   }
   bool has_backward() const override { return true; }
+  Range overwrites(std::size_t, Views, Views) const override { return everything; }
+  bool passes_on(std::size_t, Views, Views) const override { return true; }
   void backward(const BackwardArgs& args) const override {
-    if (!args.dinputs[0]) return;
-    dispatch(args.dinputs[0].dtype, [&](auto zero) {
+    const TensorView &dx = args.dinputs[0], &dy = args.doutputs[0];
+    if (!dx) return;
+    if (args.fresh[0]) {
+      std::memcpy(dx.bytes, dy.bytes, dy.byte_count());
+      return;
+    }
+    dispatch(dx.dtype, [&](auto zero) {
       using T = decltype(zero);
-      kernels::add_into(args.dinputs[0].data<T>(), args.doutputs[0].data<T>(), args.dinputs[0].size());
+      kernels::add_into(dx.data<T>(), dy.data<T>(), dx.size());
     });
   }
   VarList pullback(const PullbackArgs& p) const override {

@@ -32,11 +32,18 @@ struct Slice final : Primitive {
     copy_blocks({in[0], begin * x.inner, x.step()}, {out[0], 0, length * x.inner}, x.outer, length * x.inner);
   }
   bool has_backward() const override { return true; }
+  Range overwrites(std::size_t, Views in, Views) const override {
+    const AxisView x(in[0].shape, axis);
+    return x.outer == 1 ? Range{begin * x.inner, (begin + length) * x.inner} : nothing;
+  }
   void backward(const BackwardArgs& args) const override {
     if (!args.dinputs[0]) return;
     const AxisView x(args.dinputs[0].shape, axis);
-    add_blocks({args.doutputs[0], 0, length * x.inner}, {args.dinputs[0], begin * x.inner, x.step()}, x.outer,
-               length * x.inner);
+    const Blocks from{args.doutputs[0], 0, length * x.inner}, to{args.dinputs[0], begin * x.inner, x.step()};
+    if (args.fresh[0])
+      copy_blocks(from, to, x.outer, length * x.inner);
+    else
+      add_blocks(from, to, x.outer, length * x.inner);
   }
   VarList pullback(const PullbackArgs& p) const override {
     const Shape& x = p.inputs[0].shape();
@@ -64,11 +71,15 @@ struct Pad final : Primitive {
     copy_blocks({in[0], 0, x.step()}, {out[0], before * x.inner, y.step()}, x.outer, x.step());
   }
   bool has_backward() const override { return true; }
+  Range overwrites(std::size_t, Views, Views) const override { return everything; }
   void backward(const BackwardArgs& args) const override {
     if (!args.dinputs[0]) return;
     const AxisView x(args.dinputs[0].shape, axis), y(args.doutputs[0].shape, axis);
-    add_blocks({args.doutputs[0], before * x.inner, y.step()}, {args.dinputs[0], 0, x.step()}, x.outer,
-               x.step());
+    const Blocks from{args.doutputs[0], before * x.inner, y.step()}, to{args.dinputs[0], 0, x.step()};
+    if (args.fresh[0])
+      copy_blocks(from, to, x.outer, x.step());
+    else
+      add_blocks(from, to, x.outer, x.step());
   }
   VarList pullback(const PullbackArgs& p) const override {
     return {slice(p.cotangents[0], axis, before, p.inputs[0].shape()[axis])};

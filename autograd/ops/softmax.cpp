@@ -36,6 +36,7 @@ Var row_total(const Var& e) { return clamp(sum(e, -1, true), 0.5, infinity); }
 class RowWise : public Fused {
  public:
   Shape shape(Views in, int) const override { return in[0].shape; }
+  Range overwrites(std::size_t, Views, Views) const final { return everything; }
 
  protected:
   ~RowWise() = default;
@@ -58,7 +59,7 @@ struct Softmax final : RowWise {
   void backward(const BackwardArgs& args) const override {
     for_rows(args.inputs[0], [&]<class T>(T, Index rows, Index n) {
       kernels::softmax_backward(args.outputs[0].data<T>(), args.doutputs[0].data<T>(),
-                                args.dinputs[0].data<T>(), rows, n);
+                                args.dinputs[0].data<T>(), rows, n, !args.fresh[0]);
     });
   }
   VarList define(std::span<const Var> in) const override {
@@ -78,7 +79,7 @@ struct LogSoftmax final : RowWise {
   void backward(const BackwardArgs& args) const override {
     for_rows(args.inputs[0], [&]<class T>(T, Index rows, Index n) {
       kernels::log_softmax_backward(args.outputs[0].data<T>(), args.doutputs[0].data<T>(),
-                                    args.dinputs[0].data<T>(), rows, n);
+                                    args.dinputs[0].data<T>(), rows, n, !args.fresh[0]);
     });
   }
   VarList define(std::span<const Var> in) const override {
@@ -99,7 +100,8 @@ struct LogSumExp final : RowWise {
   void backward(const BackwardArgs& args) const override {
     for_rows(args.inputs[0], [&]<class T>(T, Index rows, Index n) {
       kernels::logsumexp_backward(args.inputs[0].data<T>(), args.outputs[0].data<T>(),
-                                  args.doutputs[0].data<T>(), args.dinputs[0].data<T>(), rows, n);
+                                  args.doutputs[0].data<T>(), args.dinputs[0].data<T>(), rows, n,
+                                  !args.fresh[0]);
     });
   }
   VarList define(std::span<const Var> in) const override {

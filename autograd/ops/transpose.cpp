@@ -74,14 +74,39 @@ struct Permute final : Primitive {
     for (int i = 0; i < result.rank(); ++i) result[i] = in[0].shape[axes[static_cast<std::size_t>(i)]];
     return result;
   }
-  void forward(Views in, Views out) const override {
-    if (out[0].size() == 0) return;
-    Walk walk(in[0].shape, out[0].shape, axes);
+  void forward(Views in, Views out) const override { move(in[0], out[0], axes, false); }
+  bool has_backward() const override { return true; }
+  Range overwrites(std::size_t, Views, Views) const override { return everything; }
+  void backward(const BackwardArgs& args) const override {
+    move(args.doutputs[0], args.dinputs[0], inverse(args.inputs[0].shape.rank()).axes, !args.fresh[0]);
+  }
+  VarList pullback(const PullbackArgs& p) const override {
+    return {apply(inverse(p.inputs[0].rank()), {p.cotangents[0]})};
+  }
+
+ private:
+  Permute inverse(int rank) const {
+    Permute back;
+    for (int i = 0; i < rank; ++i) back.axes[static_cast<std::size_t>(axes[static_cast<std::size_t>(i)])] = i;
+    return back;
+  }
+
+  /// Writes, or adds, source's elements to their places in the target.
+  static void move(const TensorView& source, const TensorView& target,
+                   const std::array<int, Shape::max_rank>& axes, bool accumulate) {
+    if (target.size() == 0) return;
+    Walk walk(source.shape, target.shape, axes);
     const Axis run = walk.take_contiguous();
-    dispatch(out[0].dtype, [&](auto zero) {
+    dispatch(target.dtype, [&](auto zero) {
       using T = decltype(zero);
-      const T* x = in[0].data<T>();
-      T* y = out[0].data<T>();
+      const T* x = source.data<T>();
+      T* y = target.data<T>();
+      if (accumulate) {
+        walk.each([&](Index from, Index to) {
+          for (Index i = 0; i < run.extent; ++i) y[to + i * run.to] += x[from + i];
+        });
+        return;
+      }
       if (run.to == 1) {
         walk.each([&](Index from, Index to) {
           std::memcpy(y + to, x + from, static_cast<std::size_t>(run.extent) * sizeof(T));
@@ -93,12 +118,6 @@ struct Permute final : Primitive {
         kernels::transpose(x + from, across.extent, run.extent, across.from, y + to, run.to);
       });
     });
-  }
-  VarList pullback(const PullbackArgs& p) const override {
-    Permute back;
-    for (int i = 0; i < p.inputs[0].rank(); ++i)
-      back.axes[static_cast<std::size_t>(axes[static_cast<std::size_t>(i)])] = i;
-    return {apply(back, {p.cotangents[0]})};
   }
 };
 

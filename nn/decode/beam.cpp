@@ -4,8 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include <tapegrad/autograd/ops/index.h>
-#include <tapegrad/autograd/ops/slice.h>
+#include <tapegrad/nn/decode/next_tokens.h>
 
 namespace tapegrad {
 namespace {
@@ -32,39 +31,6 @@ bool better(const Candidate& a, const Candidate& b) {
 /// NaN, which has no place in an order, counts as the worst.
 double ordered(double x) { return std::isnan(x) ? -std::numeric_limits<double>::infinity() : x; }
 
-/// What one model says of the next token. In f64, so that sums over many tokens keep the order of the logits.
-class Scorer {
- public:
-  Scorer(const Seq2Seq& model, Tape& tape, const std::vector<Index>& source)
-      : model_(model), tape_(tape), memory_(encode(model, tape, source)), mark_(tape.mark()) {}
-
-  /// Logits of every open hypothesis's next token.   -> [open, vocabulary]
-  Tensor logits(const std::vector<Open>& open) {
-    const Index rows = static_cast<Index>(open.size()), length = static_cast<Index>(open[0].tokens.size());
-    Tensor prefix({rows, length}, DType::i64), first({rows}, DType::i64);
-    Index* at = prefix.data<Index>();
-    for (const Open& hypothesis : open)
-      at = std::copy(hypothesis.tokens.begin(), hypothesis.tokens.end(), at);
-    const Var memory = index_select(memory_, 0, first);              // [open, source, d_model]
-    const Var hidden = model_.decode(memory, Mask::none(), prefix);  // [open, length, d_model]
-    const Tensor result = model_.generator(select(hidden, 1, length - 1)).value().to(DType::f64);
-    tape_.rewind(mark_);
-    return result;
-  }
-
- private:
-  static Var encode(const Seq2Seq& model, Tape& tape, const std::vector<Index>& source) {
-    tape.reset();
-    const Seq2SeqBatch batch = make_source_batch(std::span(&source, 1), model.options.pad);
-    return model.encode(tape, batch.source, batch.source_mask);  // [1, source, d_model]
-  }
-
-  const Seq2Seq& model_;
-  Tape& tape_;
-  Var memory_;
-  Tape::Mark mark_;
-};
-
 /// log Σ exp of a row.
 double log_sum(const double* row, Index count) {
   const double largest = *std::max_element(row, row + count);
@@ -73,11 +39,14 @@ double log_sum(const double* row, Index count) {
   return largest + std::log(sum);
 }
 
-/// The `most` best continuations, best first.
-std::vector<Candidate> continuations(std::vector<Scorer>& scorers, const std::vector<Open>& open,
+/// The `most` best continuations, best first. Logits count in f64, so that sums over many tokens keep their
+/// order.
+std::vector<Candidate> continuations(std::vector<NextTokens>& models, const std::vector<Open>& open,
                                      Index most) {
+  std::vector<Index> last;
+  for (const Open& hypothesis : open) last.push_back(hypothesis.tokens.back());
   std::vector<Tensor> logits;
-  for (Scorer& scorer : scorers) logits.push_back(scorer.logits(open));
+  for (NextTokens& model : models) logits.push_back(model.logits(last).to(DType::f64));
   const Index vocabulary = logits[0].shape()[1];
   for (const Tensor& other : logits)
     expects(other.shape() == logits[0].shape(), "beam_decode: target vocabularies of {} and {} tokens",
@@ -113,12 +82,13 @@ Hypothesis beam_decode(std::span<const Seq2Seq* const> models, std::span<Tape* c
           models.size(), tapes.size(), sources.size());
   expects(options.beam >= 1 && options.max_length >= 1,
           "beam_decode: beam {} and max_length {} must be at least 1", options.beam, options.max_length);
-  std::vector<Scorer> scorers;
+  std::vector<NextTokens> next_tokens;
+  next_tokens.reserve(models.size());
   Index limit = options.max_length;
   for (std::size_t m = 0; m < models.size(); ++m) {
     expects(!tapes[m]->options().record && !tapes[m]->training(),
             "beam_decode: needs tapes with .record = false that are not training");
-    scorers.emplace_back(*models[m], *tapes[m], sources[m]);
+    next_tokens.emplace_back(*models[m], *tapes[m], std::span(&sources[m], 1));
     limit = std::min(limit, models[m]->options.max_length);
   }
   const auto score = [&](double log_probability, Index length) {
@@ -134,13 +104,15 @@ Hypothesis beam_decode(std::span<const Seq2Seq* const> models, std::span<Tape* c
   std::vector<Open> open = {{{options.bos}, 0}};
   for (Index length = 1; length <= limit && !open.empty(); ++length) {
     std::vector<Open> next;
-    for (const Candidate& candidate : continuations(scorers, open, options.beam)) {
+    std::vector<Index> parents;
+    for (const Candidate& candidate : continuations(next_tokens, open, options.beam)) {
       Open hypothesis{open[candidate.parent].tokens, candidate.log_probability};
       if (candidate.token == options.eos) {
         finish(hypothesis, length);
       } else {
         hypothesis.tokens.push_back(candidate.token);
         next.push_back(std::move(hypothesis));
+        parents.push_back(static_cast<Index>(candidate.parent));
       }
     }
     open = std::move(next);
@@ -149,6 +121,8 @@ Hypothesis beam_decode(std::span<const Seq2Seq* const> models, std::span<Tape* c
     if (any && !open.empty() &&
         best.score >= score(open[0].log_probability, options.length_penalty > 0 ? limit : length))
       return best;
+    if (!open.empty())
+      for (NextTokens& model : next_tokens) model.select(parents);
   }
   for (const Open& hypothesis : open) finish(hypothesis, limit);
   return best;

@@ -20,7 +20,10 @@ ShardedStep::ShardedStep(const ParameterStore& params, const ShardedStepOptions&
     tapes_.push_back(std::make_unique<Tape>(TapeOptions{
         .dtype = options.dtype, .training = options.training, .sharded = true, .seed = options.seed}));
   for (const Parameter& p : params)
-    if (!p.is_buffer()) parameters_.push_back(p);
+    if (!p.is_buffer()) {
+      positions_.emplace(p.data(), parameters_.size());
+      parameters_.push_back(p);
+    }
   entries_.reserve(parameters_.size());
 }
 
@@ -40,14 +43,8 @@ void ShardedStep::begin(Index shards) {
   while (shards_.size() < active_) {
     Shard& shard = shards_.emplace_back();
     shard.gradients.resize(parameters_.size());
-    shard.reached.resize(parameters_.size());
+    shard.memory.resize(parameters_.size());
   }
-}
-
-TensorView ShardedStep::gradient(Shard& shard, std::size_t parameter) const {
-  Tensor& own = shard.gradients[parameter];
-  if (!own) own = Tensor(parameters_[parameter].shape(), parameters_[parameter].dtype());
-  return own.view();
 }
 
 void ShardedStep::finish(std::size_t number, Tape& tape, const ShardLoss& loss) {
@@ -55,40 +52,55 @@ void ShardedStep::finish(std::size_t number, Tape& tape, const ShardLoss& loss) 
   expects(loss.count >= 0, "sharded step: shard {} counts {} targets", number, loss.count);
   shard.loss_sum = loss.sum.item();
   shard.count = loss.count;
-  std::fill(shard.reached.begin(), shard.reached.end(), char{0});
+  std::fill(shard.gradients.begin(), shard.gradients.end(), TensorView{});
   if (!loss.sum.needs_grad()) return;
   const Gradients gradients = tape.backward(loss.sum, {.consume = true});
   for (const Gradients::Entry& entry : gradients.parameters("sharded step")) {
-    const auto at = std::find(parameters_.begin(), parameters_.end(), *entry.parameter);
-    expects(at != parameters_.end(),
+    const auto at = positions_.find(entry.parameter->data());
+    expects(at != positions_.end(),
             "sharded step: the loss trains parameter '{}', which is none of the {} that the store held when "
             "the step was "
             "made; make the step after the model, or freeze that parameter",
             entry.parameter->path(), parameters_.size());
-    const auto i = static_cast<std::size_t>(at - parameters_.begin());
-    std::memcpy(gradient(shard, i).bytes, entry.gradient.bytes, entry.gradient.byte_count());
-    shard.reached[i] = 1;
+    shard.gradients[at->second] = entry.gradient;
+  }
+  // A worker's last shard stays on its tape until the next step.
+  if (number + team_.size() < active_) keep(shard);
+}
+
+/// Copies a shard's gradients, before its tape is used for another one.
+void ShardedStep::keep(Shard& shard) {
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    TensorView& gradient = shard.gradients[i];
+    if (!gradient) continue;
+    Tensor& own = shard.memory[i];
+    if (!own) own = Tensor(gradient.shape, gradient.dtype);
+    const TensorView copy = own.view();
+    std::memcpy(copy.bytes, gradient.bytes, copy.byte_count());
+    gradient = copy;
   }
 }
 
+/// Adds the shards' gradients of one parameter to the first shard's and scales the sum.
+void ShardedStep::reduce(std::size_t i, double factor) {
+  // A fixed tree, whatever the threads: shard s takes in s + 1, then s + 2, s + 4, …
+  for (std::size_t stride = 1; stride < active_; stride *= 2)
+    for (std::size_t s = 0; s + stride < active_; s += 2 * stride) {
+      TensorView &sum = shards_[s].gradients[i], &part = shards_[s + stride].gradients[i];
+      if (!part) continue;
+      if (sum)
+        dispatch(sum.dtype,
+                 [&]<class T>(T) { kernels::add_into<T>(sum.data<T>(), part.data<T>(), sum.size()); });
+      else
+        sum = part;
+    }
+  if (const TensorView& sum = shards_[0].gradients[i])
+    dispatch(sum.dtype, [&]<class T>(T) {
+      kernels::scale<T>(sum.data<T>(), static_cast<T>(factor), sum.data<T>(), sum.size());
+    });
+}
+
 StepResult ShardedStep::combine() {
-  // A fixed tree, whatever the threads: shard s takes in s + 1, then s + 2, s + 4, … Parameters are
-  // independent, so they are the tasks.
-  team_.run(parameters_.size(), [&](std::size_t, std::size_t i) {
-    for (std::size_t stride = 1; stride < active_; stride *= 2)
-      for (std::size_t s = 0; s + stride < active_; s += 2 * stride) {
-        Shard &into = shards_[s], &from = shards_[s + stride];
-        if (!from.reached[i]) continue;
-        const TensorView sum = gradient(into, i), part = gradient(from, i);
-        if (into.reached[i])
-          dispatch(sum.dtype, [&](auto zero) {
-            kernels::add_into(sum.data<decltype(zero)>(), part.data<decltype(zero)>(), sum.size());
-          });
-        else
-          std::memcpy(sum.bytes, part.bytes, sum.byte_count());
-        into.reached[i] = 1;
-      }
-  });
   StepResult result;
   for (std::size_t stride = 1; stride < active_; stride *= 2)
     for (std::size_t s = 0; s + stride < active_; s += 2 * stride) {
@@ -97,18 +109,12 @@ StepResult ShardedStep::combine() {
     }
   result.loss_sum = shards_[0].loss_sum;
   result.count = shards_[0].count;
+  const double factor = result.count > 0 ? 1.0 / static_cast<double>(result.count) : 0;
+  // Parameters are independent, so they are the tasks.
+  team_.run(parameters_.size(), [&](std::size_t, std::size_t i) { reduce(i, factor); });
   entries_.clear();
-  for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    if (!shards_[0].reached[i]) continue;
-    const TensorView sum = gradient(shards_[0], i);
-    dispatch(sum.dtype, [&](auto zero) {
-      using T = decltype(zero);
-      kernels::scale(sum.data<T>(),
-                     result.count > 0 ? static_cast<T>(1.0 / static_cast<double>(result.count)) : T(0),
-                     sum.data<T>(), sum.size());
-    });
-    entries_.push_back({&parameters_[i], sum});
-  }
+  for (std::size_t i = 0; i < parameters_.size(); ++i)
+    if (const TensorView& sum = shards_[0].gradients[i]) entries_.push_back({&parameters_[i], sum});
   slot_->live_pass = slot_->next_serial++;
   result.gradients = Gradients(entries_, {slot_, slot_->live_pass, Stamp::pass});
   return result;

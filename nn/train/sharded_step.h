@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <unordered_map>
 #include <vector>
 
 #include <tapegrad/autograd/tape.h>
@@ -67,20 +68,22 @@ class ShardedStep {
 
  private:
   struct Shard {
-    std::vector<Tensor> gradients;  // by position in `parameters_`; made when first reached
-    std::vector<char> reached;
+    std::vector<TensorView> gradients;  // by position in `parameters_`; empty where none was reached
+    std::vector<Tensor> memory;         // for those that do not stay on a tape; made when first needed
     double loss_sum = 0;
     Index count = 0;
   };
 
   void begin(Index shards);
-  TensorView gradient(Shard& shard, std::size_t parameter) const;
   void finish(std::size_t shard, Tape& tape, const ShardLoss& loss);
+  void keep(Shard& shard);
+  void reduce(std::size_t parameter, double factor);
   StepResult combine();
 
   ThreadTeam team_;
   std::vector<std::unique_ptr<Tape>> tapes_;
   std::vector<Parameter> parameters_;
+  std::unordered_map<const ParameterData*, std::size_t> positions_;  // in `parameters_`
   std::vector<Shard> shards_;
   std::size_t active_ = 0;
   std::vector<Gradients::Entry> entries_;

@@ -119,6 +119,9 @@ BOOST_AUTO_TEST_CASE(learned_table) {
   const Gradients g = tape.backward(sum(y));
   check_values(g[positions.weight], {4, 2}, {3, 3, 3, 3, 0, 0, 0, 0});
   check_values(g[x], {3, 2, 2}, std::vector<double>(12, 1));
+  check_values(positions(x, 2).value(), {3, 2, 2}, {6, 7, 8, 9, 6, 7, 8, 9, 6, 7, 8, 9});
+  BOOST_TEST(error_of([&] { positions(x, 3); }) ==
+             "model.positions: positions: 5 time steps, but the table was made for at most 4");
 }
 
 BOOST_AUTO_TEST_CASE(a_tied_weight_gathers_the_gradients_of_both_uses) {

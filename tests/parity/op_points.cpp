@@ -90,6 +90,14 @@ void add_embedding(std::vector<OpPoint>& points) {
                      [=](const std::vector<Var>& in) { return embedding(in[0], ids, 0); },
                      "F.embedding(ids, a, padding_idx=0)",
                      {{"ids", ids}}}});
+  points.push_back({"embedding_positions",
+                    {"row without a gradient",
+                     {sample_values({6, 3}, -2, 2, 64), sample_values({5, 3}, -2, 2, 65)},
+                     [=](const std::vector<Var>& in) {
+                       return embedding_positions(in[0], in[1], ids, {.scale = 1.5, .padding_idx = 0});
+                     },
+                     "F.embedding(ids, a, padding_idx=0) * 1.5 + b[:4]",
+                     {{"ids", ids}}}});
 }
 
 }  // namespace

@@ -57,7 +57,36 @@ void compare() {
     }
 }
 
+// The division by the root of the second correction is done by products: it has a division's bits.
+template <class T>
+void divides_exactly() {
+  Source source(41);
+  constexpr Index n = 3000;
+  for (const double correction : {0.001, 0.0975, 0.3, 0.632, 0.97, 0.999999, 1.0}) {
+    std::vector<T> grad(n);
+    for (T& g : grad)
+      g = static_cast<T>(std::ldexp(source.next(0.5, 1), static_cast<int>(source.index(90)) - 60));
+    const T root = static_cast<T>(std::sqrt(correction)), eps = static_cast<T>(1e-8);
+    std::vector<T> expected;
+    for (std::size_t i = 0; i < grad.size(); ++i) {
+      const T v = grad[i] * grad[i];
+      expected.push_back(grad[i] / (std::sqrt(v) / root + eps) * T{-1});
+    }
+    each_variant<T>([&](const Table<T>& table) {
+      std::vector<T> p(n), m(n), v(n);
+      table.adam(p.data(), grad.data(), m.data(), v.data(), n,
+                 {.learning_rate = 1, .beta1 = 0, .beta2 = 0, .bias_correction2 = correction});
+      BOOST_TEST(same_bits(p, expected), "correction " << correction);
+    });
+  }
+}
+
 BOOST_AUTO_TEST_SUITE(adam_kernel)
+
+BOOST_AUTO_TEST_CASE(divides_by_the_root_of_the_correction) {
+  divides_exactly<float>();
+  divides_exactly<double>();
+}
 
 BOOST_AUTO_TEST_CASE(agrees_with_loops) {
   compare<float>();

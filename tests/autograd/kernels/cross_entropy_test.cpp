@@ -33,7 +33,7 @@ std::vector<T> run(const Table<T>& table, const Data<T>& d, double eps, bool per
   out.push_back(static_cast<T>(sum));
   std::vector<T> dx(d.start.begin() + first * d.vocab, d.start.begin() + (first + rows) * d.vocab);
   table.cross_entropy_backward(logits, targets, log_sum.data(), d.dloss.data() + (per_row ? first : 0),
-                               per_row, dx.data(), rows, d.vocab, kIgnore, eps);
+                               per_row, dx.data(), rows, d.vocab, kIgnore, eps, true);
   out.insert(out.end(), dx.begin(), dx.end());
   return out;
 }
@@ -130,7 +130,7 @@ BOOST_AUTO_TEST_CASE(confident_rows_keep_the_digits_of_the_loss) {
     float log_sum = 0, g = 1;
     std::vector<float> dx(4);
     const double loss = table.cross_entropy_forward(x.data(), &target, 1, 4, kIgnore, 0, nullptr, &log_sum);
-    table.cross_entropy_backward(x.data(), &target, &log_sum, &g, false, dx.data(), 1, 4, kIgnore, 0);
+    table.cross_entropy_backward(x.data(), &target, &log_sum, &g, false, dx.data(), 1, 4, kIgnore, 0, true);
     const double exact = 3 * std::exp(-12.0);
     BOOST_TEST(std::abs(loss - exact) < 0.01 * exact);
     BOOST_TEST(std::abs(dx[0] + exact) < 7e-8);  // an ulp below the probability, 1

@@ -99,7 +99,7 @@ void compare_backwards() {
     }
     const auto backward = [&](const Table<T>& table) {
       auto dx = start;
-      (table.*map.backward)(x.data(), dy.data(), dx.data(), 501);
+      (table.*map.backward)(x.data(), dy.data(), dx.data(), 501, true);
       return dx;
     };
     each_variant<T>([&](const Table<T>& table) {

@@ -34,10 +34,11 @@ std::vector<T> run(const Table<T>& table, const Data<T>& d, bool centred, bool p
   if (centred) {
     table.layer_norm(d.x.data(), gamma, beta, eps, y.data(), mean.data(), rstd.data(), rows, d.n);
     table.layer_norm_backward(d.x.data(), gamma, mean.data(), rstd.data(), d.dy.data(), dx.data(),
-                              dgamma.data(), dbeta.data(), rows, d.n);
+                              dgamma.data(), dbeta.data(), rows, d.n, true);
   } else {
     table.rms_norm(d.x.data(), gamma, eps, y.data(), rstd.data(), rows, d.n);
-    table.rms_norm_backward(d.x.data(), gamma, rstd.data(), d.dy.data(), dx.data(), dgamma.data(), rows, d.n);
+    table.rms_norm_backward(d.x.data(), gamma, rstd.data(), d.dy.data(), dx.data(), dgamma.data(), rows, d.n,
+                            true);
   }
   for (const auto* v : {&dx, &dgamma, &dbeta}) y.insert(y.end(), v->begin(), v->end());
   return y;
@@ -123,7 +124,7 @@ BOOST_AUTO_TEST_CASE(parameter_gradients_take_rows_in_order) {
         halves_b(21);
     const auto part = [&](Index first, Index rows, float* dgamma, float* dbeta) {
       table.layer_norm_backward(d.x.data() + first * 21, nullptr, mean.data(), rstd.data(),
-                                d.dy.data() + first * 21, nullptr, dgamma, dbeta, rows, 21);
+                                d.dy.data() + first * 21, nullptr, dgamma, dbeta, rows, 21, true);
     };
     part(0, kRows, whole.data(), whole_b.data());
     part(0, 2, halves.data(), halves_b.data());
@@ -133,7 +134,7 @@ BOOST_AUTO_TEST_CASE(parameter_gradients_take_rows_in_order) {
     const auto dx_only = [&] {
       std::vector<float> dx(d.x.size());
       table.layer_norm_backward(d.x.data(), nullptr, mean.data(), rstd.data(), d.dy.data(), dx.data(),
-                                nullptr, nullptr, kRows, 21);
+                                nullptr, nullptr, kRows, 21, true);
       return dx;
     }();
     BOOST_TEST(dx_only[0] != 0.0f);

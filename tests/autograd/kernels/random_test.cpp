@@ -107,7 +107,7 @@ void dropout_matches_the_bits() {
           const auto x = source.values<T>(n);
           std::vector<T> y(x.size(), T{5}), dx(x.size(), T{2}), expected_y, expected_dx;
           table.dropout_forward(x.data(), y.data(), n, p, key, first);
-          table.dropout_backward(x.data(), dx.data(), n, p, key, first);
+          table.dropout_backward(x.data(), dx.data(), n, p, key, first, true);
           for (std::size_t i = 0; i < x.size(); ++i) {
             const bool kept = p < 1 && random_bits(key, first + i) >= kernels::dropout_threshold(p);
             const T value = kept ? x[i] * static_cast<T>(1 / (1 - p)) : T{0};

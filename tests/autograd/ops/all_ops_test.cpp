@@ -9,7 +9,7 @@
 #include <regex>
 #include <set>
 
-#include <tests/support/op_checks.h>
+#include <tests/support/fresh_checks.h>
 
 namespace tapegrad {
 namespace {
@@ -92,6 +92,16 @@ BOOST_AUTO_TEST_CASE(passes_repeat_bit_for_bit_and_are_linear) {
 
 BOOST_AUTO_TEST_CASE(gradients_do_not_depend_on_which_other_inputs_have_one) {
   for_each_sample([](const std::string&, const Sample& sample) { expect(inputs_alone(sample)); });
+}
+
+BOOST_AUTO_TEST_CASE(what_holds_nothing_is_written_as_if_it_held_zeros) {
+  std::set<std::string> writing;
+  for_each_sample(
+      [&](const std::string&, const Sample& sample) { expect(fresh_gradients(sample, &writing)); });
+  for (const char* op :
+       {"add", "sub", "mul", "div", "affine", "linear", "matmul", "attention", "layer_norm", "rms_norm",
+        "softmax", "log_softmax", "cross_entropy", "relu", "gelu", "dropout", "reshape", "permute"})
+    BOOST_TEST(writing.contains(op), op << " reads memory that holds nothing yet");
 }
 
 BOOST_AUTO_TEST_CASE(tapes_that_do_not_record_give_the_same_bits) {

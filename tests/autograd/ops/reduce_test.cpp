@@ -156,6 +156,13 @@ BOOST_AUTO_TEST_CASE(argmax_by_hand) {
   BOOST_TEST((argmax(x, 0).dtype() == DType::i64));
   Tape tape;
   check_values(argmax(tape.constant({{1, 2}, {4, 3}}), 1), {2}, {1, 0});
+  std::vector<Index> best(2);
+  argmax_rows(x, best);
+  BOOST_TEST(best == (std::vector<Index>{1, 1}), boost::test_tools::per_element());
+  best.pop_back();
+  BOOST_CHECK_EXCEPTION(argmax_rows(x, best), Error,
+                        says("argmax_rows: f64 of shape [2, 3] for 1 results, expected f32 or f64 [rows, "
+                             "columns] and one for each row"));
 }
 
 BOOST_AUTO_TEST_CASE(errors) {

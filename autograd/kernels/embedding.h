@@ -1,0 +1,22 @@
+/// Rows of a table by their numbers, scaled, with a position added: what every sequence model begins with.
+#pragma once
+
+#include <cstdint>
+
+namespace tapegrad::kernels {
+
+using Index = std::int64_t;
+
+/// y[i] = table[ids[i]] * factor + positions[i % time] for rows of n values; product and sum are rounded by
+/// themselves.
+template <class T>
+void embed(const T* table, const std::int64_t* ids, Index count, Index n, T factor, const T* positions,
+           Index time, T* y);
+
+/// dtable[ids[i]] += factor * dy[i], but not for row `padding` (none: -1), and dpositions[i % time] += dy[i];
+/// i ascends. dtable and dpositions may each be null.
+template <class T>
+void embed_backward(const T* dy, const std::int64_t* ids, Index count, Index n, T factor, Index padding,
+                    T* dtable, Index time, T* dpositions);
+
+}  // namespace tapegrad::kernels

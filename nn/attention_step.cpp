@@ -1,0 +1,109 @@
+#include <tapegrad/autograd/kernels/attention.h>
+#include <tapegrad/autograd/kernels/elementwise.h>
+#include <tapegrad/autograd/ops/linear.h>
+#include <tapegrad/autograd/ops/transpose.h>
+#include <tapegrad/nn/attention.h>
+
+#include <cmath>
+
+namespace tapegrad {
+namespace {
+
+/// Attention of one query a row, the first `heads · dim` elements of each row of the input, over a cache. It
+/// is never recorded: there is nothing to walk back to in a cache.
+struct CachedAttention final : Primitive {
+  TensorView keys, values;
+  const Index *slots, *lengths;
+  Index heads;
+
+  const char* name() const override { return "cached_attention"; }
+  const char* formula() const override { return "c = softmax(s q k') v"; }
+  bool differentiable() const override { return false; }
+  VarList pullback(const PullbackArgs&) const override { return VarList(1); }
+
+  Shape shape(Views in, int) const override { return in[0].shape.with_tail(1, {keys.shape[1]}); }
+
+  void forward(Views in, Views out) const override {
+    dispatch(out[0].dtype, [&](auto zero) {
+      using T = decltype(zero);
+      kernels::AttentionStepArgs<T> args;
+      args.rows = in[0].shape[0];
+      args.heads = heads;
+      args.head_dim = keys.shape[1] / heads;
+      args.query = in[0].data<T>();
+      args.query_stride = in[0].shape[2];
+      args.keys = keys.data<T>();
+      args.values = values.data<T>();
+      args.key_capacity = keys.shape[2];
+      args.slot_keys = keys.shape[1] * keys.shape[2];
+      args.slot_values = values.shape[1] * values.shape[2];
+      args.slots = slots;
+      args.lengths = lengths;
+      args.scale = static_cast<T>(1 / std::sqrt(static_cast<double>(args.head_dim)));
+      args.out = out[0].data<T>();
+      kernels::attention_step(args);
+    });
+  }
+};
+
+/// The key and value of every row, behind its query, go to its last place in the cache.
+void append(const Tensor& projected, const KeyValues& past, const CacheRows& rows) {
+  const TensorView from = projected.view(), keys = past.keys.view(), values = past.values.view();
+  const Index width = keys.shape[1], capacity = keys.shape[2];
+  dispatch(from.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    for (std::size_t row = 0; row < rows.slots.size(); ++row) {
+      const T* key = from.data<T>() + static_cast<Index>(row) * 3 * width + width;
+      const Index slot = rows.slots[row] * width * capacity, place = rows.lengths[row] - 1;
+      for (Index i = 0; i < width; ++i) keys.data<T>()[slot + i * capacity + place] = key[i];
+      std::copy_n(key + width, width, values.data<T>() + slot + place * width);
+    }
+  });
+}
+
+}  // namespace
+
+Var MultiHeadAttention::attend(const Var& query, const KeyValues& cache, const CacheRows& rows) const {
+  CachedAttention op;
+  op.keys = cache.keys.view();
+  op.values = cache.values.view();
+  op.slots = rows.slots.data();
+  op.lengths = rows.lengths.data();
+  op.heads = heads;
+  return out_proj(apply(op, {query}));
+}
+
+void MultiHeadAttention::check_steps(const Tape& tape) const {
+  expects(!tape.options().record && !tape.training(),
+          "MultiHeadAttention: steps need a tape with .record = false that is not training");
+  expects(static_cast<bool>(in_proj_weight) && options.score == Score::scaled_dot,
+          "MultiHeadAttention: steps need kdim = vdim = d_model and Score::scaled_dot");
+}
+
+KeyValues MultiHeadAttention::remember(const Var& memory) const {
+  Tape& tape = memory.tape();
+  check_steps(tape);
+  const Index d = out_proj.weight.shape()[0];
+  const Var w = tape[in_proj_weight], b = in_proj_bias ? tape[in_proj_bias] : Var();
+  return {transpose(linear_rows(memory, w, b, d, d), 1, 2).value(),
+          linear_rows(memory, w, b, 2 * d, d).value()};
+}
+
+Var MultiHeadAttention::step(const Var& x, KeyValues& past, const CacheRows& rows) const {
+  Tape& tape = x.tape();
+  check_steps(tape);
+  const Var projected =
+      linear(x, tape[in_proj_weight], in_proj_bias ? tape[in_proj_bias] : Var());  // [rows, 1, 3 d_model]
+  append(projected.value(), past, rows);
+  return attend(projected, past, rows);
+}
+
+Var MultiHeadAttention::look_up(const Var& x, const KeyValues& memory, const CacheRows& rows) const {
+  Tape& tape = x.tape();
+  check_steps(tape);
+  return attend(linear_rows(x, tape[in_proj_weight], in_proj_bias ? tape[in_proj_bias] : Var(), 0,
+                            out_proj.weight.shape()[0]),
+                memory, rows);
+}
+
+}  // namespace tapegrad

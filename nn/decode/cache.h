@@ -1,0 +1,60 @@
+#pragma once
+#include <span>
+#include <vector>
+
+#include <tapegrad/autograd/tensor.h>
+
+namespace tapegrad {
+
+/// Keys and values of one attention, kept over the steps of decoding, in `slots` places for a sequence each.
+/// Keys lie transposed, so that a step reads neighbouring keys as one vector.
+struct KeyValues {
+  Tensor keys;    // [slots, d_model, capacity]
+  Tensor values;  // [slots, capacity, d_model]
+};
+
+/// Where the rows of a step find their keys and values, and how many of them they see.
+struct CacheRows {
+  std::span<const Index> slots, lengths;  // [rows]
+};
+
+/// What a Decoder keeps between steps: for every layer the keys and values of the memory, computed once, and
+/// those of all earlier steps, in memory that doubles when it is full: most steps allocate nothing. Rows are
+/// found through a table of slots: dropping rows moves nothing, and only a row with several successors is
+/// copied.
+class DecoderCache {
+ public:
+  struct Layer {
+    KeyValues past, memory;
+  };
+
+  DecoderCache() = default;
+  /// `layers[i].memory` is there; row r reads the first `memory_lengths[r]` places of memory r.
+  DecoderCache(std::vector<Layer> layers, std::span<const Index> memory_lengths);
+
+  Index rows() const { return static_cast<Index>(slots_.size()); }
+  /// Steps done.
+  Index time() const { return time_; }
+
+  /// Room for one more step: `past_rows()` then count its key.
+  void begin_step();
+  void end_step() { ++time_; }
+  Layer& layer(std::size_t i) { return layers_[i]; }
+  CacheRows past_rows() const { return {slots_, lengths_}; }
+  CacheRows memory_rows() const { return {sources_, memory_lengths_}; }
+
+  /// From now on row r goes on from what row `parents[r]` was; rows that are not named are dropped.
+  void select(std::span<const Index> parents);
+
+ private:
+  void grow(Index slots, Index capacity);
+  void copy(Index from, Index to);
+
+  std::vector<Layer> layers_;
+  std::vector<Index> slots_, lengths_, sources_, memory_lengths_;  // [rows]
+  std::vector<Index> spare_;
+  std::vector<char> taken_;  // [slots]
+  Index time_ = 0, capacity_ = 0;
+};
+
+}  // namespace tapegrad

@@ -1,0 +1,61 @@
+// Compiled for the processor at hand. The namespace is renamed so that nothing here is taken for the
+// library's own, portably compiled instances of Eigen's templates.
+#define Eigen TapegradBenchEigen
+#include <Eigen/Core>
+
+#include "tests/bench/kernels/eigen_rows.h"
+#include "tests/bench/kernels/gemm_libraries.h"
+
+namespace tapegrad::bench {
+namespace {
+
+using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using Map = Eigen::Map<Matrix>;
+using ConstMap = Eigen::Map<const Matrix>;
+using Flat = Eigen::Map<Eigen::ArrayXf>;
+using ConstFlat = Eigen::Map<const Eigen::ArrayXf>;
+
+}  // namespace
+
+bool multiply_eigen(const Product& p) {
+  const ConstMap a(p.a, p.trans_a ? p.k : p.m, p.lda()), b(p.b, p.trans_b ? p.n : p.k, p.ldb());
+  Map c(p.c, p.m, p.n);
+  if (p.trans_a && p.trans_b)
+    c.noalias() = a.transpose() * b.transpose();
+  else if (p.trans_a)
+    c.noalias() = a.transpose() * b;
+  else if (p.trans_b)
+    c.noalias() = a * b.transpose();
+  else
+    c.noalias() = a * b;
+  return true;
+}
+
+void softmax_eigen(const float* x, float* y, std::int64_t rows, std::int64_t n) {
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const ConstFlat in(x + r * n, n);
+    Flat out(y + r * n, n);
+    out = (in - in.maxCoeff()).exp();
+    out *= 1 / out.sum();
+  }
+}
+
+void layer_norm_eigen(const float* x, const float* gamma, const float* beta, float* y, std::int64_t rows,
+                      std::int64_t n) {
+  const ConstFlat gain(gamma, n), bias(beta, n);
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const ConstFlat in(x + r * n, n);
+    const float mean = in.mean(), variance = (in - mean).square().mean();
+    Flat(y + r * n, n) = (in - mean) * (1 / std::sqrt(variance + 1e-5f)) * gain + bias;
+  }
+}
+
+void adam_eigen(float* param, const float* grad, float* m, float* v, std::int64_t n) {
+  const ConstFlat g(grad, n);
+  Flat p(param, n), first(m, n), second(v, n);
+  first = 0.9f * first + 0.1f * g;
+  second = 0.999f * second + 0.001f * g.square();
+  p -= 1e-3f * first / (second.sqrt() + 1e-8f);
+}
+
+}  // namespace tapegrad::bench

@@ -1,0 +1,34 @@
+#include "tests/bench/step/fma_peak.h"
+
+#include <algorithm>
+#include <barrier>
+#include <numeric>
+#include <thread>
+#include <vector>
+
+#include <tapegrad/autograd/kernels/variants.h>
+
+#include "tests/bench/program/measure.h"
+
+namespace tapegrad::bench {
+
+double fma_peak_gflops(int threads) {
+  const auto loop = kernels::variant<float>(kernels::active_isa())->multiply_add_loop;
+  std::vector<double> best(static_cast<std::size_t>(threads));
+  std::barrier together(threads);
+  const auto measure = [&](double& fastest) {
+    together.arrive_and_wait();
+    for (const double end = now() + 0.06; now() < end;) {
+      const double start = now(), operations = loop(2000);
+      fastest = std::max(fastest, 1e-9 * operations / (now() - start));
+    }
+  };
+  {
+    std::vector<std::jthread> others;
+    for (std::size_t i = 1; i < best.size(); ++i) others.emplace_back([&, i] { measure(best[i]); });
+    measure(best[0]);
+  }
+  return std::accumulate(best.begin(), best.end(), 0.0);
+}
+
+}  // namespace tapegrad::bench

@@ -1,0 +1,111 @@
+/// What the raw backwards promise about accumulators that hold nothing yet (`BackwardArgs::fresh`).
+#pragma once
+#include <tests/support/op_checks.h>
+
+#include <set>
+
+namespace tapegrad::op_checks {
+
+/// Every element that equals, NaN never.
+inline bool all_equal(const Tensor& a, const Tensor& b) {
+  return a.shape() == b.shape() && a.to_vector() == b.to_vector();
+}
+
+/// The raw backward of one recorded node, called by hand.
+class NodeBackward {
+ public:
+  /// `arrived` tells which of the visible results have a cotangent.
+  NodeBackward(const Tape& tape, const Node& node, unsigned arrived) : node_(node) {
+    for (std::uint16_t i = 0; i < node.input_count; ++i) inputs_.push_back(tape.output(node.inputs[i]));
+    for (std::uint16_t k = 0; k < node.output_count; ++k) {
+      const bool given = k < node.op->outputs() && (arrived >> k & 1) != 0;
+      const TensorView& y = node.outputs[k];
+      cotangents_.push_back(given ? sample_values(y.shape, -1, 1, 17 + k, 0.25).to(y.dtype) : Tensor());
+      doutputs_.push_back(given ? cotangents_.back().view() : TensorView{});
+    }
+  }
+
+  Range part(std::size_t input) const {
+    if (std::count(node_.inputs, node_.inputs + node_.input_count, node_.inputs[input]) > 1) return nothing;
+    Range r = node_.op->overwrites(input, inputs_, {node_.outputs, node_.output_count});
+    r.end = std::min(r.end, inputs_[input].size());
+    return r;
+  }
+  bool passes_on(std::size_t input) const {
+    return node_.op->passes_on(input, inputs_, {node_.outputs, node_.output_count});
+  }
+  const Tensor& cotangent() const { return cotangents_[0]; }
+
+  /// Every accumulator starts as `start`, with NaN where it is `fresh`.
+  Results run(double start, bool fresh) const {
+    Results sums;
+    std::vector<TensorView> views;
+    FreshInputs flags;
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      sums.push_back(Tensor::full(inputs_[i].shape, start, inputs_[i].dtype));
+      views.push_back(sums[i].view());
+      const Range r = part(i);
+      if (!fresh || r.empty()) continue;
+      flags.add(i);
+      dispatch(inputs_[i].dtype, [&]<class T>(T) {
+        std::fill(views[i].data<T>() + r.begin, views[i].data<T>() + r.end,
+                  std::numeric_limits<T>::quiet_NaN());
+      });
+    }
+    node_.op->backward({inputs_, {node_.outputs, node_.output_count}, views, doutputs_, flags});
+    return sums;
+  }
+
+ private:
+  const Node& node_;
+  std::vector<TensorView> inputs_, doutputs_;
+  std::vector<Tensor> cotangents_;
+};
+
+/// Where an accumulator is fresh it is written with what would have been added to zeros, everything else is
+/// added to; outside of what the op overwrites nothing changes; and what passes on the cotangent gets no
+/// more.
+inline std::string fresh_is_written(const NodeBackward& node, double tolerance) {
+  const Results added = node.run(0, false), written = node.run(0, true), on_top = node.run(8, false),
+                beside = node.run(8, true);
+  for (std::size_t i = 0; i < added.size(); ++i) {
+    const std::vector<double> a = added[i].to_vector(), top = on_top[i].to_vector(),
+                              next = beside[i].to_vector();
+    if (!all_equal(added[i], written[i])) return fmt::format("fresh input {} differs from an added one", i);
+    const Range part = node.part(i);
+    for (Index k = 0; k < added[i].size(); ++k) {
+      const auto at = static_cast<std::size_t>(k);
+      if (!(std::abs(top[at] - 8 - a[at]) <= tolerance * (8 + std::abs(a[at]))))
+        return fmt::format("input {} is not added to what was there", i);
+      if (!part.empty() && next[at] != (k >= part.begin && k < part.end ? a[at] : 8.0))
+        return fmt::format("element {} of fresh input {} is outside of what the op overwrites", k, i);
+    }
+    if (node.passes_on(i) && added[i].size() > 0 && added[i].to_vector() != node.cotangent().to_vector())
+      return fmt::format("input {} gets other than the cotangent", i);
+  }
+  return {};
+}
+
+/// The same for every node of a sample; `names` gathers the ops of which some input can be fresh.
+inline std::string fresh_gradients(const Sample& sample, std::set<std::string>* names = nullptr) {
+  for (const DType dtype : {DType::f32, DType::f64})
+    for (const bool fused : {true, false}) {
+      Tape tape(options_for(sample, dtype, fused));
+      sample.call(variables(tape, sample));
+      for (std::uint32_t i = 0; i < tape.size(); ++i) {
+        const Node& node = tape.node(i);
+        if (node.op == nullptr || !node.needs_grad || !node.op->has_backward()) continue;
+        for (unsigned arrived = 1; arrived < 1U << node.op->outputs(); ++arrived) {
+          const NodeBackward backward(tape, node, arrived);
+          if (std::string wrong = fresh_is_written(backward, dtype == DType::f32 ? 1e-5 : 1e-13);
+              !wrong.empty())
+            return fmt::format("{}: {}", node.op->name(), wrong);
+          for (std::size_t k = 0; names != nullptr && k < node.input_count; ++k)
+            if (!backward.part(k).empty()) names->insert(node.op->name());
+        }
+      }
+    }
+  return {};
+}
+
+}  // namespace tapegrad::op_checks
