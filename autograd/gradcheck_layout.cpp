@@ -161,8 +161,9 @@ std::string lost_part(const GradientMatch& m) {
     });
   };
   const auto& parts = m.s.parts;
-  for (std::size_t few = 1; few < uses; ++few)
-    for (unsigned kept = 1; kept + 1 < 1U << uses; ++kept) {
+  for (std::size_t few = 1; few < uses; ++few) {
+    std::vector<std::string> had, lost;  // equal parts leave a choice
+    for (unsigned kept = 1; kept + 1 < 1U << uses && had.size() + lost.size() < 4; ++kept) {
       const auto in = [&](std::size_t u) { return (kept >> u & 1U) != 0; };
       const auto count = static_cast<std::size_t>(std::popcount(kept));
       if (std::min(count, uses - count) != few || !weighted([&](std::size_t u) { return in(u) ? 1.0 : 0.0; }))
@@ -171,11 +172,17 @@ std::string lost_part(const GradientMatch& m) {
       std::string names;
       for (std::size_t u = 0; u < uses; ++u)
         if (in(u) == say_kept) names += (names.empty() ? "" : " and ") + parts[u].through;
-      return fmt::format(
-          "a part is lost for @: it is used {} times and analytic {} through {}, look for = where "
-          "+= belongs or a use without a gradient",
-          uses, say_kept ? "has only what comes" : "lacks what comes", names);
+      (say_kept ? had : lost).push_back(names);
     }
+    std::vector<std::string> said;
+    if (!had.empty()) said.push_back(fmt::format("has only what comes through {}", fmt::join(had, " or ")));
+    if (!lost.empty()) said.push_back(fmt::format("lacks what comes through {}", fmt::join(lost, " or ")));
+    if (!said.empty())
+      return fmt::format(
+          "a part is lost for @: it is used {} times and analytic {}, look for = where "
+          "+= belongs or a use without a gradient",
+          uses, fmt::join(said, ", or it "));
+  }
   for (const double factor : {-1.0, 2.0, 0.5})
     for (std::size_t one = 0; one < uses; ++one)
       if (weighted([&](std::size_t u) { return u == one ? factor : 1.0; }))

@@ -180,6 +180,9 @@ def summary(results):
         mine = [numbers(r) for r in results if r["configuration"].dtype == dtype]
         table[dtype] = {"configurations": len(mine), "limit": limit,
                         **{name: max(r[name] for r in mine) for name in mine[0]}}
+        if dtype == "f32":
+            nearer = [r["gradients_to_f64"] < r["gradients_pytorch_to_f64"] for r in mine]
+            table[dtype]["nearer_to_f64"] = sum(nearer)
     return table
 
 
