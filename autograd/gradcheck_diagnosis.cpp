@@ -65,18 +65,16 @@ std::string nothing_arrived(const GradientMatch& m) {
     return "no gradient arrives for @: analytic is 0 everywhere, look for an empty Var or a detach in the "
            "pullback";
   if (where(m, [&](Index i) { return !m.is_zero(m.n(i)); }).elements.empty())
-    return "a gradient arrives for @ though the function does not depend on it: numeric is 0 everywhere, "
-           "look at "
-           "which input the pullback means";
+    return "a gradient arrives for @ though the function does not depend on it: "
+           "numeric is 0 everywhere, look at which input the pullback means";
   return "";
 }
 
 std::string ignored_cotangent(const GradientMatch& m) {
   if (m.s.numeric_of_ones.empty()) return "";
   if (!m.fits([&](Index i) { return Prediction{m.s.numeric_of_ones[pos(i)]}; })) return "";
-  return "the cotangent is ignored for @: analytic is the gradient for a cotangent of ones, look for a lost "
-         "factor "
-         "p.cotangents[0] in the pullback";
+  return "the cotangent is ignored for @: analytic is the gradient for a cotangent of ones, "
+         "look for a lost factor p.cotangents[0] in the pullback";
 }
 
 std::string gradient_of_another(const GradientMatch& m, const CheckedGradients& all) {

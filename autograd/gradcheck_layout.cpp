@@ -183,13 +183,17 @@ std::string lost_part(const GradientMatch& m) {
           "+= belongs or a use without a gradient",
           uses, fmt::join(said, ", or it "));
   }
-  for (const double factor : {-1.0, 2.0, 0.5})
+  for (const double factor : {-1.0, 2.0, 0.5}) {
+    std::vector<std::string> wrong;
     for (std::size_t one = 0; one < uses; ++one)
       if (weighted([&](std::size_t u) { return u == one ? factor : 1.0; }))
-        return fmt::format(
-            "a wrong part for @: it is used {} times and what comes through {} has the factor {}, "
-            "look at that in the pullback",
-            uses, parts[one].through, factor);
+        wrong.push_back(parts[one].through);
+    if (!wrong.empty())
+      return fmt::format(
+          "a wrong part for @: it is used {} times and what comes through {} has the factor {}, "
+          "look at that in the pullback",
+          uses, fmt::join(wrong, " or "), factor);
+  }
   return "";
 }
 

@@ -92,9 +92,8 @@ std::string Optimizer::hint(const std::map<std::string, Tensor>& state) const {
   theirs.erase("step");
   if (theirs == ours) return "";
   return fmt::format(
-      "\n  hint: this optimizer keeps {{{}}}, the state holds {{{}}}: is it of another optimizer, or were "
-      "other "
-      "options set?",
+      "\n  hint: this optimizer keeps {{{}}}, the state holds {{{}}}: is it of another optimizer, "
+      "or were other options set?",
       fmt::join(ours, ", "), fmt::join(theirs, ", "));
 }
 

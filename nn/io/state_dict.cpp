@@ -80,7 +80,8 @@ class Matching {
   const Item* find_by_metadata(const std::vector<std::string>& names) {
     for (const std::string& name : names)
       if (const auto at = file_.metadata.find(name); at != file_.metadata.end())
-        if (const Item* found = find(at->second)) return found;
+        if (const Item* found = at->second.starts_with(options_.prefix) ? find(at->second) : nullptr)
+          return found;
     return nullptr;
   }
 
@@ -97,12 +98,16 @@ class Matching {
     if (!first) first = find_by_metadata(names);
     if (!first) return miss(p, names[0]);
     const auto& [name, value] = *first;
+    const auto text = [&, &name = name] {  // which may be a name that only the file's metadata connect with p
+      const bool own = std::find(names.begin(), names.end(), name) != names.end();
+      return shown(name) + (own ? "" : fmt::format(", tied to {} by the metadata", shown(names[0])));
+    };
     if (value.shape() != p.shape())
-      problems_.add(Problems::misshaped, fmt::format("tensor {}: got shape {}, expected {}", shown(name),
-                                                     value.shape(), p.shape()));
+      problems_.add(Problems::misshaped,
+                    fmt::format("tensor {}: got shape {}, expected {}", text(), value.shape(), p.shape()));
     else if (!is_floating(value.dtype()))
       problems_.add(Problems::mistyped, fmt::format("tensor {}: got {}, expected f64, f32, f16 or bf16",
-                                                    shown(name), dtype_name(value.dtype())));
+                                                    text(), dtype_name(value.dtype())));
     else
       pairs.emplace_back(p, &value);
   }

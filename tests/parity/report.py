@@ -98,7 +98,7 @@ def configurations(run):
     if ill:
         text += ["", "Not in the table: configurations that magnify rounding so much that PyTorch's own f32 "
                  "is off from its f64 by more than half the limit, and the two f32 from one another by more "
-                 "than the limit.", ""]
+                 "than the limit; ours may be at most twice as far from f64 as PyTorch's.", ""]
     for seed, case in ill:
         text.append(f"- seed {seed}, {case['configuration']}: gradients ours to PyTorch "
                     f"{short(case['gradients'])}, ours to f64 {short(case['gradients_to_f64'])}, "

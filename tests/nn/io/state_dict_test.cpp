@@ -237,6 +237,30 @@ BOOST_AUTO_TEST_CASE(ties_are_honoured_in_every_direction) {
              "one parameter");
 }
 
+BOOST_AUTO_TEST_CASE(ties_of_the_metadata_are_told_and_stay_within_the_prefix) {
+  Plain model;
+  TensorFile file = plain_file();
+  file.tensors.erase("layer.bias");
+  const auto problem = [&](const LoadOptions& options) {
+    return error_of([&] { load_state_dict(model.params, file, options); });
+  };
+  file.metadata["layer.bias"] = "layer.weight";
+  BOOST_TEST(problem({}) ==
+             "state dict: tensor 'layer.weight', tied to 'layer.bias' by the metadata: got shape [2, 2], "
+             "expected [2]");
+  file.tensors["flags"] = Tensor({2}, DType::boolean);
+  file.metadata["layer.bias"] = "flags";
+  BOOST_TEST(problem({}) ==
+             "state dict: tensor 'flags', tied to 'layer.bias' by the metadata: got boolean, expected f64, "
+             "f32, f16 or bf16");
+
+  TensorFile part = state_dict(model.params, {.prefix = "model.", .copied = true});
+  part.tensors["bias"] = part.tensors.extract("model.layer.bias").mapped();
+  part.metadata["model.layer.bias"] = "bias";
+  file = part;
+  BOOST_TEST(problem({.prefix = "model."}) == "state dict: no tensor 'model.layer.bias' of shape [2]");
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace tapegrad
