@@ -44,7 +44,7 @@ Sources inverse(const Sources& sources) {
   return result;
 }
 
-std::string transposed(const GradientMatch& m) {
+std::string swapped(const GradientMatch& m) {
   const Shape& shape = m.s.shape;
   for (int two = shape.rank() - 1; two > 0; --two)
     for (int one = two - 1; one >= 0; --one) {
@@ -206,38 +206,19 @@ std::string lost_sum(const GradientMatch& m) {
       const int own = axis - part.shape.rank() + m.s.shape.rank();
       if (part.shape[axis] > 1 && (own < 0 || m.s.shape[own] == 1)) repeated.push_back(axis);
     }
-    for (unsigned fixed = 1; fixed < 1U << repeated.size(); ++fixed) {
-      std::vector<int> axes;
-      Index choices = 1;
-      for (std::size_t r = 0; r < repeated.size(); ++r)
-        if (fixed >> r & 1U) {
-          axes.push_back(repeated[r]);
-          choices *= part.shape[repeated[r]];
-        }
-      for (Index choice = 0; choice < std::min<Index>(choices, 256); ++choice) {
-        Shape index = part.shape;
-        Index rest = choice;
-        std::string where;
-        for (const int axis : axes) {
-          index[axis] = rest % part.shape[axis];
-          rest /= part.shape[axis];
-          where += fmt::format("{}index {} of axis {}", where.empty() ? "" : " and ", index[axis], axis);
-        }
-        const auto slice = summed(m, part, [&](const Shape& i) {
-          return std::all_of(axes.begin(), axes.end(), [&](int axis) { return i[axis] == index[axis]; });
-        });
-        const auto predicted = [&](Index i) {
-          Prediction p{slice[pos(i)], 1};
-          for (std::size_t v = 0; v < sums.size(); ++v)
-            if (v != u) p.value += sums[v][pos(i)];
-          return p;
-        };
-        if (m.fits(predicted))
-          return fmt::format(
-              "a broadcast is not summed for @: {} is broadcast from {} to {} and analytic has only "
-              "{}, look for a lost sum_to, or = where += belongs",
-              part.through, m.s.shape, part.shape, where);
-      }
+    for (const Slice& slice : slices(part.shape, repeated)) {
+      const auto kept = summed(m, part, [&](const Shape& i) { return slice.has(i); });
+      const auto predicted = [&](Index i) {
+        Prediction p{kept[pos(i)], 1};
+        for (std::size_t v = 0; v < sums.size(); ++v)
+          if (v != u) p.value += sums[v][pos(i)];
+        return p;
+      };
+      if (m.fits(predicted))
+        return fmt::format(
+            "a broadcast is not summed for @: {} is broadcast from {} to {} and analytic has only "
+            "{}, look for a lost sum_to, or = where += belongs",
+            part.through, m.s.shape, part.shape, slice.text());
     }
   }
   return "";
@@ -245,7 +226,7 @@ std::string lost_sum(const GradientMatch& m) {
 
 std::string wrong_layout(const GradientMatch& m) {
   if (2 * m.compared < m.size()) return "";  // too little is known of where numbers may have gone
-  for (const auto mistake : {transposed, shifted, smeared})
+  for (const auto mistake : {swapped, shifted, smeared})
     if (std::string found = mistake(m); !found.empty()) return found;
   return "";
 }

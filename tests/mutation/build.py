@@ -7,6 +7,7 @@ import shutil
 import subprocess
 
 import generate
+import killed
 
 HERE = pathlib.Path(__file__).resolve().parent
 ON = re.compile(r"::mutation::on\((\d+)\)")
@@ -62,8 +63,8 @@ def build(root, folder, jobs):
     folder = pathlib.Path(folder).resolve()
     tree, objects = folder / "src", folder / "objects"
     known = folder / "stillborn.txt"  # of the very same mutants, or nothing is known
-    everything = "".join(generate.Generator(root).texts.values()).encode()
-    digest = hashlib.sha256(everything).hexdigest()
+    rules = repr(killed.digests(generate.Generator(root)))
+    digest = hashlib.sha256(rules.encode()).hexdigest()
     lines = known.read_text(encoding="utf-8").split("\n") if known.exists() else [""]
     stillborn = set(lines[1:]) - {""} if lines[0] == digest else set()
     if (tree / "autograd").exists():

@@ -34,6 +34,7 @@ class Mutant:
     edited: str
     repeat: int = 1
     born: bool = True
+    whole: str = ""  # the edit, not shortened and without white space
 
     @property
     def key(self):
@@ -49,7 +50,7 @@ class Generator:
         self.stillborn = set(stillborn)
         self.mutants, self.bodies, self.exempt = [], {}, []
         self.repeats = collections.Counter()
-        self.texts = {}
+        self.texts, self.rule_tokens = {}, collections.defaultdict(list)  # by file
         paths = sorted((self.root / "autograd").glob("ops/*.cpp")) + sorted(
             path for path in (self.root / "autograd").glob("kernels/*") if path.suffix in (".cpp", ".h"))
         paths += [self.root / "autograd" / name for name in ("axis.h", "broadcast.h", "unary.h")]
@@ -99,6 +100,8 @@ class Generator:
             if re.search(r"bool differentiable\(\) const override \{ return false; \}", scope):
                 self.exempt.append(f"{name} | {f.owner}: no gradient flows, its pullback never runs")
                 continue
+            tokens = source.tokens[f.head:f.body[1] + 1]
+            self.rule_tokens[name].append(" ".join(token.text for token in tokens))
             text = Body(self, name, f, scope).render()
             replaced.append((source.tokens[f.body[0]].start, source.tokens[f.body[1]].end, text))
         if replaced:
@@ -114,10 +117,11 @@ class Generator:
             self.texts[name] = text
 
     def new(self, file, function, rule, original, edited):
-        identity = (file, function, rule, original, edited)
+        identity = (file, function, rule, shorten(original), shorten(edited))
         self.repeats[identity] += 1
         mutant = Mutant(len(self.mutants), *identity, self.repeats[identity])
         mutant.born = mutant.key not in self.stillborn
+        mutant.whole = re.sub(r"\s", "", f"{function} | {rule} | {original} -> {edited}")
         self.mutants.append(mutant)
         return mutant
 
@@ -162,7 +166,7 @@ class Body:
 
     def wrapper(self):
         pullback = self.function.name == "pullback"
-        several = re.search(r"\b(inputs|in|needs|dinputs)\[1\]|inputs\.size\(\)", self.scope)
+        several = re.search(r"\b(inputs|in|needs|dinputs)(\[1\]|, \w+_at)|inputs\.size\(\)", self.scope)
         first = None
         for form, (rule, edited) in enumerate(WHOLE):
             if (pullback and rule == rules.OVERWRITE) or (rule == rules.SWAP and not several):
@@ -191,16 +195,7 @@ class Body:
             close = source.tokens[i].match
             return self.block(i, close), close + 1
         if word == "if":
-            fixed = source.is_(i + 1, "constexpr")
-            opening = i + 2 if fixed else i + 1
-            close = source.tokens[opening].match
-            head = source.line(opening + 1, close) if fixed else self.condition(opening + 1, close)
-            then, k = self.statement(close + 1, limit)
-            text = f"if {'constexpr ' if fixed else ''}({head}) {{ {then} }}"
-            if source.is_(k, "else"):
-                other, k = self.statement(k + 1, limit)
-                text += f" else {{ {other} }}"
-            return text, k
+            return self.branch(i, limit)
         if word in ("for", "while"):
             close = source.tokens[i + 1].match
             body, k = self.statement(close + 1, limit)
@@ -214,6 +209,22 @@ class Body:
         if DECLARATION.match(line) and not STATEMENT.match(line):
             return self.declaration(i, end), end + 1
         return self.expression_statement(i, end), end + 1
+
+    def branch(self, i, limit):
+        """`if` with its `else`; the condition of `if constexpr` stays as it is."""
+        source = self.source
+        if source.is_(i + 1, "constexpr"):
+            close = source.tokens[i + 2].match
+            text = f"if constexpr ({source.line(i + 3, close)})"
+        else:
+            close = source.tokens[i + 1].match
+            text = f"if ({self.condition(i + 2, close)})"
+        then, k = self.statement(close + 1, limit)
+        text += f" {{ {then} }}"
+        if source.is_(k, "else"):
+            other, k = self.statement(k + 1, limit)
+            text += f" else {{ {other} }}"
+        return text, k
 
     def end_of(self, i, limit):
         while i < limit and not self.source.is_(i, ";"):
@@ -313,7 +324,7 @@ class Body:
                 at = len(source.line(lo, e)) - len(source.line(b, e))
                 edited = original[:at] + replacement + original[at + len(source.line(b, e)):]
             edited = edited or "(nothing)"
-            mutant = self.generator.new(self.file, self.name, rule, shorten(original), shorten(edited))
+            mutant = self.generator.new(self.file, self.name, rule, original, edited)
             self.count += 1
             if mutant.born:
                 found.append((mutant, text))

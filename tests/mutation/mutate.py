@@ -1,9 +1,11 @@
 """Mutation test of the backward rules.
 
   mutate.py check ROOT                         what can be said without compiling: every rule is found and
-                                               has five mutants, equivalent.txt names mutants that exist
+                                               has five mutants, equivalent.txt names mutants that exist,
+                                               killed.txt is of these very rules
   mutate.py run ROOT FOLDER RESULT.md [-j N]   builds the mutants in FOLDER, runs the checks of all ops
-                                               against each and writes RESULT.md
+                                               against each and writes RESULT.md; without survivors
+                                               killed.txt too
 
 A mutant passes when a check fails, or when equivalent.txt proves in one line that it is no fault; see there.
 """
@@ -19,6 +21,7 @@ import time
 
 import build
 import generate
+import killed
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -36,10 +39,14 @@ def equivalents():
     return proofs
 
 
+def written_in(root, room):
+    return sorted(path for path in (root / room).rglob("*") if path.suffix in (".h", ".cpp"))
+
+
 def unfound(made, root):
     """Backward rules that a plain search sees and the generator does not."""
     found = {tuple(key.split(" | ")) for key in made.bodies}
-    for path in sorted((root / "autograd" / "ops").glob("*.cpp")):
+    for path in written_in(root, "autograd/ops"):
         name, text = str(path.relative_to(root)), path.read_text(encoding="utf-8")
         for rule in ("pullback", "backward"):
             written = len(re.findall(rf"\b{rule}\(const \w+Args&[^)]*\) const (?:override )?\{{", text))
@@ -55,10 +62,12 @@ def unfound(made, root):
     if not kernels:
         yield "no kernels were found"
     for room in ("autograd", "nn", "optim"):
-        for path in sorted((root / room).rglob("*.cpp")):
-            text = path.read_text(encoding="utf-8")
-            if path.parent.name != "ops" and re.search(r"\b(pullback|backward)\(const \w+Args&", text):
-                yield f"{path.relative_to(root)}: an op outside autograd/ops, where no rule looks"
+        for path in written_in(root, room):
+            name, text = str(path.relative_to(root)), path.read_text(encoding="utf-8")
+            if name == "autograd/op.h" or name.startswith("autograd/ops/"):
+                continue
+            if re.search(r"\b(pullback|backward)\(const \w+Args&", text):
+                yield f"{name}: an op outside autograd/ops, where no rule looks"
 
 
 def too_few(made):
@@ -85,9 +94,27 @@ struct Hypot final : Primitive {
 def new_op(root):
     """What is wrong with how a new op's rules are taken in."""
     with tempfile.TemporaryDirectory() as folder:
-        shutil.copytree(root / "autograd", pathlib.Path(folder) / "autograd")
-        (pathlib.Path(folder) / "autograd/ops/hypot.cpp").write_text(NEW_OP, encoding="utf-8")
-        made = generate.Generator(folder)
+        copy = pathlib.Path(folder)
+        shutil.copytree(root / "autograd", copy / "autograd")
+        (copy / "nn").mkdir()
+        changed = NEW_OP.replace("dy * x / y", "dy * y / x")
+        again = "// Once more.\n" + NEW_OP.replace("sum_to(dy", "sum_to(\n        dy")
+        for name, text in (("autograd/ops/hypot.cpp", NEW_OP), ("autograd/ops/again.cpp", again),
+                           ("autograd/ops/changed.cpp", changed), ("autograd/ops/late.h", NEW_OP),
+                           ("nn/late.h", NEW_OP)):
+            (copy / name).write_text(text, encoding="utf-8")
+        made = generate.Generator(copy)
+        missed = "\n".join(unfound(made, copy))
+    problems = [f"a rule in {name} is not missed" for name in ("autograd/ops/late.h", "nn/late.h")
+                if f"{name}: " not in missed]
+    digests = killed.digests(made)
+    digest = {name: digests[f"autograd/ops/{name}.cpp"] for name in ("hypot", "again", "changed")}
+    if digest["hypot"] != digest["again"]:
+        problems.append("a comment or a line break changes the digest")
+    entry = "autograd/ops/hypot.cpp {} {}\n"
+    for text, wanted in ((entry.format(*digest["hypot"]), 0), (entry.format(*digest["changed"]), 1), ("", 1)):
+        if sum(" autograd/ops/hypot.cpp" in line for line in killed.stale(made, text)) != wanted:
+            problems.append(f"killed.txt with `{text.strip()}` should give {wanted} problems")
     mutants = collections.defaultdict(set)
     for m in made.mutants:
         if m.file == "autograd/ops/hypot.cpp":
@@ -97,8 +124,8 @@ def new_op(root):
                                   ("factor", "dy * p.inputs[0] -> dy"), ("sign", "g -> -g")],
               "Hypot::backward": [("factor", "dy * x / y -> dy * x"), ("= for +=", "g -> accumulator = g"),
                                   ("sign", "dy * x / y -> -(dy * x / y)")]}
-    return [f"{function} lacks the mutant {text}" for function, texts in wanted.items() for text in texts
-            if text not in mutants[function]]
+    return problems + [f"{function} lacks the mutant {text}" for function, texts in wanted.items()
+                       for text in texts if text not in mutants[function]]
 
 
 def verdict(title, problems):
@@ -116,7 +143,8 @@ def check(root):
             verdict("at least five mutants a rule", too_few(made)),
             verdict("the keys of mutants are unique", [] if len(keys) == len(real) else ["two have one key"]),
             verdict("a new op is taken in", new_op(root)),
-            verdict("equivalent.txt names mutants that exist", sorted(set(equivalents()) - keys))]
+            verdict("equivalent.txt names mutants that exist", sorted(set(equivalents()) - keys)),
+            verdict("the mutation test ran on these rules", list(killed.stale(made)))]
     sys.exit(not all(good))
 
 
@@ -171,7 +199,8 @@ def run(root, folder, result, jobs):
     made, runner = build.build(root, folder, jobs)
     built = time.monotonic()
     out = folder / "results.tsv"
-    subprocess.run([runner, str(len(made.mutants)), str(jobs), out], check=True)
+    if subprocess.run([runner, str(len(made.mutants)), str(jobs), out], check=False).returncode != 0:
+        raise SystemExit("FAIL: the runner cannot be trusted; see above")
     how, state, proofs = {}, {}, equivalents()
     for line in out.read_text(encoding="utf-8").split("\n")[:-1]:
         number, outcome, check_name, where = line.split("\t")
@@ -187,10 +216,14 @@ def run(root, folder, result, jobs):
     wrong = sorted(set(proofs) & killed_keys)
     problems += [f"equivalent.txt: killed, so not equivalent: {key}" for key in wrong]
     problems += [f"equivalent.txt: there is no such mutant: {key}" for key in sorted(set(proofs) - keys)]
+    problems += [f"number {m.number} was killed, and is no mutant" for m in made.mutants
+                 if not m.born and state[m.number] == "killed"]
     problems += list(unfound(made, root)) + too_few(made)
     report(made, state, how, proofs, result)
     for problem in problems:
         print(f"FAIL: {problem}")
+    if not problems:
+        killed.write(made)
     totals = collections.Counter(state[m.number] for m in alive)
     print("killed by: " + ", ".join(f"{name} {n}" for name, n in collections.Counter(
         how[m.number][0] for m in alive if state[m.number] == "killed").most_common()))

@@ -1,6 +1,6 @@
 // mutation_runner MUTANTS JOBS OUT: runs the checks of every op's samples against mutants 0 … MUTANTS - 1,
 // each in a process of its own, and writes a line `number TAB killed|survived|unreached TAB by what
-// TAB where` each.
+// TAB where` each. Fails when such a process without a mutant does not pass every check.
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -73,7 +73,7 @@ std::string failure(const Case& c) {
 
 /// A child's result, in memory that it shares with its parent: the case that killed the mutant, or one of
 /// these.
-enum : int { running = -1, survived = -2 };
+enum : int { not_begun = -1, survived = -2 };
 
 void run_child(int mutant, const std::vector<Case*>& reached, int& result) {
   const rlimit none{0, 0}, memory{rlim_t{4} << 30, rlim_t{4} << 30};
@@ -92,10 +92,13 @@ void run_child(int mutant, const std::vector<Case*>& reached, int& result) {
   _exit(0);
 }
 
-/// The result as the output has it: a process that ended by a signal did not finish its check.
+/// The result as the output has it: a process that ended by a signal did not finish its check. Empty when the
+/// process tells nothing about its mutant: it began no check, or somebody else ended it.
 std::string describe(const std::vector<Case*>& reached, int result, int status) {
+  if (WIFEXITED(status) ? WEXITSTATUS(status) != 0 : WTERMSIG(status) == SIGKILL) return {};
+  if (result == not_begun) return {};
   if (result == survived) return "survived\t\t";
-  const Case& c = *reached[static_cast<std::size_t>(std::max(result, 0))];
+  const Case& c = *reached[static_cast<std::size_t>(result)];
   const char* how = !WIFSIGNALED(status)          ? c.check->name
                     : WTERMSIG(status) == SIGALRM ? "out of time"
                                                   : "crash";
@@ -133,38 +136,46 @@ int run(int mutants, int jobs, const char* path) {
   // Check by check, in the order of the list: the same check kills a mutant every time.
   std::stable_sort(order.begin(), order.end(),
                    [&](std::size_t i, std::size_t k) { return cases[i].check < cases[k].check; });
-  const auto bytes = static_cast<std::size_t>(mutants) * sizeof(int);
-  int* results =
-      static_cast<int*>(mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  // Number -1 is the control, no mutant over all cases: what a child may use must not kill it.
+  constexpr int control = -1;
+  const auto slot = [](int mutant) { return static_cast<std::size_t>(mutant - control); };
+  const std::size_t slots = slot(mutants);
+  int* results = static_cast<int*>(
+      mmap(nullptr, slots * sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   if (results == MAP_FAILED) return 1;
-  std::fill_n(results, mutants, running);
-  std::vector<std::string> lines(static_cast<std::size_t>(mutants));
+  std::fill_n(results, slots, not_begun);
+  std::vector<std::string> lines(slots, "unreached\t\t");
   std::map<pid_t, std::pair<int, std::vector<Case*>>> children;
+  bool trusted = true;
   const auto collect = [&] {
     int status = 0;
     const pid_t pid = wait(&status);
     const auto& [mutant, reached] = children.at(pid);
-    lines[static_cast<std::size_t>(mutant)] = describe(reached, results[mutant], status);
+    std::string& line = lines[slot(mutant)];
+    line = describe(reached, results[slot(mutant)], status);
+    if (line.empty() || (mutant == control && results[slot(mutant)] != survived)) {
+      std::cerr << fmt::format(
+          "{}: {}\n", mutant == control ? "the control, without a mutant" : "a process",
+          line.empty() ? fmt::format("ended outside its checks, status {}", status) : line);
+      trusted = false;
+    }
     children.erase(pid);
   };
-  for (int mutant = 0; mutant < mutants; ++mutant) {
+  for (int mutant = control; mutant < mutants && trusted; ++mutant) {
     std::vector<Case*> reached;
     for (const std::size_t i : order)
-      if (cases[i].seen[static_cast<std::size_t>(mutant)]) reached.push_back(&cases[i]);
-    if (reached.empty()) {
-      lines[static_cast<std::size_t>(mutant)] = "unreached\t\t";
-      continue;
-    }
+      if (mutant == control || cases[i].seen[static_cast<std::size_t>(mutant)]) reached.push_back(&cases[i]);
+    if (reached.empty()) continue;
     while (children.size() >= static_cast<std::size_t>(jobs)) collect();
     const pid_t pid = fork();
     if (pid < 0) return 1;
-    if (pid == 0) run_child(mutant, reached, results[mutant]);
+    if (pid == 0) run_child(mutant, reached, results[slot(mutant)]);
     children[pid] = {mutant, std::move(reached)};
   }
   while (!children.empty()) collect();
+  if (!trusted) return 1;
   std::ofstream out(path);
-  for (int mutant = 0; mutant < mutants; ++mutant)
-    out << mutant << "\t" << lines[static_cast<std::size_t>(mutant)] << "\n";
+  for (int mutant = 0; mutant < mutants; ++mutant) out << mutant << "\t" << lines[slot(mutant)] << "\n";
   return out.good() ? 0 : 1;
 }
 

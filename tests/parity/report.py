@@ -69,7 +69,8 @@ def families(run):
     text = [table(("family", "cases", "f64", "limit", "f32", "limit", "PyTorch's f32 to its f64"), rows)]
     if reasons:
         text += ["", "PyTorch has nothing to compare these with:", ""]
-        text += [f"- {reason} ({len(cases)} cases)" for reason, cases in sorted(reasons.items())]
+        text += [f"- {reason} ({len(cases)} {'case' if len(cases) == 1 else 'cases'})"
+                 for reason, cases in sorted(reasons.items())]
     return text
 
 
