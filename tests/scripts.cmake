@@ -18,7 +18,7 @@ tapegrad_test(safetensors_writer ${torch_python} ${here}/io/safetensors_writer.p
   $<TARGET_FILE:safetensors_tool>)
 if(TARGET seq2seq)
   tapegrad_test(parity_pytorch_configurations ${torch_python} ${here}/parity/configurations.py
-    $<TARGET_FILE:seq2seq> --seed 1 --fresh)
+    $<TARGET_FILE:seq2seq> --seed 1)
   tapegrad_test(safetensors_corpus ${torch_python} ${here}/io/safetensors_corpus.py $<TARGET_FILE:seq2seq>
     $<TARGET_FILE:safetensors_tool>)
 endif()
