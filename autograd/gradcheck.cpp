@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include <tapegrad/autograd/gradcheck_match.h>
 #include <tapegrad/autograd/gradcheck_parts.h>
@@ -32,8 +33,10 @@ struct Subject : CheckedSubject {
   }
 };
 
-/// What is found out about a failing check at most: elements beyond the chosen ones, and parts of uses.
-constexpr Index few_elements = 256, few_parts = 512;
+/// What is found out about a failing check at most: elements beyond the chosen ones, parts of uses, and for
+/// each subject derivatives of the result, with so many other inputs transposed.
+constexpr Index few_elements = 256, few_parts = 512, few_derivatives = 1 << 16;
+constexpr std::size_t few_transposed = 4;
 
 class Check {
  public:
@@ -92,7 +95,7 @@ class Check {
   /// The stencil at one step: derivative, and what the second differences say about a kink inside.
   struct Stencil {
     double derivative = 0, bend = 0;
-    double of_ones = 0;  // the derivative for a cotangent of ones
+    std::vector<double> of_result = {};  // derivatives of its elements
   };
 
   Var evaluate(std::vector<Var>& vars) {
@@ -147,10 +150,52 @@ class Check {
           const Var x = i < vars_.size() ? vars_[i] : tape_[parameters_[i - vars_.size()]];
           subject.parts = gradient_parts(tape_, x, y, cotangent, options_.step, few_parts);
         }
+      all.cotangent = cotangent;
+      for (Subject& subject : subjects_)
+        if (fails(subject)) differentiate_result(subject);
     }
     for (Subject& subject : subjects_) all.subjects.push_back(std::move(subject));
     return diagnose(all);
   }
+
+  void differentiate_result(Subject& subject) {
+    const auto compared = std::count(subject.compared.begin(), subject.compared.end(), true);
+    if (compared > few_elements || compared * cotangent_.size() > few_derivatives) return;
+    subject.jacobians.push_back({"", jacobian(subject)});
+    for (Subject& other : subjects_) {
+      if (&other == &subject || !diagnosis::is_square(other.shape)) continue;
+      if (subject.jacobians.size() > few_transposed) return;
+      const Transposed turned(other);
+      try {
+        subject.jacobians.push_back({other.name, jacobian(subject)});
+      } catch (const Error&) {  // the function does not take it so
+      }
+    }
+  }
+
+  std::vector<std::vector<double>> jacobian(const Subject& subject) {
+    std::vector<std::vector<double>> rows(subject.compared.size());
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      if (subject.compared[i]) {
+        const auto at = static_cast<Index>(i);
+        rows[i] = stencil(subject, at, options_.step * std::max(1.0, std::abs(subject.data()[at]))).of_result;
+      }
+    return rows;
+  }
+
+  /// The last two axes of a subject's data are swapped while this lives.
+  struct Transposed {
+    Subject& subject;
+    explicit Transposed(Subject& s) : subject(s) { turn(); }
+    Transposed(const Transposed&) = delete;
+    Transposed& operator=(const Transposed&) = delete;
+    ~Transposed() { turn(); }
+    void turn() {
+      double* values = subject.data();
+      for (Index i = 0; i < subject.shape.size(); ++i)
+        if (const Index j = diagnosis::transposed(subject.shape, i); j > i) std::swap(values[i], values[j]);
+    }
+  };
 
   bool fails(const Subject& s) const {
     for (std::size_t i = 0; i < s.analytic.size(); ++i)
@@ -191,8 +236,8 @@ class Check {
     const double* c = cotangent_.data<double>();
     for (std::size_t i = 0; i < base_.size(); ++i) {
       const double wide = moved[3][i] - moved[0][i], narrow = moved[2][i] - moved[1][i];
-      s.derivative += c[i] * (8 * narrow - wide) / (12 * h);
-      s.of_ones += (8 * narrow - wide) / (12 * h);
+      s.of_result.push_back((8 * narrow - wide) / (12 * h));
+      s.derivative += c[i] * s.of_result.back();
       const double bend2 = (moved[3][i] - base_[i]) + (moved[0][i] - base_[i]);
       const double bend1 = (moved[2][i] - base_[i]) + (moved[1][i] - base_[i]);
       s.bend += std::abs(c[i] * (bend2 - 4 * bend1)) / h;
@@ -250,7 +295,7 @@ class Check {
         if (!(relative_error(analytic, best.derivative) <= relative_error(analytic, s.derivative))) best = s;
     }
     subject.numeric[i] = best.derivative;
-    subject.numeric_of_ones[i] = best.of_ones;
+    subject.numeric_of_ones[i] = std::accumulate(best.of_result.begin(), best.of_result.end(), 0.0);
     subject.compared[i] = true;
     return true;
   }

@@ -65,18 +65,16 @@ std::string nothing_arrived(const GradientMatch& m) {
     return "no gradient arrives for @: analytic is 0 everywhere, look for an empty Var or a detach in the "
            "pullback";
   if (where(m, [&](Index i) { return !m.is_zero(m.n(i)); }).elements.empty())
-    return "a gradient arrives for @ though the function does not depend on it: numeric is 0 everywhere, "
-           "look at "
-           "which input the pullback means";
+    return "a gradient arrives for @ though the function does not depend on it: "
+           "numeric is 0 everywhere, look at which input the pullback means";
   return "";
 }
 
 std::string ignored_cotangent(const GradientMatch& m) {
   if (m.s.numeric_of_ones.empty()) return "";
   if (!m.fits([&](Index i) { return Prediction{m.s.numeric_of_ones[pos(i)]}; })) return "";
-  return "the cotangent is ignored for @: analytic is the gradient for a cotangent of ones, look for a lost "
-         "factor "
-         "p.cotangents[0] in the pullback";
+  return "the cotangent is ignored for @: analytic is the gradient for a cotangent of ones, "
+         "look for a lost factor p.cotangents[0] in the pullback";
 }
 
 std::string gradient_of_another(const GradientMatch& m, const CheckedGradients& all) {
@@ -93,7 +91,21 @@ std::string gradient_of_another(const GradientMatch& m, const CheckedGradients& 
   return "";
 }
 
+std::string inverted_mask(const GradientMatch& m) {
+  const auto zero_analytic = where(m, [&](Index i) { return m.a(i) == 0; });
+  const auto zero_numeric = where(m, [&](Index i) { return m.is_zero(m.n(i)); });
+  const auto one_of_both = where(m, [&](Index i) { return (m.a(i) == 0) != m.is_zero(m.n(i)); });
+  if (zero_analytic.elements.size() < 2 || zero_numeric.elements.size() < 2 ||
+      static_cast<Index>(one_of_both.elements.size()) != m.compared)
+    return "";
+  return fmt::format(
+      "a mask is the wrong way round for @: analytic is 0 where numeric is not ({}) and only there, look at "
+      "the condition of where() or the mask in the pullback",
+      zero_analytic.text());
+}
+
 std::string wrong_mask(const GradientMatch& m) {
+  if (std::string found = inverted_mask(m); !found.empty()) return found;
   const auto right = where(m, [&](Index i) { return !m.is_wrong(i) && !m.is_zero(m.n(i)); }).elements;
   const Where wrong = where(m, [&](Index i) { return m.is_wrong(i); });
   const auto all_wrong = [&](auto&& which) {
@@ -150,8 +162,9 @@ std::string mistake_of(const GradientMatch& m, const CheckedGradients& all) {
     return !found.empty();
   };
   take(not_finite(m)) || take(nothing_arrived(m)) || take(ignored_cotangent(m)) ||
-      take(use_or_factor(m, all)) || take(lost_sum(m)) || take(gradient_of_another(m, all)) ||
-      take(wrong_layout(m)) || take(wrong_factor(m, all)) || take(wrong_mask(m)) ||
+      take(use_or_factor(m, all)) || take(lost_sum(m)) || take(lost_index(m, all)) ||
+      take(gradient_of_another(m, all)) || take(wrong_layout(m)) || take(transposed_factor(m, all)) ||
+      take(part_of_jacobian(m, all)) || take(wrong_factor(m, all)) || take(wrong_mask(m)) ||
       take(float_precision(m)) || take(some_wrong(m, all));
   return found;
 }
@@ -178,13 +191,6 @@ std::string swapped(const GradientMatch& one, const GradientMatch& two) {
         one.s.name, two.s.name, sign < 0 ? " and have the wrong sign" : "", sign < 0 ? " and the signs" : "");
   }
   return "";
-}
-
-std::string listed(const std::vector<std::string>& names) {
-  std::string text;
-  for (std::size_t i = 0; i < names.size(); ++i)
-    text += (i == 0 ? "" : i + 1 == names.size() ? " and " : ", ") + names[i];
-  return text;
 }
 
 /// Findings and the subjects that each holds for, in order of appearance.

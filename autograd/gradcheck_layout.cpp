@@ -44,7 +44,7 @@ Sources inverse(const Sources& sources) {
   return result;
 }
 
-std::string transposed(const GradientMatch& m) {
+std::string swapped(const GradientMatch& m) {
   const Shape& shape = m.s.shape;
   for (int two = shape.rank() - 1; two > 0; --two)
     for (int one = two - 1; one >= 0; --one) {
@@ -161,8 +161,9 @@ std::string lost_part(const GradientMatch& m) {
     });
   };
   const auto& parts = m.s.parts;
-  for (std::size_t few = 1; few < uses; ++few)
-    for (unsigned kept = 1; kept + 1 < 1U << uses; ++kept) {
+  for (std::size_t few = 1; few < uses; ++few) {
+    std::vector<std::string> had, lost;  // equal parts leave a choice
+    for (unsigned kept = 1; kept + 1 < 1U << uses && had.size() + lost.size() < 4; ++kept) {
       const auto in = [&](std::size_t u) { return (kept >> u & 1U) != 0; };
       const auto count = static_cast<std::size_t>(std::popcount(kept));
       if (std::min(count, uses - count) != few || !weighted([&](std::size_t u) { return in(u) ? 1.0 : 0.0; }))
@@ -171,18 +172,28 @@ std::string lost_part(const GradientMatch& m) {
       std::string names;
       for (std::size_t u = 0; u < uses; ++u)
         if (in(u) == say_kept) names += (names.empty() ? "" : " and ") + parts[u].through;
-      return fmt::format(
-          "a part is lost for @: it is used {} times and analytic {} through {}, look for = where "
-          "+= belongs or a use without a gradient",
-          uses, say_kept ? "has only what comes" : "lacks what comes", names);
+      (say_kept ? had : lost).push_back(names);
     }
-  for (const double factor : {-1.0, 2.0, 0.5})
+    std::vector<std::string> said;
+    if (!had.empty()) said.push_back(fmt::format("has only what comes through {}", fmt::join(had, " or ")));
+    if (!lost.empty()) said.push_back(fmt::format("lacks what comes through {}", fmt::join(lost, " or ")));
+    if (!said.empty())
+      return fmt::format(
+          "a part is lost for @: it is used {} times and analytic {}, look for = where "
+          "+= belongs or a use without a gradient",
+          uses, fmt::join(said, ", or it "));
+  }
+  for (const double factor : {-1.0, 2.0, 0.5}) {
+    std::vector<std::string> wrong;
     for (std::size_t one = 0; one < uses; ++one)
       if (weighted([&](std::size_t u) { return u == one ? factor : 1.0; }))
-        return fmt::format(
-            "a wrong part for @: it is used {} times and what comes through {} has the factor {}, "
-            "look at that in the pullback",
-            uses, parts[one].through, factor);
+        wrong.push_back(parts[one].through);
+    if (!wrong.empty())
+      return fmt::format(
+          "a wrong part for @: it is used {} times and what comes through {} has the factor {}, "
+          "look at that in the pullback",
+          uses, fmt::join(wrong, " or "), factor);
+  }
   return "";
 }
 
@@ -195,38 +206,19 @@ std::string lost_sum(const GradientMatch& m) {
       const int own = axis - part.shape.rank() + m.s.shape.rank();
       if (part.shape[axis] > 1 && (own < 0 || m.s.shape[own] == 1)) repeated.push_back(axis);
     }
-    for (unsigned fixed = 1; fixed < 1U << repeated.size(); ++fixed) {
-      std::vector<int> axes;
-      Index choices = 1;
-      for (std::size_t r = 0; r < repeated.size(); ++r)
-        if (fixed >> r & 1U) {
-          axes.push_back(repeated[r]);
-          choices *= part.shape[repeated[r]];
-        }
-      for (Index choice = 0; choice < std::min<Index>(choices, 256); ++choice) {
-        Shape index = part.shape;
-        Index rest = choice;
-        std::string where;
-        for (const int axis : axes) {
-          index[axis] = rest % part.shape[axis];
-          rest /= part.shape[axis];
-          where += fmt::format("{}index {} of axis {}", where.empty() ? "" : " and ", index[axis], axis);
-        }
-        const auto slice = summed(m, part, [&](const Shape& i) {
-          return std::all_of(axes.begin(), axes.end(), [&](int axis) { return i[axis] == index[axis]; });
-        });
-        const auto predicted = [&](Index i) {
-          Prediction p{slice[pos(i)], 1};
-          for (std::size_t v = 0; v < sums.size(); ++v)
-            if (v != u) p.value += sums[v][pos(i)];
-          return p;
-        };
-        if (m.fits(predicted))
-          return fmt::format(
-              "a broadcast is not summed for @: {} is broadcast from {} to {} and analytic has only "
-              "{}, look for a lost sum_to, or = where += belongs",
-              part.through, m.s.shape, part.shape, where);
-      }
+    for (const Slice& slice : slices(part.shape, repeated)) {
+      const auto kept = summed(m, part, [&](const Shape& i) { return slice.has(i); });
+      const auto predicted = [&](Index i) {
+        Prediction p{kept[pos(i)], 1};
+        for (std::size_t v = 0; v < sums.size(); ++v)
+          if (v != u) p.value += sums[v][pos(i)];
+        return p;
+      };
+      if (m.fits(predicted))
+        return fmt::format(
+            "a broadcast is not summed for @: {} is broadcast from {} to {} and analytic has only "
+            "{}, look for a lost sum_to, or = where += belongs",
+            part.through, m.s.shape, part.shape, slice.text());
     }
   }
   return "";
@@ -234,7 +226,7 @@ std::string lost_sum(const GradientMatch& m) {
 
 std::string wrong_layout(const GradientMatch& m) {
   if (2 * m.compared < m.size()) return "";  // too little is known of where numbers may have gone
-  for (const auto mistake : {transposed, shifted, smeared})
+  for (const auto mistake : {swapped, shifted, smeared})
     if (std::string found = mistake(m); !found.empty()) return found;
   return "";
 }

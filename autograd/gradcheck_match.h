@@ -26,6 +26,7 @@ class GradientMatch {
     for (Index i = 0; i < size(); ++i) {
       compared += s.compared[pos(i)];
       wrong += is_wrong(i);
+      wrong_not_zero += is_wrong(i) && !is_zero(a(i));
     }
   }
 
@@ -79,7 +80,7 @@ class GradientMatch {
   }
 
   const CheckedSubject& s;
-  Index compared = 0, wrong = 0;
+  Index compared = 0, wrong = 0, wrong_not_zero = 0;
 
  private:
   double tolerance_, floor_;
@@ -107,6 +108,40 @@ inline Index source_of(const Shape& from, const Shape& to, Index i) {
   return source;
 }
 
+/// `a, b and c`.
+inline std::string listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (std::size_t i = 0; i < names.size(); ++i)
+    text += (i == 0 ? "" : i + 1 == names.size() ? " and " : ", ") + names[i];
+  return text;
+}
+
+/// One index of each of some axes of a shape.
+struct Slice {
+  Shape index;  ///< at the axes only
+  std::vector<int> axes;
+
+  bool has(const Shape& i) const {
+    return std::all_of(axes.begin(), axes.end(), [&](int axis) { return i[axis] == index[axis]; });
+  }
+  /// `index 2 of axis 0 and index 1 of axis 3`.
+  std::string text() const;
+};
+/// The slices for every choice of some of the axes, at most 256 for each.
+std::vector<Slice> slices(const Shape& shape, const std::vector<int>& axes);
+
+/// Whether the last two axes may be swapped in place, and would change something.
+inline bool is_square(const Shape& shape) {
+  const int rank = shape.rank();
+  return rank > 1 && shape[rank - 1] == shape[rank - 2] && shape[rank - 1] > 1;
+}
+/// Where element `i` goes when the last two axes are swapped.
+inline Index transposed(const Shape& shape, Index i) {
+  Shape index = index_of(shape, i);
+  std::swap(index[shape.rank() - 1], index[shape.rank() - 2]);
+  return offset_of(shape, index);
+}
+
 /// A finding about a subject, with `@` for its name; empty when nothing fits.
 std::string constant_factor(const GradientMatch& m, const CheckedGradients& all);
 /// `analytic = -numeric / 2` when a constant factor explains all.
@@ -115,5 +150,8 @@ std::string wrong_factor(const GradientMatch& m, const CheckedGradients& all);
 std::string lost_part(const GradientMatch& m);
 std::string lost_sum(const GradientMatch& m);
 std::string wrong_layout(const GradientMatch& m);
+std::string lost_index(const GradientMatch& m, const CheckedGradients& all);
+std::string transposed_factor(const GradientMatch& m, const CheckedGradients& all);
+std::string part_of_jacobian(const GradientMatch& m, const CheckedGradients& all);
 
 }  // namespace tapegrad::diagnosis

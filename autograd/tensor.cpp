@@ -131,9 +131,8 @@ void* Tensor::writable(DType wanted) {
   expects(!read_only_ || stamp_.slot == nullptr,
           "tensor: recorded values are read-only; write to a clone() of this {} tensor", shape());
   expects(!read_only_,
-          "tensor: a parameter's values are read-only; change them through Parameter::update, or write to a "
-          "clone() of "
-          "this {} tensor",
+          "tensor: a parameter's values are read-only; change them through Parameter::update, "
+          "or write to a clone() of this {} tensor",
           shape());
   return readable(wanted);
 }

@@ -92,9 +92,8 @@ std::string Optimizer::hint(const std::map<std::string, Tensor>& state) const {
   theirs.erase("step");
   if (theirs == ours) return "";
   return fmt::format(
-      "\n  hint: this optimizer keeps {{{}}}, the state holds {{{}}}: is it of another optimizer, or were "
-      "other "
-      "options set?",
+      "\n  hint: this optimizer keeps {{{}}}, the state holds {{{}}}: is it of another optimizer, "
+      "or were other options set?",
       fmt::join(ours, ", "), fmt::join(theirs, ", "));
 }
 
@@ -117,7 +116,10 @@ void Optimizer::load_state(const ParameterStore& params, const std::map<std::str
     }
     if (!problem.empty()) problems.push_back(fmt::format("'{}': {}", name, problem));
   }
+  std::map<const ParameterData*, std::string> first_names;
   for (const auto& [path, data] : paths) {
+    if (const auto [at, first] = first_names.emplace(data, path); !first)
+      problems.push_back(fmt::format("'{}': tied to '{}', of which there is a state too", path, at->second));
     for (const StateField& field : fields_)
       if (const std::string name = path + "." + field.name; !state.contains(name))
         problems.push_back(fmt::format("'{}': missing", name));

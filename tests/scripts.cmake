@@ -18,7 +18,7 @@ tapegrad_test(safetensors_writer ${torch_python} ${here}/io/safetensors_writer.p
   $<TARGET_FILE:safetensors_tool>)
 if(TARGET seq2seq)
   tapegrad_test(parity_pytorch_configurations ${torch_python} ${here}/parity/configurations.py
-    $<TARGET_FILE:seq2seq>)
+    $<TARGET_FILE:seq2seq> --seed 1)
   tapegrad_test(safetensors_corpus ${torch_python} ${here}/io/safetensors_corpus.py $<TARGET_FILE:seq2seq>
     $<TARGET_FILE:safetensors_tool>)
 endif()
@@ -34,6 +34,7 @@ if(TARGET bench_step)
 endif()
 tapegrad_test(bench_report ${python} ${here}/bench/check_report.py)
 tapegrad_test(parity_optim_cases ${python} ${here}/parity/check_optim_cases.py ${PROJECT_SOURCE_DIR})
+tapegrad_test(parity_op_options ${python} ${here}/parity/check_op_options.py ${PROJECT_SOURCE_DIR})
 tapegrad_test(parity_layers ${python} ${here}/parity/check_layers.py ${PROJECT_SOURCE_DIR})
 tapegrad_test(parity_state_dict ${torch_python} ${here}/parity/state_dict.py $<TARGET_FILE:state_dict_tool>)
 tapegrad_test(parity_first_values ${torch_python} ${here}/parity/first_values.py

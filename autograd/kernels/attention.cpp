@@ -40,11 +40,11 @@ struct Head {
     h = head;
     key = args.key + Place{b, h, 0}.in(args.key_strides);
     value = args.value + Place{b, h, 0}.in(args.value_strides);
-    const Index key_size = packed_size<T>(args.head_dim, keys);
+    const Index key_size = round_up(packed_size<T>(args.head_dim, keys), kLanes);
     packed_key = scratch<T>(Scratch::keys, key_size + packed_size<T>(keys, args.head_dim));
     pack_b(true, args.head_dim, keys, key, args.key_strides.row, packed_key);
     if (backward && several) {
-      plain_key = packed_key + round_up(key_size, kLanes);
+      plain_key = packed_key + key_size;
       pack_b(false, keys, args.head_dim, key, args.key_strides.row, plain_key);
     }
     if (!backward && several) {

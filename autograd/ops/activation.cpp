@@ -156,7 +156,14 @@ const OpSamples gelu_samples("gelu",
 const OpSamples gelu_tanh_samples("gelu_tanh", [] {
   return unary_samples([](const Var& x) { return gelu(x, Gelu::tanh); }, "F.gelu(a, approximate='tanh')");
 });
-const OpSamples silu_samples("silu", [] { return unary_samples(silu, "F.silu(a)"); });
+const OpSamples silu_samples("silu", [] {
+  std::vector<Sample> samples = unary_samples(silu, "F.silu(a)");
+  samples.push_back({"more than one block of 256",
+                     {sample_values({260}, -2, 2, 61), sample_values({260}, -2, 2, 62)},
+                     [](const std::vector<Var>& in) { return silu(in[0]) + in[0] * in[1]; },
+                     "F.silu(a) + a * b"});
+  return samples;
+});
 const OpSamples softplus_samples("softplus", [] { return unary_samples(softplus, "F.softplus(a)"); });
 
 }  // namespace

@@ -336,10 +336,31 @@ const OpSamples add_samples("add", [] { return binary_samples(add, "a + b"); });
 const OpSamples sub_samples("sub", [] { return binary_samples(sub, "a - b"); });
 const OpSamples mul_samples("mul", [] { return binary_samples(mul, "a * b"); });
 const OpSamples div_samples("div", [] { return binary_samples(div, "a / b", 0.5, 2); });
-const OpSamples maximum_samples("maximum",
-                                [] { return binary_samples(maximum, "torch.maximum(a, b)", -2, 2, true); });
-const OpSamples minimum_samples("minimum",
-                                [] { return binary_samples(minimum, "torch.minimum(a, b)", -2, 2, true); });
+/// `torch` is PyTorch's name for f.
+std::vector<Sample> extremum_samples(Var (*f)(const Var&, const Var&), const char* torch) {
+  std::vector<Sample> samples = binary_samples(f, fmt::format("{}(a, b)", torch), -2, 2, true);
+  const Tensor column = Tensor::of({{0}, {1.5}, {-1}}, DType::f64),
+               row = Tensor::of({0.5, 2.5, -2, -0.5}, DType::f64);
+  samples.push_back({"either larger, column and row",
+                     {column, row},
+                     [f](const std::vector<Var>& in) { return f(in[0], in[1]); },
+                     fmt::format("{}(a, b)", torch)});
+  samples.push_back({"either larger, row and column",
+                     {row, column},
+                     [f](const std::vector<Var>& in) { return f(in[0], in[1]); },
+                     fmt::format("{}(a, b)", torch)});
+  return samples;
+}
+
+const OpSamples maximum_samples("maximum", [] {
+  std::vector<Sample> samples = extremum_samples(maximum, "torch.maximum");
+  samples.push_back({"ties, kinks taken out",
+                     {Tensor::of({1, -2, 0.5}, DType::f64), Tensor::of({1, -2, 1.5}, DType::f64)},
+                     [](const std::vector<Var>& in) { return maximum(in[0], in[1]) + minimum(in[0], in[1]); },
+                     "torch.maximum(a, b) + torch.minimum(a, b)"});
+  return samples;
+});
+const OpSamples minimum_samples("minimum", [] { return extremum_samples(minimum, "torch.minimum"); });
 const OpSamples affine_samples("affine", [] {
   return unary_samples([](const Var& x) { return affine(x, -1.5, 0.25); }, "-1.5 * a + 0.25");
 });

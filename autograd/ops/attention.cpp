@@ -358,11 +358,31 @@ const OpSamples attention_samples("attention", [] {
       {"no batch", 0, 2, 3, 3, 2, 2, {.heads = 2}},
       {"no queries", 1, 2, 0, 3, 2, 2},
       {"no keys", 1, 2, 3, 0, 2, 2},
-      {"no keys, weights", 1, 2, 3, 0, 2, 2, {.mask = causal, .heads = 2}, {}, true}})
+      {"no keys, weights", 1, 2, 3, 0, 2, 2, {.mask = causal, .heads = 2}, {}, true},
+      {"more keys than one block of 16", 1, 1, 2, 18, 2, 2},
+      {"blocks of queries", 1, 2, 29, 3, 1, 1, {.mask = causal}},
+      {"blocks of queries, dropout", 1, 2, 29, 3, 1, 1, {.mask = Mask::causal(-14), .dropout = 0.3}, {},
+       false, true}})
     samples.push_back(make_sample(c));
   // clang-format on
   samples.push_back(make_sample({"large magnitude", 1, 2, 3, 4, 2, 2, {.mask = Mask::causal(1)}}, 4));
   samples.push_back(make_sample({"small magnitude", 1, 2, 3, 4, 2, 2, {.mask = Mask::causal(1)}}, 0.1));
+  // The cotangents of these weights overflow in f32, and yet pass on nothing.
+  const Mask nothing = Mask::keep(Tensor({1, 4}, DType::boolean));
+  samples.push_back(
+      make_sample({"rows without keys, huge values", 1, 2, 3, 4, 2, 8, {.mask = nothing}}, 2e38));
+  samples.back().torch = "none: huge values give a row without keys NaN in PyTorch's f32, 0 here";
+  samples.push_back(make_sample({"weights alone", 2, 2, 3, 4, 2, 2, {.mask = random}, {}, true}));
+  samples.back().call = [mask = random](const std::vector<Var>& in) {
+    return attention_with_weights(in[0], in[1], in[2], {.mask = mask}).weights + 0 * sum(in[2]);
+  };
+  samples.back().torch = "attention(a, b, c, keep=keep, weights=True)[1] + 0 * c.sum()";
+  // A bias that all keys share moves no weight; the other summand keeps its gradient away from 0.
+  samples.push_back(make_sample({"bias of each query", 1, 2, 3, 4, 2, 2, {}, {2, 3, 1}}));
+  samples.back().call = [](const std::vector<Var>& in) {
+    return attention(in[0], in[1], in[2], {.bias = in[3]}) + sum(in[3]);
+  };
+  samples.back().torch = "attention(a, b, c, bias=d) + d.sum()";
   const auto add_self = [&](const char* label, const Tensor& x) {
     const Index time = x.shape()[-2];
     samples.push_back(

@@ -124,6 +124,9 @@ Var cross_entropy(const Var& logits, const Tensor& targets, const CrossEntropyOp
 }
 
 Index count_targets(const Tensor& targets, Index ignore_index) {
+  expects(static_cast<bool>(targets) && targets.dtype() == DType::i64,
+          "count_targets: targets must be i64 class numbers, got {} {}", dtype_name(targets.dtype()),
+          targets.shape());
   const auto* target = targets.data<Index>();
   return targets.size() - std::count(target, target + targets.size(), ignore_index);
 }

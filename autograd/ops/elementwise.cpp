@@ -213,7 +213,14 @@ const OpSamples rsqrt_samples("rsqrt", [] { return unary_samples(rsqrt, "torch.r
 const OpSamples square_samples("square", [] { return unary_samples(square, "torch.square(a)"); });
 const OpSamples reciprocal_samples("reciprocal",
                                    [] { return unary_samples(reciprocal, "torch.reciprocal(a)", 0.5, 3); });
-const OpSamples abs_samples("abs", [] { return unary_samples(abs, "torch.abs(a)", -2, 2, 0.2); });
+const OpSamples abs_samples("abs", [] {
+  std::vector<Sample> samples = unary_samples(abs, "torch.abs(a)", -2, 2, 0.2);
+  samples.push_back({"kink taken out",
+                     {Tensor::of({-1.5, 0, 0.5}, DType::f64)},
+                     [](const std::vector<Var>& in) { return abs(in[0]) - maximum(in[0], -in[0]); },
+                     "torch.abs(a) - torch.maximum(a, -a)"});
+  return samples;
+});
 const OpSamples sin_samples("sin", [] { return unary_samples(sin, "torch.sin(a)"); });
 const OpSamples cos_samples("cos", [] { return unary_samples(cos, "torch.cos(a)"); });
 const OpSamples normal_cdf_samples("normal_cdf",
@@ -225,6 +232,10 @@ const OpSamples pow_samples("pow", [] {
                        {sample_values({2, 3}, -2, 2, 31, 0.3)},
                        [exponent](const std::vector<Var>& in) { return pow(in[0], exponent); },
                        fmt::format("a ** {:.1f}", exponent)});
+  samples.push_back({"exponent 0 at 0",
+                     {Tensor::of({-2, 0, 1.5}, DType::f64)},
+                     [](const std::vector<Var>& in) { return pow(in[0], 0) * in[0]; },
+                     "a ** 0.0 * a"});
   return samples;
 });
 const OpSamples clamp_samples("clamp", [] {

@@ -395,9 +395,23 @@ const OpSamples mean_samples("mean", [] {
                      "torch.var(a, dim=1, correction=1)"});
   return samples;
 });
-const OpSamples max_samples("max", [] { return samples_of(max, max, "torch.amax"); });
+const OpSamples max_samples("max", [] {
+  std::vector<Sample> samples = samples_of(max, max, "torch.amax");
+  samples.push_back({"ties, kinks taken out",
+                     {Tensor::of({{1, 1}, {2, -1}}, DType::f64)},
+                     [](const std::vector<Var>& in) { return max(in[0], 1) + min(in[0], 1); },
+                     "torch.amax(a, dim=1) + torch.amin(a, dim=1)"});
+  return samples;
+});
 const OpSamples min_samples("min", [] { return samples_of(min, min, "torch.amin"); });
-const OpSamples norm_samples("norm", [] { return axis_samples(norm, "torch.linalg.vector_norm", 0.5); });
+const OpSamples norm_samples("norm", [] {
+  std::vector<Sample> samples = axis_samples(norm, "torch.linalg.vector_norm", 0.5);
+  samples.push_back({"0, kink taken out",
+                     {Tensor::of({{-1.5}, {0}, {0.5}}, DType::f64)},
+                     [](const std::vector<Var>& in) { return norm(in[0], 1, true) - abs(in[0]); },
+                     "torch.linalg.vector_norm(a, dim=1, keepdim=True) - torch.abs(a)"});
+  return samples;
+});
 
 }  // namespace
 }  // namespace tapegrad

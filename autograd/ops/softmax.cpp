@@ -4,6 +4,7 @@
 
 #include <tapegrad/autograd/kernels/softmax.h>
 #include <tapegrad/autograd/ops/arithmetic.h>
+#include <tapegrad/autograd/ops/compare.h>
 #include <tapegrad/autograd/ops/detach.h>
 #include <tapegrad/autograd/ops/elementwise.h>
 #include <tapegrad/autograd/ops/reduce.h>
@@ -173,6 +174,17 @@ const OpSamples logsumexp_samples("logsumexp", [] {
                      {sample_values({2, 3, 4}, -2, 2, 53)},
                      [](const std::vector<Var>& in) { return logsumexp(in[0], 1); },
                      "torch.logsumexp(a, 1)"});
+  const Tensor shift = Tensor::of({{0, 1, -infinity}, {-infinity, -infinity, -infinity}}, DType::f64);
+  const Tensor empty = Tensor::of({{0}, {1}}, DType::boolean);
+  samples.push_back({"a row of -inf",
+                     {sample_values({2, 3}, -2, 2, 54)},
+                     [=](const std::vector<Var>& in) {
+                       const Var x = in[0] + in[0].tape().constant(shift.to(in[0].dtype()));
+                       return masked_fill(logsumexp(x, -1, true), empty, 0);
+                     },
+                     "torch.logsumexp((a + shift).masked_fill(empty.bool(), 0), -1, keepdim=True)"
+                     ".masked_fill(empty.bool(), 0)",
+                     {{"shift", shift}, {"empty", empty}}});
   return samples;
 });
 

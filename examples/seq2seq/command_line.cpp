@@ -269,7 +269,8 @@ Command parse_parity(const std::vector<std::string>& rest) {
       "dout of the result, and where wanted src_key_padding_mask, tgt_key_padding_mask and\n"
       "memory_key_padding_mask [batch, time] (U8 or BOOL, 1 = blocked), all else F32 or all F64. Its\n"
       "metadata, all strings: d_model, nhead, num_encoder_layers, num_decoder_layers, dim_feedforward,\n"
-      "activation (relu or gelu), layer_norm_eps, and norm_first, bias, tgt_is_causal (True or False).\n"
+      "activation (relu or gelu), layer_norm_eps, and norm_first, bias, tgt_is_causal (True or False);\n"
+      "batch_first may be given, as True.\n"
       "OUT gets out, grad.src, grad.tgt and grad.model.NAME for every parameter, of the scalar <out, dout>.");
   arguments.positional("IN", "a .safetensors file");
   arguments.positional("OUT", "the .safetensors file to write");

@@ -150,9 +150,12 @@ std::unique_ptr<Model> read_model(const TensorFile& file, const LoadOptions& opt
   }
   check_sizes(config, source, target, file, options);
   auto model = std::make_unique<Model>(config, std::move(source), std::move(target), longest);
-  if (const LoadReport loaded = load_state_dict(model->params, file, options); loaded.non_finite > 0)
-    fmt::print(stderr, "seq2seq: warning: {}: {}\n", where, loaded.warning());
+  warn_of(load_state_dict(model->params, file, options), where);
   return model;
+}
+
+void warn_of(const LoadReport& loaded, const std::string& where) {
+  if (loaded.non_finite > 0) fmt::print(stderr, "seq2seq: warning: {}: {}\n", where, loaded.warning());
 }
 
 void save_model(const std::string& folder, const Model& model, TensorFile weights) {

@@ -39,6 +39,9 @@ std::map<std::string, std::string> describe(const Model& model);
 /// finite. Throws DataError that begins with `options.where`.
 std::unique_ptr<Model> read_model(const TensorFile& file, const LoadOptions& options);
 
+/// Tells on standard error of values in `where` that are not finite.
+void warn_of(const LoadReport& loaded, const std::string& where);
+
 /// DIR/model.safetensors: the weights, a state dict of the model, and `describe`.
 void save_model(const std::string& folder, const Model& model, TensorFile weights);
 std::unique_ptr<Model> load_model(const std::string& folder);

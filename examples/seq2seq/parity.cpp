@@ -35,8 +35,8 @@ int run_parity(const ParityOptions& options) {
   note(options.in, unused_text(input.unused));
   ParameterStore params(0, input.dtype());
   const Transformer model(params.root(), input.options);
-  const LoadReport report =
-      load_state_dict(params, input.file, {.prefix = "model.", .where = printable(options.in)});
+  const LoadReport report = load_state_dict(
+      params, input.file, {.prefix = "model.", .convert = false, .where = printable(options.in)});
   note(options.in, report.warning());
 
   Tape tape({.dtype = input.dtype()});

@@ -1,10 +1,13 @@
 #include "examples/seq2seq/parity_input.h"
 
 #include <tapegrad/nn/data/utf8.h>
+#include <tapegrad/nn/io/problems.h>
+#include <tapegrad/nn/io/state_dict.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <set>
 
 #include "examples/seq2seq/option_fields.h"
 
@@ -14,26 +17,6 @@ namespace {
 const std::vector<std::string> mask_names = {"src_key_padding_mask", "tgt_key_padding_mask",
                                              "memory_key_padding_mask"};
 constexpr std::string_view model_prefix = "model.";
-
-/// What is wrong with a file, gathered to be said at once.
-class Problems {
- public:
-  explicit Problems(std::string file) : file_(std::move(file)) {}
-
-  template <class... Args>
-  void add(fmt::format_string<Args...> text, Args&&... args) {
-    list_.push_back(fmt::format(text, std::forward<Args>(args)...));
-  }
-  void raise() const {
-    if (list_.size() == 1) throw DataError(fmt::format("{}: {}", file_, list_.front()));
-    if (!list_.empty())
-      throw DataError(fmt::format("{}: {} problems:\n  {}", file_, list_.size(), fmt::join(list_, "\n  ")));
-  }
-
- private:
-  std::string file_;
-  std::vector<std::string> list_;
-};
 
 /// The metadata as the types that they stand for. What is missing or unreadable becomes a problem.
 class Metadata {
@@ -71,9 +54,23 @@ class Metadata {
   void refuse(const std::string& key, const std::string& got, const std::string& expected) {
     problems_.add("metadata {}: got {}, expected {}", key, in_quotes(got), expected);
   }
+  /// May be left out, but has one value only.
+  void expect_if_given(const std::string& key, const std::string& expected) {
+    known_.insert(key);
+    const auto at = values_.find(key);
+    if (at != values_.end() && at->second != expected) refuse(key, at->second, expected);
+  }
+  /// Keys that nothing has asked for. `format` stands in every file; the state dict's ties are read with it.
+  std::vector<std::string> unknown() const {
+    std::vector<std::string> names;
+    for (const auto& [key, value] : values_)
+      if (key != "format" && !key.starts_with(model_prefix) && !known_.contains(key)) names.push_back(key);
+    return names;
+  }
 
  private:
   const std::string* find(const std::string& key) {
+    known_.insert(key);
     const auto at = values_.find(key);
     if (at == values_.end()) problems_.add("no metadata \"{}\"", key);
     return at == values_.end() ? nullptr : &at->second;
@@ -81,6 +78,7 @@ class Metadata {
 
   const std::map<std::string, std::string>& values_;
   Problems& problems_;
+  std::set<std::string> known_;
 };
 
 TransformerOptions read_options(Metadata& metadata) {
@@ -99,8 +97,8 @@ TransformerOptions read_options(Metadata& metadata) {
   return o;
 }
 
-/// A network is never much larger than the file that asks for it.
-void check_size(const TransformerOptions& o, const TensorFile& file, Problems& problems) {
+/// A network is never much larger than the file that asks for it. False: it would be.
+bool check_size(const TransformerOptions& o, const TensorFile& file, Problems& problems) {
   constexpr double slack = 65536;
   const double width = static_cast<double>(o.d_model), ff = static_cast<double>(o.dim_feedforward),
                encoder = static_cast<double>(o.num_encoder_layers),
@@ -109,9 +107,10 @@ void check_size(const TransformerOptions& o, const TensorFile& file, Problems& p
   double present = 0;
   for (const auto& [name, tensor] : file.tensors)
     if (name.starts_with(model_prefix)) present += static_cast<double>(tensor.size());
-  if (wanted > 2 * present + slack)
-    problems.add("the metadata call for a network of {} weights, but the tensors under \"{}\" hold {} values",
-                 wanted, model_prefix, present);
+  if (wanted <= 2 * present + slack) return true;
+  problems.add("the metadata call for a network of {} weights, but the tensors under \"{}\" hold {} values",
+               wanted, model_prefix, present);
+  return false;
 }
 
 /// `shape` with words for what is free, such as [batch, source, 8].
@@ -189,20 +188,38 @@ void read_inputs(ParityInput& input, const TensorFile& file, Problems& problems)
   if (input.causal) input.masks.target = input.masks.target & Mask::causal();
 }
 
-/// All that is computed with has one dtype, that of `src`.
-void check_dtypes(const TensorFile& file, Problems& problems) {
-  const auto src = file.tensors.find("src");
-  if (src == file.tensors.end()) return;
-  const DType dtype = src->second.dtype();
-  if (!can_compute(dtype)) {
-    problems.add("tensor 'src': got {}, expected f32 or f64", dtype_name(dtype));
-    return;
+/// The inputs have one dtype, that of `src`, or else of the first that can be computed with.
+std::optional<DType> check_dtypes(const TensorFile& file, Problems& problems) {
+  std::optional<DType> expected;
+  std::string first;
+  for (const char* name : {"src", "tgt", "dout"}) {
+    const auto at = file.tensors.find(name);
+    if (at == file.tensors.end()) continue;
+    const DType dtype = at->second.dtype();
+    if (!can_compute(dtype)) {
+      problems.add("tensor '{}': got {}, expected f32 or f64", name, dtype_name(dtype));
+    } else if (!expected) {
+      expected = dtype;
+      first = name;
+    } else if (dtype != *expected) {
+      problems.add("tensor '{}': got {}, expected {}, as '{}'", name, dtype_name(dtype),
+                   dtype_name(*expected), first);
+    }
   }
-  for (const auto& [name, tensor] : file.tensors) {
-    const bool used = name.starts_with(model_prefix) || name == "tgt" || name == "dout";
-    if (used && tensor.dtype() != dtype)
-      problems.add("tensor '{}': got {}, expected {}, as 'src'", printable(name), dtype_name(tensor.dtype()),
-                   dtype_name(dtype));
+  return expected;
+}
+
+/// What `load_state_dict` would say, so that it is told with the rest. Without a `dtype` any will do.
+void check_model(const TransformerOptions& options, const TensorFile& file, std::optional<DType> dtype,
+                 Problems& problems) {
+  ParameterStore params(0, dtype.value_or(DType::f32));
+  const Transformer model(params.root(), options);
+  try {
+    check_state_dict(params, file, {.prefix = std::string(model_prefix), .convert = !dtype});
+  } catch (const DataError& error) {
+    std::string text;
+    for (const char* at = error.what(); *at != '\0'; ++at) text += *at == '\n' ? "\n  " : std::string(1, *at);
+    problems.add("{}", text);
   }
 }
 
@@ -230,16 +247,19 @@ ParityInput read_parity_input(const std::string& path) {
   ParityInput input;
   input.file = load_safetensors(path);
   const TensorFile& file = input.file;
-  Problems problems(printable(path));
+  Problems problems;
   Metadata metadata(file.metadata, problems);
   input.options = read_options(metadata);
   input.causal = metadata.flag("tgt_is_causal");
-  problems.raise();
+  metadata.expect_if_given("batch_first", "True");
+  problems.raise(printable(path));
   sort_names(input, file, problems);
-  check_dtypes(file, problems);
+  for (const std::string& key : metadata.unknown()) input.unused.push_back("metadata " + key);
+  const std::optional<DType> dtype = check_dtypes(file, problems);
   read_inputs(input, file, problems);
-  check_size(input.options, file, problems);
-  problems.raise();
+  const bool fits = check_size(input.options, file, problems);
+  if (fits && problems.count() > 0) check_model(input.options, file, dtype, problems);
+  problems.raise(printable(path));
   return input;
 }
 

@@ -16,13 +16,13 @@ struct ParityInput {
   Tensor src, tgt, dout;            // [batch, source, d_model], [batch, target, d_model] twice
   TransformerMasks masks;           ///< from the padding masks, 1 = blocked, and `causal`
   TensorFile file;                  ///< all of it; the state dict stands under `model.`
-  std::vector<std::string> unused;  ///< names of tensors that are neither
+  std::vector<std::string> unused;  ///< names of tensors and keys of metadata that are neither
 
   DType dtype() const { return src.dtype(); }
 };
 
-/// Checks everything but the state dict itself. Throws DataError with the file's name and all problems of the
-/// metadata, or else of the tensors.
+/// Throws DataError with the file's name and all problems of the metadata, or else of the tensors. A state
+/// dict that is all that is wrong is left to `load_state_dict`, with `convert` false.
 ParityInput read_parity_input(const std::string& path);
 
 }  // namespace tapegrad::seq2seq

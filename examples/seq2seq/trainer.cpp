@@ -78,7 +78,8 @@ void Trainer::accept(const Checkpoint& from) {
     batches_.seek(at_.epoch, at_.index);
     adam_.load_state(model_.params, from.optimizer);
     if (ema_) {
-      load_state_dict(ema_->average(), from.average, {.where = checkpoint_file(options_.out) + ": ema"});
+      const std::string where = checkpoint_file(options_.out) + ": ema";
+      warn_of(load_state_dict(ema_->average(), from.average, {.where = where}), where);
       ema_->set_updates(at_.ema_updates);
     }
     best_weights_ = from.best;

@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include <tapegrad/autograd/error.h>
 
@@ -17,6 +19,23 @@ std::string reason() { return std::strerror(errno); }
 
 /// Linux moves at most 2 GiB at once, and says so only by the count.
 constexpr std::size_t largest_piece = std::size_t{1} << 30;
+
+/// The file to put in place: behind a link, what it points to. Devices and pipes would be lost to a rename.
+std::string replaceable(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0 || S_ISDIR(status.st_mode)) return path;
+  if (!S_ISREG(status.st_mode))
+    throw SystemError(fmt::format("{}: cannot be written: not a regular file", path));
+  std::error_code error;
+  const std::filesystem::path target = std::filesystem::canonical(path, error);
+  return error || !std::filesystem::is_symlink(path, error) ? path : target.string();
+}
+
+/// A name of its own for every file that is being written, so that savers of one path do not meet in it.
+std::string temporary_beside(const std::string& target) {
+  static std::atomic<unsigned> serial = 0;
+  return fmt::format("{}.{}.{}.tmp", target, ::getpid(), serial++);
+}
 
 }  // namespace
 
@@ -49,7 +68,8 @@ void InputFile::read(void* to, std::size_t count) {
 
 AtomicFile::AtomicFile(const std::string& path)
     : path_(path),
-      temporary_(fmt::format("{}.{}.tmp", path, ::getpid())),
+      target_(replaceable(path)),
+      temporary_(temporary_beside(target_)),
       file_(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {
   if (!file_.is_open()) fail("created");
 }
@@ -74,12 +94,16 @@ void AtomicFile::write(const void* from, std::size_t count) {
 
 void AtomicFile::commit() {
   if (::fsync(file_.number()) != 0) fail("written");
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("put in place");
+  if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail("put in place");
   done_ = true;
-  const std::size_t slash = path_.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : path_.substr(0, slash);
+  const std::size_t slash = target_.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : target_.substr(0, slash);
+  // A folder that one may write to but not read cannot be synced, and some file systems have no sync of
+  // folders (EINVAL): there the new name is as safe as the system makes it. Any other failure is one.
   const Descriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (directory.is_open()) ::fsync(directory.number());
+  if (!directory.is_open() && errno == EACCES) return;
+  if (!directory.is_open() || (::fsync(directory.number()) != 0 && errno != EINVAL))
+    fail("put in place for certain");
 }
 
 std::string read_file(const std::string& path, std::size_t most) {

@@ -37,7 +37,9 @@ class InputFile {
 
 /// Replaces a file as a whole or not at all: writes to a temporary file beside it; `commit` is fsync, rename
 /// and fsync of the folder. Without it, and when anything throws, nothing is left behind and an older file
-/// stays. Everything throws SystemError (`PATH: cannot be written: …`).
+/// stays. A link stays one: the file that it points to is replaced. Everything throws SystemError (`PATH:
+/// cannot be written: …`), for a device or a pipe too; if only the folder's fsync failed, the file is in
+/// place.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::string& path);
@@ -49,7 +51,7 @@ class AtomicFile {
  private:
   [[noreturn]] void fail(std::string_view what) const;
 
-  std::string path_, temporary_;
+  std::string path_, target_, temporary_;
   Descriptor file_;
   bool done_ = false;
 };

@@ -1,6 +1,10 @@
 #include <tapegrad/nn/io/json_cursor.h>
 
+#include <charconv>
+#include <cmath>
 #include <limits>
+#include <locale>
+#include <sstream>
 
 #include <tapegrad/autograd/error.h>
 
@@ -24,6 +28,17 @@ void append_utf8(std::string& out, std::uint32_t code) {
     put(0x80 | (code >> 6 & 0x3F));
     put(0x80 | (code & 0x3F));
   }
+}
+
+/// Whether a number is larger than any double: 1e400, but neither 0e400 nor 1e-400.
+bool overflows(std::string_view number) {
+  double value = 0;
+  const std::errc error = std::from_chars(number.data(), number.data() + number.size(), value).ec;
+  if (error != std::errc::result_out_of_range) return false;
+  std::istringstream text{std::string(number)};  // tells too large from too small
+  text.imbue(std::locale::classic());
+  text >> value;
+  return std::abs(value) > 1;
 }
 
 }  // namespace
@@ -180,6 +195,7 @@ void JsonCursor::number() {
     return at_ - start;
   };
   const auto next = [&](char c) { return at_ < text_.size() && text_[at_] == c; };
+  const std::size_t start = at_;
   if (next('-')) ++at_;
   const bool zero = next('0');
   if (digits() > 1 && zero) fail("a number with a leading zero");
@@ -192,6 +208,7 @@ void JsonCursor::number() {
     if (next('+') || next('-')) ++at_;
     digits();
   }
+  if (overflows(text_.substr(start, at_ - start))) fail("a number out of range");
 }
 
 void JsonCursor::skip() {

@@ -1,55 +1,25 @@
 #include <tapegrad/nn/io/state_dict.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <map>
 #include <set>
 
 #include <tapegrad/nn/data/utf8.h>
+#include <tapegrad/nn/io/problems.h>
 
 namespace tapegrad {
 namespace {
 
-constexpr std::size_t most_lines = 20;     // of one kind of problem
-constexpr std::size_t longest_name = 200;  // shown, and compared with others for a suggestion
+constexpr std::size_t longest_name = 200;      // shown, and compared with others for a suggestion
+constexpr std::size_t most_suggestions = 100;  // each compares a name with all that are missing
+constexpr std::size_t most_in_warning = 20;
 
 std::string shown(std::string_view name) { return fmt::format("'{}'", printable(name, longest_name)); }
 
-/// Everything that is wrong, by kind, in the order in which it is told.
-class Problems {
- public:
-  enum Kind : std::size_t { missing, unexpected, misshaped, mistyped, untied };
-
-  void add(Kind kind, std::string line) {
-    ++counts_[kind];
-    if (lines_[kind].size() < most_lines) lines_[kind].push_back(std::move(line));
-  }
-  bool full(Kind kind) const { return lines_[kind].size() == most_lines; }
-
-  void raise(const std::string& where) const {
-    std::vector<std::string> counts, lines;
-    std::size_t sum = 0;
-    for (std::size_t kind = 0; kind < names_.size(); ++kind) {
-      if (counts_[kind] == 0) continue;
-      sum += counts_[kind];
-      counts.push_back(fmt::format("{} {}", counts_[kind], names_[kind]));
-      lines.insert(lines.end(), lines_[kind].begin(), lines_[kind].end());
-      if (const std::size_t rest = counts_[kind] - lines_[kind].size(); rest > 0)
-        lines.push_back(fmt::format("… and {} more {}", rest, names_[kind]));
-    }
-    if (sum == 0) return;
-    if (sum == 1) throw DataError(fmt::format("{}: {}", where, lines[0]));
-    throw DataError(fmt::format("{}: {} tensors do not fit the model ({}):\n  {}", where, sum,
-                                fmt::join(counts, ", "), fmt::join(lines, "\n  ")));
-  }
-
- private:
-  static constexpr std::array<std::string_view, 5> names_ = {"missing", "unexpected", "of another shape",
-                                                             "of another type", "tied but different"};
-  std::array<std::size_t, 5> counts_{};
-  std::array<std::vector<std::string>, 5> lines_;
-};
+enum Kind : std::size_t { missing_tensor, unexpected_tensor, misshaped, mistyped, untied };
+const std::vector<std::string> kind_names = {"missing", "unexpected", "of another shape", "of another type",
+                                             "tied but different"};
 
 using Item = TensorFile::Tensors::value_type;
 
@@ -80,7 +50,8 @@ class Matching {
   const Item* find_by_metadata(const std::vector<std::string>& names) {
     for (const std::string& name : names)
       if (const auto at = file_.metadata.find(name); at != file_.metadata.end())
-        if (const Item* found = find(at->second)) return found;
+        if (const Item* found = at->second.starts_with(options_.prefix) ? find(at->second) : nullptr)
+          return found;
     return nullptr;
   }
 
@@ -89,20 +60,24 @@ class Matching {
     for (const std::string& name : names) {
       const Item* found = find(name);
       if (first && found && !identical(first->second, found->second))
-        problems_.add(Problems::untied,
-                      fmt::format("tensors {} and {}: different values, but they are one parameter",
-                                  shown(first->first), shown(found->first)));
+        problems_.add(untied, fmt::format("tensors {} and {}: different values, but they are one parameter",
+                                          shown(first->first), shown(found->first)));
       if (!first) first = found;
     }
     if (!first) first = find_by_metadata(names);
     if (!first) return miss(p, names[0]);
     const auto& [name, value] = *first;
+    const auto text = [&, &name = name] {  // which may be a name that only the file's metadata connect with p
+      const bool own = std::find(names.begin(), names.end(), name) != names.end();
+      return shown(name) + (own ? "" : fmt::format(", tied to {} by the metadata", shown(names[0])));
+    };
     if (value.shape() != p.shape())
-      problems_.add(Problems::misshaped, fmt::format("tensor {}: got shape {}, expected {}", shown(name),
-                                                     value.shape(), p.shape()));
-    else if (!is_floating(value.dtype()))
-      problems_.add(Problems::mistyped, fmt::format("tensor {}: got {}, expected f64, f32, f16 or bf16",
-                                                    shown(name), dtype_name(value.dtype())));
+      problems_.add(misshaped,
+                    fmt::format("tensor {}: got shape {}, expected {}", text(), value.shape(), p.shape()));
+    else if (options_.convert ? !is_floating(value.dtype()) : value.dtype() != p.dtype())
+      problems_.add(mistyped,
+                    fmt::format("tensor {}: got {}, expected {}", text(), dtype_name(value.dtype()),
+                                options_.convert ? "f64, f32, f16 or bf16" : dtype_name(p.dtype())));
     else
       pairs.emplace_back(p, &value);
   }
@@ -111,7 +86,7 @@ class Matching {
     missing.push_back(p.path());
     missing_names_.push_back(name);
     if (!options_.allow_missing)
-      problems_.add(Problems::missing, fmt::format("no tensor {} of shape {}", shown(name), p.shape()));
+      problems_.add(missing_tensor, fmt::format("no tensor {} of shape {}", shown(name), p.shape()));
   }
 
   void find_unexpected() {
@@ -119,9 +94,10 @@ class Matching {
       if (!name.starts_with(options_.prefix) || used_.contains(name)) continue;
       unexpected.push_back(name);
       if (options_.allow_extra) continue;
-      const bool suggest = name.size() <= longest_name && !problems_.full(Problems::unexpected);
+      const bool suggest =
+          name.size() <= longest_name && problems_.count(unexpected_tensor) < most_suggestions;
       const std::string nearest = suggest ? nearest_name(name, missing_names_) : "";
-      problems_.add(Problems::unexpected,
+      problems_.add(unexpected_tensor,
                     fmt::format("unknown tensor {} of shape {}{}", shown(name), value.shape(),
                                 nearest.empty() ? "" : fmt::format("; did you mean {}?", shown(nearest))));
     }
@@ -129,7 +105,7 @@ class Matching {
 
   const TensorFile& file_;
   const LoadOptions& options_;
-  Problems problems_;
+  Problems problems_{"tensors do not fit the model", kind_names};
   std::set<std::string_view> used_;
   std::vector<std::string> missing_names_;
 };
@@ -148,7 +124,7 @@ std::string LoadReport::warning() const {
   if (non_finite == 0) return {};
   std::vector<std::string> names;
   for (const std::string& path : non_finite_in) {
-    if (names.size() == most_lines) break;
+    if (names.size() == most_in_warning) break;
     names.push_back(shown(path));
   }
   const std::size_t rest = non_finite_in.size() - names.size();

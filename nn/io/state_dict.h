@@ -21,6 +21,7 @@ struct LoadOptions {
   std::string prefix = "";           ///< only tensors whose names begin so are looked at
   bool allow_missing = false;        ///< parameters that the file lacks keep their values
   bool allow_extra = false;          ///< tensors that the model lacks are passed over
+  bool convert = true;               ///< false: refuses every dtype but the parameters'
   std::string where = "state dict";  ///< begins error messages, e.g. the file's name
 };
 
@@ -40,9 +41,9 @@ struct LoadReport {
 /// tied parameter is found under any of its names, in the file or in its metadata, whichever way round the
 /// tie was saved; a file that holds several of its names must hold the same bits under each. An untied
 /// parameter whose name the file's metadata ties to a tensor gets that tensor's values. Throws one DataError
-/// that lists, by name, every missing, unexpected (with the nearest missing name), misshaped, not floating
-/// and unequally tied tensor, at most 20 of each kind and the number of the rest; then nothing was changed.
-/// Torch's counterpart: `load_state_dict(strict=True)`.
+/// that lists, by name, every missing, unexpected (with the nearest missing name), misshaped, mistyped
+/// and unequally tied tensor (of each kind the first 1000 and the number of the rest); then nothing was
+/// changed. Torch's counterpart: `load_state_dict(strict=True)`.
 LoadReport load_state_dict(ParameterStore& params, const TensorFile& file, const LoadOptions& options = {});
 
 /// Throws as `load_state_dict` would, and changes nothing in any case.

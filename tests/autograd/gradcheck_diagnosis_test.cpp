@@ -3,6 +3,7 @@
 
 #include <tests/support/wrong_op.h>
 #include <boost/test/unit_test.hpp>
+#include <numeric>
 
 namespace tapegrad {
 namespace {
@@ -84,8 +85,8 @@ BOOST_AUTO_TEST_CASE(second_gradients_have_a_diagnosis) {
   BOOST_TEST(gradcheck(wrong_inside, {values({3, 4})}).ok);
   BOOST_TEST(gradgradcheck(wrong_inside, {values({3, 4})}).diagnosis ==
              "a part is lost for input 0: it is used 2 times and analytic has only what comes through input "
-             "0 of mine, look for = where += belongs or a use without a gradient; or factor 1/2 for input 0: "
-             "analytic = numeric / 2, look for a lost factor 2 in the pullback");
+             "0 of mine or input 1 of mine, look for = where += belongs or a use without a gradient; or "
+             "factor 1/2 for input 0: analytic = numeric / 2, look for a lost factor 2 in the pullback");
 }
 
 BOOST_AUTO_TEST_CASE(what_changes_from_call_to_call_is_said_first) {
@@ -135,20 +136,25 @@ BOOST_AUTO_TEST_CASE(what_is_right_has_no_diagnosis) {
 BOOST_AUTO_TEST_CASE(unrelated_numbers_are_not_explained) {
   for (std::uint64_t seed = 1; seed <= 300; ++seed) {
     const Shape shape = seed % 3 == 0 ? Shape{2, 2} : seed % 3 == 1 ? Shape{3, 4} : Shape{2, 3, 2};
-    const auto subject = [&](const char* name, std::uint64_t key) {
-      const auto numbers = [&](std::uint64_t k) {
-        return sample_values(shape, -2, 2, 10 * seed + k).to_vector();
-      };
-      return CheckedSubject{name,
-                            shape,
-                            numbers(key),
-                            numbers(key + 1),
-                            numbers(key + 2),
-                            std::vector<bool>(static_cast<std::size_t>(shape.size()), true)};
+    const auto size = static_cast<std::size_t>(shape.size());
+    const auto numbers = [&](std::uint64_t key) {
+      return sample_values(shape, -2, 2, 1000 * seed + key).to_vector();
     };
-    const CheckedGradients all{{subject("input 0", 0), subject("input 1", 3)},
-                               shape,
-                               sample_values(shape, -2, 2, 10 * seed + 6).to_vector()};
+    const std::vector<double> cotangent = numbers(1);
+    const auto subject = [&](const char* name, std::uint64_t key) {
+      CheckedSubject s{name, shape, numbers(key), numbers(key + 1), {}, std::vector<bool>(size, true)};
+      for (const char* transposed : {"", "input 2"}) {
+        NumericJacobian& jacobian = s.jacobians.emplace_back(NumericJacobian{transposed, {}});
+        for (std::size_t i = 0; i < size; ++i)
+          jacobian.derivatives.push_back(numbers(key + 10 + i + 20 * s.jacobians.size()));
+      }
+      for (const std::vector<double>& derivatives : s.jacobians.front().derivatives)
+        s.numeric.push_back(
+            std::inner_product(derivatives.begin(), derivatives.end(), cotangent.begin(), 0.0));
+      return s;
+    };
+    CheckedGradients all{{subject("input 0", 100), subject("input 1", 200)}, shape, numbers(2)};
+    all.cotangent = cotangent;
     BOOST_TEST(diagnose(all) == "");
   }
 }

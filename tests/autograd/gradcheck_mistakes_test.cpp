@@ -217,8 +217,14 @@ std::vector<Mistake> mistakes() {
        twice<product>(PULL(dy(p) * b(p), Var())),
        {wide},
        "a part is lost for input 0: it is used 2 times and analytic has only what comes through input 0 of "
-       "mine, look for = where += belongs or a use without a gradient; or factor 1/2 for input 0: analytic = "
-       "numeric / 2, look for a lost factor 2 in the pullback"},
+       "mine or input 1 of mine, look for = where += belongs or a use without a gradient; or factor 1/2 for "
+       "input 0: analytic = numeric / 2, look for a lost factor 2 in the pullback"},
+      {"a factor of one of two equal uses",
+       twice<product>(PULL(dy(p) * b(p), 2 * dy(p) * x(p))),
+       {wide},
+       "a wrong part for input 0: it is used 2 times and what comes through input 0 of mine or input 1 of "
+       "mine has the factor 2, look at that in the pullback; or constant factor for input 0: analytic = 1.5 "
+       "numeric, look at the constants of the pullback"},
       {"the sign of a use",
        twice<square_times_sine>(PULL(2 * dy(p) * x(p) * sin(b(p)), -(dy(p) * square(x(p)) * cos(b(p))))),
        {wide},

@@ -43,13 +43,10 @@ BOOST_AUTO_TEST_SUITE(command_line)
 BOOST_AUTO_TEST_CASE(training) {
   const auto o = parsed<TrainOptions>(
       "train d.tsv --out run --valid v.tsv --source-tokens char --target-tokens space --d-model 64 --heads 2 "
-      "--layers 1 "
-      "--ff=99 --dropout .5 --batch 7 --lr 1e-4 --warmup 9 --label-smoothing 0 --epochs 3 --steps 11 "
-      "--minutes 0.5 --seed 5 "
-      "--threads 2 --resume --post-norm --tie-embeddings --activation gelu --positions learned --schedule "
-      "inverse-sqrt "
-      "--ema 0.99 --weight-decay 0 --clip 0 --patience 4 --valid-every 10 --log-every 1 --max-length 40 "
-      "--attention szó");
+      "--layers 1 --ff=99 --dropout .5 --batch 7 --lr 1e-4 --warmup 9 --label-smoothing 0 --epochs 3 "
+      "--steps 11 --minutes 0.5 --seed 5 --threads 2 --resume --post-norm --tie-embeddings --activation gelu "
+      "--positions learned --schedule inverse-sqrt --ema 0.99 --weight-decay 0 --clip 0 --patience 4 "
+      "--valid-every 10 --log-every 1 --max-length 40 --attention szó");
   BOOST_TEST(o.data == "d.tsv");
   BOOST_TEST(o.out == "run");
   BOOST_TEST(o.valid == "v.tsv");

@@ -23,8 +23,8 @@ using test::Inputs;
 using test::MaskedCase;
 using test::Operand;
 using test::Outcome;
-using test::Way;
-using test::ways;
+using test::Route;
+using test::routes;
 
 constexpr std::uint64_t masks = 1000;
 
@@ -58,8 +58,8 @@ struct Attending {
   }
 
   Index heads() const { return packed ? masked.heads : 0; }
-  Outcome run(const Way& way, DType dtype, const Call& call) const {
-    return test::run(way, dtype, call, inputs, cotangents);
+  Outcome run(const Route& route, DType dtype, const Call& call) const {
+    return test::run(route, dtype, call, inputs, cotangents);
   }
 };
 
@@ -107,7 +107,7 @@ void check_sums(const Attending& a, const Tensor& weights, double tolerance) {
 }
 
 /// What stands in a dead query and arrives at it, and what stands in a key that none sees, reaches nothing.
-void check_nothing_passes(const Attending& a, const Way& way, DType dtype, const Call& call,
+void check_nothing_passes(const Attending& a, const Route& route, DType dtype, const Call& call,
                           const Outcome& before) {
   Attending other = a;
   for (Index row = 0; row < a.masked.rows(); ++row) {
@@ -121,7 +121,7 @@ void check_nothing_passes(const Attending& a, const Way& way, DType dtype, const
     test::scramble(other.inputs[1], a.key.begin(column), a.key.width);
     test::scramble(other.inputs[2], a.value.begin(column), a.value.width);
   }
-  const Outcome after = other.run(way, dtype, call);
+  const Outcome after = other.run(route, dtype, call);
   BOOST_TEST(test::equal_numbers(after.values, before.values), "a masked input changes a value");
   BOOST_TEST(test::equal_numbers(after.gradients, before.gradients), "a masked input changes a gradient");
 }
@@ -131,21 +131,26 @@ void check(const Attending& a, const Call& call) {
   for (const DType dtype : {DType::f64, DType::f32}) {
     const double tolerance = dtype == DType::f64 ? 1e-12 : 1e-6;
     Outcome first;
-    for (const Way& way : ways) {
-      if (a.dropout > 0 && !way.training) continue;
-      BOOST_TEST_CONTEXT(dtype_name(dtype) << ", " << way.name) {
-        const Outcome o = a.run(way, dtype, call);
+    for (const Route& route : routes) {
+      if (a.dropout > 0 && !route.training) continue;
+      BOOST_TEST_CONTEXT(dtype_name(dtype) << ", " << route.name) {
+        const Outcome o = a.run(route, dtype, call);
         check_zeros(a, o);
         if (a.weights) check_sums(a, o.values[1], tolerance);
         if (first.values.empty()) first = o;
         const double value_error = test::difference_of(o.values, first.values);
         BOOST_TEST(value_error <= tolerance);
-        if (way.fused) BOOST_TEST(test::equal_numbers(o.values, first.values), "other bits");
-        if (!way.record) continue;
+        if (route.fused) BOOST_TEST(test::equal_numbers(o.values, first.values), "other bits");
+        if (!route.record) continue;
         const double gradient_error = test::difference_of(o.gradients, first.gradients);
         BOOST_TEST(gradient_error <= tolerance);
-        if (!way.create_graph && way.training == (a.dropout > 0))
-          check_nothing_passes(a, way, dtype, call, o);
+        if (route.create_graph) {
+          if (route.fused) first.second = o.second;
+          const double second_error = test::difference_of(o.second, first.second);
+          BOOST_TEST(second_error <= tolerance);
+        }
+        if (!route.create_graph && route.training == (a.dropout > 0))
+          check_nothing_passes(a, route, dtype, call, o);
       }
     }
   }
@@ -215,8 +220,8 @@ BOOST_AUTO_TEST_CASE(attention_and_weights) {
   test::for_seeds(masks, [](std::uint64_t seed) {
     const Attending a(seed, true), without(seed, false);
     check(a, attention_call(a));
-    const Outcome x = a.run(ways[0], DType::f32, attention_call(a)),
-                  y = without.run(ways[0], DType::f32, attention_call(without));
+    const Outcome x = a.run(routes[0], DType::f32, attention_call(a)),
+                  y = without.run(routes[0], DType::f32, attention_call(without));
     BOOST_TEST(identical(x.values[0], y.values[0]), "asking for weights changes the context");
   });
 }

@@ -8,6 +8,10 @@
 #include <boost/test/results_collector.hpp>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <map>
+#include <memory>
+#include <optional>
+#include <tuple>
 
 namespace tapegrad::test {
 namespace {
@@ -28,6 +32,16 @@ Tensor random_lengths(Draws& draws, Index batch, Index key) {
   Tensor lengths({batch}, DType::i64);
   for (Index b = 0; b < batch; ++b) lengths.data<Index>()[b] = draws.chance(0.2) ? 0 : draws.between(0, key);
   return lengths;
+}
+
+/// Recordings of one kind are made over each other, in memory full of other numbers; layers get a tape of
+/// their own, since a tape keeps parameters and taps.
+Tape& used_tape(const TapeOptions& options) {
+  static std::map<std::tuple<DType, bool, bool, bool>, std::unique_ptr<Tape>> tapes;
+  auto& tape = tapes[{options.dtype, options.training, options.fused, options.record}];
+  if (tape == nullptr) tape = std::make_unique<Tape>(options);
+  tape->reset();
+  return *tape;
 }
 
 std::vector<Tensor> cloned(const Gradients& g, const std::vector<Var>& inputs, const ParameterStore* params) {
@@ -77,21 +91,25 @@ bool MaskedCase::unseen(Index column) const {
   return true;
 }
 
-Outcome run(const Way& way, DType dtype, const Call& call, const Inputs& inputs, const Inputs& cotangents,
+Outcome run(const Route& route, DType dtype, const Call& call, const Inputs& inputs, const Inputs& cotangents,
             const ParameterStore* params) {
-  Tape tape({.dtype = dtype, .training = way.training, .fused = way.fused, .record = way.record});
+  const TapeOptions options{
+      .dtype = dtype, .training = route.training, .fused = route.fused, .record = route.record};
+  std::optional<Tape> fresh;
+  if (params != nullptr) fresh.emplace(options);
+  Tape& tape = fresh ? *fresh : used_tape(options);
   std::vector<Var> variables;
   for (const Tensor& x : inputs) variables.push_back(tape.variable(x.to(dtype)));
   const VarList results = call(variables);
   Outcome outcome;
   for (const Var& y : results) outcome.values.push_back(y.value().clone());
-  if (!way.record) return outcome;
+  if (!route.record) return outcome;
   Var loss = tape.full({}, 0);
   for (std::size_t i = 0; i < results.size(); ++i)
     loss = loss + sum(results[i] * tape.constant(cotangents[i].to(dtype)));
-  const Gradients g = tape.backward(loss, {.create_graph = way.create_graph});
+  const Gradients g = tape.backward(loss, {.create_graph = route.create_graph});
   outcome.gradients = cloned(g, variables, params);
-  if (!way.create_graph) return outcome;
+  if (!route.create_graph) return outcome;
   Var squares = tape.full({}, 0);
   const auto add = [&](const Var& x) {
     if (g.contains(x)) squares = squares + sum(square(g.var(x)));
@@ -104,27 +122,36 @@ Outcome run(const Way& way, DType dtype, const Call& call, const Inputs& inputs,
 }
 
 double difference_of(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
+  if (a.size() != b.size()) return INFINITY;
   double most = 0, largest = 1e-3;
-  for (std::size_t k = 0; k < std::max(a.size(), b.size()); ++k) {
-    const std::vector<double> x = a.at(k).to_vector(), y = b.at(k).to_vector();
-    for (std::size_t i = 0; i < std::max(x.size(), y.size()); ++i) {
-      const double d = std::abs(x.at(i) - y.at(i));
+  for (std::size_t k = 0; k < a.size(); ++k) {
+    if (a[k].shape() != b[k].shape()) return INFINITY;
+    const Tensor x = a[k].to(DType::f64), y = b[k].to(DType::f64);
+    const double *xs = x.data<double>(), *ys = y.data<double>();
+    for (Index i = 0; i < x.size(); ++i) {
+      const double d = std::abs(xs[i] - ys[i]);
       most = std::isnan(d) ? INFINITY : std::max(most, d);
-      largest = std::max({largest, std::abs(x[i]), std::abs(y[i])});
+      largest = std::max({largest, std::abs(xs[i]), std::abs(ys[i])});
     }
   }
   return most / largest;
 }
 
 bool equal_numbers(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](const Tensor& x, const Tensor& y) { return x.to_vector() == y.to_vector(); });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Tensor& x, const Tensor& y) {
+    return x.dtype() == y.dtype() && x.shape() == y.shape() && dispatch(x.dtype(), [&](auto zero) {
+             const auto* first = x.data<decltype(zero)>();
+             return std::equal(first, first + x.size(), y.data<decltype(zero)>());
+           });
+  });
 }
 
 bool all_finite(const std::vector<Tensor>& tensors) {
   return std::all_of(tensors.begin(), tensors.end(), [](const Tensor& x) {
-    const std::vector<double> values = x.to_vector();
-    return std::all_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); });
+    return dispatch(x.dtype(), [&](auto zero) {
+      const auto* first = x.data<decltype(zero)>();
+      return std::all_of(first, first + x.size(), [](auto v) { return std::isfinite(v); });
+    });
   });
 }
 

@@ -66,11 +66,11 @@ struct Operand {
 };
 
 /// One of the ways to compute the same.
-struct Way {
+struct Route {
   const char* name;
   bool fused, training, record, create_graph;
 };
-inline constexpr Way ways[] = {
+inline constexpr Route routes[] = {
     {"fused", true, false, true, false},
     {"definitions", false, false, true, false},
     {"fused, training", true, true, true, false},
@@ -92,7 +92,7 @@ using Call = std::function<VarList(const std::vector<Var>&)>;
 
 /// `call` on `inputs`, converted to `dtype`. `cotangents` are one for each result.
 /// The gradients of `params` follow those of the inputs.
-Outcome run(const Way& way, DType dtype, const Call& call, const Inputs& inputs, const Inputs& cotangents,
+Outcome run(const Route& route, DType dtype, const Call& call, const Inputs& inputs, const Inputs& cotangents,
             const ParameterStore* params = nullptr);
 
 /// Largest |difference| over all tensors, over the largest entry of all (which counts as 1e-3 at least).

@@ -220,6 +220,20 @@ BOOST_AUTO_TEST_CASE(of_another_optimizer) {
   BOOST_TEST(rmsprop.state().empty());
 }
 
+BOOST_AUTO_TEST_CASE(a_tied_parameter_has_one_state) {
+  Model model;
+  model.store.tie("generator.weight", model.encoder);
+  Sgd sgd({.learning_rate = 0.1, .momentum = 0.9});
+  const auto one = [](double value) { return Tensor::full({2}, value, DType::f64); };
+  sgd.load_state(model.store, {{"generator.weight.momentum_buffer", one(3)}});
+  BOOST_TEST(identical(sgd.state().at("encoder.weight.momentum_buffer"), one(3)));
+  const State both = {{"encoder.weight.momentum_buffer", one(1)},
+                      {"generator.weight.momentum_buffer", one(2)}};
+  BOOST_TEST(error_of([&] { sgd.load_state(model.store, both); }) ==
+             begin + "'generator.weight': tied to 'encoder.weight', of which there is a state too");
+  BOOST_TEST(identical(sgd.state().at("encoder.weight.momentum_buffer"), one(3)));
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace tapegrad

@@ -1,12 +1,14 @@
 """check_optim_cases.py ROOT: every optimizer, every option and every schedule is compared with PyTorch.
 
 Reads optim/*.h: classes derived from Optimizer, the fields of their options, the functions that give a
-Schedule or clip; and the cases in tests/parity.  Prints what no case sets to another value than its default,
-and what to write.
+Schedule or clip, with their default arguments; and the cases in tests/parity.  Prints what no case sets to
+another value than its default, and what to write.
 """
 import pathlib
 import re
 import sys
+
+from check_layers import block, split, unseen_defaults
 
 CASES = "tests/parity/optim_cases.cpp"
 RATES = "tests/parity/schedule_cases.cpp"
@@ -65,6 +67,19 @@ def without(declared, given):
             if not any(name == field and not same(value, default) for name, value in given)]
 
 
+def functions(headers, head):
+    """(name, parameters) of every function that is declared so."""
+    for match in re.finditer(rf"^{head}(?=\()", headers, re.M):
+        yield match[1], split(block(headers, match.end()), ",")
+
+
+def arguments(name, parameters, source, path):
+    """Default arguments that no case gives another value."""
+    for argument, default in unseen_defaults(name, parameters, source):
+        yield (f"{name}: no case gives {argument} another value than its default ({default}); write one with "
+               f"all {len(parameters)} arguments in {path}, {AFTER}")
+
+
 def problems(headers, cases, rates):
     headers, cases, rates = bare(headers), bare(cases), bare(rates)
     given = {}
@@ -86,12 +101,22 @@ def problems(headers, cases, rates):
     groups = " ".join(re.findall(r"\.groups\s*=(.*?)\)", cases, re.S))
     for field in without(fields(headers, "GroupOptions"), values_set(groups)):
         yield f"GroupOptions::{field}: no case sets it in its .groups in {CASES}, {AFTER}"
-    for name in re.findall(r"^Schedule (\w+)\(", headers, re.M):
+    for name, parameters in functions(headers, r"Schedule (\w+)"):
         if not re.search(rf"[,\s]{name}\(", rates):
             yield f'{name}: no case; write rates("...", {name}(...)) in {RATES}, {AFTER}'
-    for name in re.findall(r"^\w+ (clip_\w+)\(", headers, re.M):
+        else:
+            yield from arguments(name, parameters, rates, RATES)
+    for name, parameters in functions(headers, r"\w+ (clip_\w+)"):
         if not re.search(rf"\b{name}\(", cases):
             yield f"{name}: no case; write one in {CASES}, {AFTER}"
+        else:
+            yield from arguments(name, parameters, cases, CASES)
+    for name in derived(headers):
+        for match in re.finditer(rf"\b{name}(?=\()", headers):
+            parameters = split(block(headers, match.end()), ",")
+            for argument, default in unseen_defaults(name, parameters, ""):
+                yield (f"{name}: its argument {argument} has a default ({default}) that no case can change; "
+                       "make it a field of its options")
 
 
 # What a later author may forget, each with the beginning of the complaint.
@@ -107,6 +132,13 @@ NEW_FIELDS = {
     "struct AdamWOptions {": "AdamWOptions::lasso: no case",
     "struct GroupOptions {": "GroupOptions::lasso: no case",
 }
+NEW_ARGUMENTS = {
+    "noam": "noam: no case gives hard",
+    "constant_rate": "constant_rate: no case gives hard",
+    "one_cycle": "one_cycle: no case gives hard",
+    "clip_grad_value": "clip_grad_value: no case gives hard",
+    "explicit Sgd": "Sgd: its argument hard has a default (false)",
+}
 DECLARED = ("double lasso = 0;", "double ridge = 1, lasso = 0.5;",
             "std::optional<double> lasso = std::nullopt;")
 
@@ -117,10 +149,15 @@ def self_test(headers, cases, rates):
     for struct, begin in NEW_FIELDS.items():
         for declared in DECLARED:
             wrong.append((headers.replace(struct, f"{struct}\n  {declared}"), cases, rates, begin))
+    for function, begin in NEW_ARGUMENTS.items():
+        declared = re.search(rf"\b{function}\([^;]*\)(?=;)", headers)[0]
+        wrong.append((headers.replace(declared, f"{declared[:-1]}, bool hard = false)"), cases, rates, begin))
     no_amsgrad = cases.replace(".amsgrad = true", ".amsgrad = false")
     wrong.append((headers, no_amsgrad, rates, "AdamOptions::amsgrad"))
     wrong.append((headers, cases.replace("of<Adagrad>", "// of<Adagrad>"), rates, "Adagrad: no case"))
     wrong.append((headers, cases, rates.replace("noam(32", "sudoku(32"), "noam: no case"))
+    no_factor = rates.replace("noam(32, 10, 2)", "noam(32, 10, 1)")
+    wrong.append((headers, cases, no_factor, "noam: no case gives factor another value than its default (1)"))
     for *texts, begin in wrong:
         if not any(problem.startswith(begin) for problem in problems(*texts)):
             yield f"the scan overlooks what should read `{begin} ...`"

@@ -1,10 +1,11 @@
-"""configurations.py SEQ2SEQ [--seed N]: freshly drawn nn.Transformers, PyTorch against `seq2seq parity`.
+"""configurations.py SEQ2SEQ [--seed N ...] [--fresh]: nn.Transformers against `seq2seq parity`.
 
 Every combination of the four masks (source, target and memory padding, causal), pre- and post-norm, relu and
 gelu, with and without bias, f32 and f64, with sizes, parameters and inputs drawn from the seed; then some
 with rows of the source, target or memory that are masked out in full. An error is the largest |difference|
 over the largest entry: `out` over its own, gradients over that of all gradients of the run. Prints a line of
-JSON; the worst configurations go to standard error. Ends with 1 when one is over its limit.
+JSON for every seed; the worst configurations go to standard error. Ends with 1 when one is over its limit, or
+could not be compared. `--fresh` adds a seed from the clock, which is printed first.
 
 In f32 PyTorch's own error is measured too, against its f64. Where that alone takes half the limit, rounding
 is magnified some hundred times and f32 has no more digits to give: such a draw is called ill conditioned,
@@ -32,6 +33,7 @@ MASKS = ("src_key_padding_mask", "tgt_key_padding_mask", "memory_key_padding_mas
 ERRORS = (("error", "ours to PyTorch"), ("ours", "ours to f64"), ("pytorch", "PyTorch to f64"))
 SUFFIXES = {"error": "", "ours": "_to_f64", "pytorch": "_pytorch_to_f64"}
 FULLY_MASKED = 16
+COMBINATIONS = 256
 
 
 def draw_options(rng, norm_first, activation, bias):
@@ -180,6 +182,9 @@ def summary(results):
         mine = [numbers(r) for r in results if r["configuration"].dtype == dtype]
         table[dtype] = {"configurations": len(mine), "limit": limit,
                         **{name: max(r[name] for r in mine) for name in mine[0]}}
+        if dtype == "f32":
+            nearer = [r["gradients_to_f64"] < r["gradients_pytorch_to_f64"] for r in mine]
+            table[dtype]["nearer_to_f64"] = sum(nearer)
     return table
 
 
@@ -192,44 +197,69 @@ def verdict(result, limit):
     return "over"
 
 
-def report(results, arguments):
+def report(results, seed, worst):
     """Lists what is over a limit, and the worst of the others; {verdict: results}."""
     found = {"within": [], "over": [], "ill conditioned": []}
     for dtype, limit in LIMITS.items():
         mine = [r for r in results if r["configuration"].dtype == dtype]
         for i, r in enumerate(sorted(mine, key=lambda r: -max(r["error"]))):
-            text = f"seed {arguments.seed}, {r['configuration']}: " + "; ".join(
+            text = f"seed {seed}, {r['configuration']}: " + "; ".join(
                 f"{what} out {r[key][0]:.3g}, gradients {r[key][1]:.3g}" for key, what in ERRORS if key in r)
             state = verdict(r, limit)
             found[state].append(r)
             if state == "over":
                 print(f"FAIL: {text}")
-            elif state != "within" or i < arguments.worst:
+            elif state != "within" or i < worst:
                 print(f"{state}: {text}", file=sys.stderr)
     return found
+
+
+def missing(results, seed):
+    """Complaints about configurations that were not compared."""
+    masked = sum(bool(r["configuration"].fully_masked) for r in results)
+    for what, count, wanted in (("combinations", len(results) - masked, COMBINATIONS),
+                                ("configurations with rows masked in full", masked, FULLY_MASKED)):
+        if count != wanted:
+            yield f"FAIL: seed {seed}: {count} {what} compared, expected {wanted}"
+
+
+def run(program, seed, worst):
+    """All configurations of a seed; whether all is well."""
+    begin, results, dropped = time.monotonic(), [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for configuration in configurations(seed):
+            result = check(configuration, program, pathlib.Path(folder))
+            if result:
+                results.append(result)
+            else:
+                dropped.append(f"FAIL: seed {seed}, {configuration}: PyTorch's result is not finite")
+    found = report(results, seed, worst)
+    complaints = [*dropped, *missing(results, seed)]
+    for complaint in complaints:
+        print(complaint)
+    ill = [{"configuration": str(r["configuration"]), **numbers(r)} for r in found["ill conditioned"]]
+    fully_masked = sum(bool(r["configuration"].fully_masked) for r in results)
+    print(json.dumps({"seed": seed, "torch": torch.__version__, "configurations": len(results),
+                      "fully_masked": fully_masked, "pytorch_not_finite": len(dropped),
+                      "failed": len(found["over"]), "ill_conditioned": ill,
+                      "seconds": round(time.monotonic() - begin, 1),
+                      **summary(found["within"] + found["over"])}), flush=True)
+    return not found["over"] and not complaints
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("program", type=pathlib.Path)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, nargs="+", default=[1])
+    parser.add_argument("--fresh", action="store_true", help="one more seed, from the clock")
     parser.add_argument("--worst", type=int, default=3, help="configurations listed for each dtype")
     arguments = parser.parse_args()
-    begin, results, not_finite, fully_masked = time.monotonic(), [], 0, 0
-    with tempfile.TemporaryDirectory() as folder:
-        for configuration in configurations(arguments.seed):
-            result = check(configuration, arguments.program.resolve(), pathlib.Path(folder))
-            not_finite += result is None
-            fully_masked += result is not None and bool(configuration.fully_masked)
-            results += [result] if result else []
-    found = report(results, arguments)
-    ill = [{"configuration": str(r["configuration"]), **numbers(r)} for r in found["ill conditioned"]]
-    print(json.dumps({"seed": arguments.seed, "torch": torch.__version__, "configurations": len(results),
-                      "fully_masked": fully_masked, "pytorch_not_finite": not_finite,
-                      "failed": len(found["over"]), "ill_conditioned": ill,
-                      "seconds": round(time.monotonic() - begin, 1),
-                      **summary(found["within"] + found["over"])}))
-    sys.exit(bool(found["over"]))
+    seeds = list(arguments.seed)
+    if arguments.fresh:
+        seeds.append(time.time_ns() // 1_000_000 % 1_000_000_000)
+        print(f"seed from the clock: repeat with --seed {seeds[-1]}", flush=True)
+    well = [run(arguments.program.resolve(), seed, arguments.worst) for seed in seeds]
+    sys.exit(not all(well))
 
 
 if __name__ == "__main__":

@@ -147,11 +147,13 @@ BOOST_AUTO_TEST_CASE(zeros_where_nothing_depends) {
 BOOST_FIXTURE_TEST_CASE(what_is_not_used_is_said, Example) {
   file.tensors["pos"] = Tensor({2});
   file.tensors["extra\n"] = Tensor({2});
+  file.metadata["dropout"] = "0.1";
+  file.metadata["batch_first"] = "True";
   file.tensors["model.decoder.norm.bias"].data<float>()[0] = std::nanf("");
   const ProgramResult ran = run();
   BOOST_TEST(ran.code == 0);
   BOOST_TEST(folder.without(ran.err) ==
-             "seq2seq: in.safetensors: not used: extra\\n, pos\n"
+             "seq2seq: in.safetensors: not used: extra\\n, pos, metadata dropout\n"
              "seq2seq: in.safetensors: 1 NaN or infinite values in 1 tensors: 'decoder.norm.bias'\n");
 }
 
@@ -192,6 +194,9 @@ BOOST_FIXTURE_TEST_CASE(metadata_all_at_once, Example) {
   Example other;
   other.file.metadata["nhead"] = "3";
   other.refused(65, "in.safetensors: metadata nhead: got \"3\", expected a divisor of d_model = 4");
+  Example sequence_first;
+  sequence_first.file.metadata["batch_first"] = "False";
+  sequence_first.refused(65, "in.safetensors: metadata batch_first: got \"False\", expected True");
 }
 
 BOOST_FIXTURE_TEST_CASE(shapes_and_types_all_at_once, Example) {
@@ -218,6 +223,12 @@ BOOST_FIXTURE_TEST_CASE(inputs_that_are_missing_or_empty, Example) {
           "in.safetensors: 2 problems:\n"
           "  no tensor 'src' of shape [batch, source, 4]\n"
           "  tensor 'tgt': got shape [2, 0, 4], expected [batch, target, 4]");
+  file.tensors["tgt"] = Tensor::full({2, 5, 4}, 1, DType::f64);
+  BOOST_TEST(folder.without(run().err).starts_with(
+      "seq2seq: in.safetensors: 3 problems:\n"
+      "  tensor 'dout': got f32, expected f64, as 'tgt'\n"
+      "  no tensor 'src' of shape [batch, source, 4]\n"
+      "  state dict: 34 tensors do not fit the model (34 of another type):\n    tensor 'model."));
   Example other;
   other.file.tensors["src"] = other.file.tensors["src"].to(DType::f16);
   other.refused(65, "in.safetensors: tensor 'src': got f16, expected f32 or f64");
@@ -237,6 +248,23 @@ BOOST_FIXTURE_TEST_CASE(the_state_dict_is_strict, Example) {
           "  no tensor 'model.encoder.norm.bias' of shape [4]\n"
           "  unknown tensor 'model.encoder.norm.gain' of shape [4]; did you mean 'model.encoder.norm.bias'?\n"
           "  tensor 'model.decoder.layers.0.linear1.weight': got shape [4, 3], expected [3, 4]");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_wrong_dtype_hides_nothing, Example) {
+  file.tensors["model.decoder.norm.bias"] = Tensor({4}, DType::f64);
+  refused(65, "in.safetensors: tensor 'model.decoder.norm.bias': got f64, expected f32");
+  file.tensors.erase("model.encoder.norm.bias");
+  refused(65,
+          "in.safetensors: 2 tensors do not fit the model (1 missing, 1 of another type):\n"
+          "  no tensor 'model.encoder.norm.bias' of shape [4]\n"
+          "  tensor 'model.decoder.norm.bias': got f64, expected f32");
+  file.tensors["dout"] = Tensor({2, 5, 4}, DType::i64);
+  refused(65,
+          "in.safetensors: 2 problems:\n"
+          "  tensor 'dout': got i64, expected f32 or f64\n"
+          "  state dict: 2 tensors do not fit the model (1 missing, 1 of another type):\n"
+          "    no tensor 'model.encoder.norm.bias' of shape [4]\n"
+          "    tensor 'model.decoder.norm.bias': got f64, expected f32");
 }
 
 BOOST_FIXTURE_TEST_CASE(a_small_file_that_claims_a_huge_network, Example) {

@@ -2,6 +2,7 @@
 /// test run the same ones.
 #pragma once
 #include <tapegrad/autograd/gradcheck.h>
+#include <tapegrad/autograd/ops/arithmetic.h>
 #include <tapegrad/autograd/samples.h>
 
 #include <algorithm>
@@ -146,6 +147,28 @@ inline std::string repeats_and_is_linear(const Sample& sample) {
     if (const std::string wrong = same(once, gradients(tape, y, vars, {.consume = true})); !wrong.empty())
       return wrong;
   }
+  return {};
+}
+
+/// Used twice, an op gives every input both gradients: nothing is overwritten.
+inline std::string uses_add_up(const Sample& sample) {
+  if (sample.training) return {};  // the second use draws anew
+  for (const bool fused : {true, false})
+    for (const bool create_graph : {false, true}) {
+      Tape tape(options_for(sample, DType::f64, fused));
+      const std::vector<Var> vars = variables(tape, sample);
+      const Var y = sample.call(vars), again = sample.call(vars);
+      const Results once = gradients(tape, y, vars, {.create_graph = create_graph}),
+                    twice = gradients(tape, y + again, vars, {.create_graph = create_graph});
+      for (std::size_t i = 0; i < vars.size(); ++i) {
+        if (!once[i] && !twice[i]) continue;
+        Tensor sum(vars[i].shape(), DType::f64);
+        for (Index k = 0; k < sum.size(); ++k)
+          sum.data<double>()[k] = once[i] ? 2 * once[i].data<double>()[k] : 0;
+        if (const double d = distance(sum, twice[i]); !(d <= 1e-12))
+          return fmt::format("of two uses, the gradient of input {} differs by {}", i, d);
+      }
+    }
   return {};
 }
 

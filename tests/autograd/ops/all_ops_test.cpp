@@ -90,6 +90,10 @@ BOOST_AUTO_TEST_CASE(passes_repeat_bit_for_bit_and_are_linear) {
   for_each_sample([](const std::string&, const Sample& sample) { expect(repeats_and_is_linear(sample)); });
 }
 
+BOOST_AUTO_TEST_CASE(gradients_of_two_uses_add_up) {
+  for_each_sample([](const std::string&, const Sample& sample) { expect(uses_add_up(sample)); });
+}
+
 BOOST_AUTO_TEST_CASE(gradients_do_not_depend_on_which_other_inputs_have_one) {
   for_each_sample([](const std::string&, const Sample& sample) { expect(inputs_alone(sample)); });
 }

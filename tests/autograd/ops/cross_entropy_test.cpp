@@ -102,6 +102,8 @@ BOOST_AUTO_TEST_CASE(a_row_does_not_depend_on_the_others) {
 BOOST_AUTO_TEST_CASE(counts_targets) {
   BOOST_TEST(count_targets(Tensor::ids({{1, -100}, {2, 3}})) == 3);
   BOOST_TEST(count_targets(Tensor::ids({0, 0, 1}), 0) == 1);
+  BOOST_CHECK_EXCEPTION(count_targets(Tensor::of({0, 1}, DType::i32)), Error,
+                        says("count_targets: targets must be i64 class numbers, got i32 [2]"));
 }
 
 BOOST_AUTO_TEST_CASE(errors) {

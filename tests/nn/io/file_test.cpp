@@ -8,9 +8,11 @@
 #include <tests/support/program.h>
 #include <tests/support/scratch.h>
 #include <algorithm>
+#include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <csignal>
 #include <filesystem>
+#include <thread>
 
 namespace tapegrad {
 namespace {
@@ -106,6 +108,24 @@ BOOST_AUTO_TEST_CASE(writing_replaces_the_whole_file_or_nothing) {
   BOOST_TEST(contents(folder / "f") == "second");
 }
 
+BOOST_AUTO_TEST_CASE(links_and_devices_stay_what_they_are) {
+  const ScratchFolder folder;
+  std::filesystem::create_directory(folder / "d");
+  folder.write("d/f", "old");
+  std::filesystem::create_symlink("d/f", folder / "link");
+  write_file(folder / "link", "new");
+  BOOST_TEST(std::filesystem::is_symlink(folder / "link"));
+  BOOST_TEST(contents(folder / "d/f") == "new");
+  BOOST_TEST(std::distance(std::filesystem::directory_iterator(folder / "d"), {}) == 1);
+
+  BOOST_REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  std::filesystem::create_symlink("pipe", folder / "to_pipe");
+  for (const char* name : {"pipe", "to_pipe"})
+    BOOST_TEST(folder.without(error_of([&] { write_file(folder / name, "x"); })) ==
+               name + ": cannot be written: not a regular file"s);
+  BOOST_TEST(std::filesystem::is_fifo(folder / "pipe"));
+}
+
 BOOST_AUTO_TEST_CASE(a_full_disk_leaves_the_older_file) {
   const ScratchFolder folder;
   const std::string path = folder.write("f", "old");
@@ -132,12 +152,33 @@ BOOST_AUTO_TEST_CASE(an_unwritable_folder_keeps_its_file) {
   }
   BOOST_TEST(contents(folder / "d/f") == "old");
   std::filesystem::permissions(folder / "d", std::filesystem::perms::owner_all);
-  // For root too: a folder stands where the temporary file would go.
-  const std::string temporary = fmt::format("d/f.{}.tmp", ::getpid());
-  std::filesystem::create_directory(folder / temporary);
-  BOOST_TEST(folder.without(error_of([&] { write_file(folder / "d/f", "new"); })) ==
-             "d/f: cannot be created: Is a directory");
+  // For root too: there is no room for the temporary file's name.
+  const std::string name(250, 'f');
+  folder.write(name, "old");
+  BOOST_TEST(folder.without(error_of([&] { write_file(folder / name, "new"); })) ==
+             name + ": cannot be created: File name too long");
+  BOOST_TEST(contents(folder / name) == "old");
   BOOST_TEST(contents(folder / "d/f") == "old");
+}
+
+BOOST_AUTO_TEST_CASE(threads_that_save_one_path_leave_one_whole_file) {
+  const ScratchFolder folder;
+  std::atomic<int> failures = 0;
+  {
+    std::vector<std::jthread> savers;
+    for (const Index values : {1000, 100000})
+      savers.emplace_back([&, values] {
+        const TensorFile file{{{"a", Tensor({values})}}, {}};
+        for (int i = 0; i < 30; ++i) try {
+            save_safetensors(folder / "f", file);
+            load_safetensors(folder / "f");
+          } catch (const std::exception&) {
+            ++failures;
+          }
+      });
+  }
+  BOOST_TEST(failures == 0);
+  BOOST_TEST(std::distance(std::filesystem::directory_iterator(folder / ""), {}) == 1);
 }
 
 BOOST_AUTO_TEST_CASE(a_large_file_is_in_memory_once) {

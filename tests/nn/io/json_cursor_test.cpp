@@ -98,7 +98,8 @@ BOOST_AUTO_TEST_CASE(integers) {
 }
 
 BOOST_AUTO_TEST_CASE(what_is_passed_over_is_checked_too) {
-  for (const char* good : {"0", "-0", "-12.25E-7", "1e999", "true", "false", "null", "[[],{}]", " \t\r\n1 "})
+  for (const char* good :
+       {"0", "-0", "-12.25E-7", "1e308", "0e999", "-1e-999", "true", "false", "null", "[[],{}]", " \t\r\n1 "})
     BOOST_TEST(check(good) == "no error", good);
   const std::map<std::string, std::string> bad = {
       {"", "t: byte 0: the JSON ends too early"},
@@ -117,6 +118,8 @@ BOOST_AUTO_TEST_CASE(what_is_passed_over_is_checked_too) {
       {"01", "t: byte 2: a number with a leading zero"},
       {"1.", "t: byte 2: expected a digit"},
       {"1e+", "t: byte 3: expected a digit"},
+      {"1e309", "t: byte 5: a number out of range"},
+      {"-18e99999999999999999999", "t: byte 24: a number out of range"},
       {"{} {}", "t: byte 3: more text after the JSON value"},
       {"{}\0"s, "t: byte 2: more text after the JSON value"},
       {"\xef\xbb\xbf{}", "t: byte 0: expected a JSON value"},

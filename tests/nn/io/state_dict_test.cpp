@@ -4,6 +4,7 @@
 
 #include <tests/support/errors.h>
 #include <tests/support/scratch.h>
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <limits>
 #include <optional>
@@ -127,21 +128,39 @@ BOOST_AUTO_TEST_CASE(all_problems_are_told_at_once) {
   BOOST_TEST(model.bias.version() == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(long_lists_are_cut) {
+/// A model and a file of `count` tensors each, under other names.
+std::string all_differ(int count) {
   ParameterStore params;
   TensorFile file;
-  for (int i = 0; i < 23; ++i) {
-    params.root().parameter(fmt::format("w{:02}", i), {1}, ones);
-    file.tensors[fmt::format("another tensor {:02}", i)] = Tensor({1});
+  for (int i = 0; i < count; ++i) {
+    params.root().parameter(fmt::format("w{:04}", i), {1}, ones);
+    file.tensors[fmt::format("another tensor {:04}", i)] = Tensor({1});
   }
-  const std::string text = error_of([&] { load_state_dict(params, file); });
-  BOOST_TEST(text.starts_with(
-      "state dict: 46 tensors do not fit the model (23 missing, 23 unexpected):\n  no tensor 'w00'"));
-  BOOST_TEST(
-      text.find(
-          "  no tensor 'w19' of shape [1]\n  … and 3 more missing\n  unknown tensor 'another tensor 00'") !=
-      std::string::npos);
-  BOOST_TEST(text.ends_with("  unknown tensor 'another tensor 19' of shape [1]\n  … and 3 more unexpected"));
+  return error_of([&] { load_state_dict(params, file); });
+}
+
+BOOST_AUTO_TEST_CASE(every_name_is_told_up_to_a_thousand_of_a_kind) {
+  const std::string most = all_differ(1000);
+  BOOST_TEST(most.starts_with(
+      "state dict: 2000 tensors do not fit the model (1000 missing, 1000 unexpected):\n  no tensor 'w0000'"));
+  BOOST_TEST(std::count(most.begin(), most.end(), '\n') == 2000);
+  BOOST_TEST(most.find("more") == std::string::npos);
+  BOOST_TEST(most.ends_with("  unknown tensor 'another tensor 0999' of shape [1]"));
+  const std::string cut = all_differ(1003);
+  BOOST_TEST(cut.find("  no tensor 'w0999' of shape [1]\n  … and 3 more missing\n"
+                      "  unknown tensor 'another tensor 0000'") != std::string::npos);
+  BOOST_TEST(cut.ends_with("  unknown tensor 'another tensor 0999' of shape [1]\n  … and 3 more unexpected"));
+}
+
+BOOST_AUTO_TEST_CASE(conversion_can_be_refused) {
+  Plain model;
+  TensorFile file = plain_file();
+  BOOST_TEST(error_of([&] { load_state_dict(model.params, file, {.convert = false}); }) ==
+             "state dict: 2 tensors do not fit the model (2 of another type):\n"
+             "  tensor 'layer.bias': got f64, expected f32\n"
+             "  tensor 'count': got bf16, expected f32");
+  for (auto& [name, value] : file.tensors) value = value.to(DType::f32);
+  BOOST_TEST(load_state_dict(model.params, file, {.convert = false}).missing.empty());
 }
 
 BOOST_AUTO_TEST_CASE(missing_and_extra_can_be_allowed) {
@@ -235,6 +254,30 @@ BOOST_AUTO_TEST_CASE(ties_are_honoured_in_every_direction) {
   BOOST_TEST(loads(true, {{{emb, values}, {gen, changed}}, {}}) ==
              "state dict: tensors 'tgt_emb.weight' and 'generator.weight': different values, but they are "
              "one parameter");
+}
+
+BOOST_AUTO_TEST_CASE(ties_of_the_metadata_are_told_and_stay_within_the_prefix) {
+  Plain model;
+  TensorFile file = plain_file();
+  file.tensors.erase("layer.bias");
+  const auto problem = [&](const LoadOptions& options) {
+    return error_of([&] { load_state_dict(model.params, file, options); });
+  };
+  file.metadata["layer.bias"] = "layer.weight";
+  BOOST_TEST(problem({}) ==
+             "state dict: tensor 'layer.weight', tied to 'layer.bias' by the metadata: got shape [2, 2], "
+             "expected [2]");
+  file.tensors["flags"] = Tensor({2}, DType::boolean);
+  file.metadata["layer.bias"] = "flags";
+  BOOST_TEST(problem({}) ==
+             "state dict: tensor 'flags', tied to 'layer.bias' by the metadata: got boolean, expected f64, "
+             "f32, f16 or bf16");
+
+  TensorFile part = state_dict(model.params, {.prefix = "model.", .copied = true});
+  part.tensors["bias"] = part.tensors.extract("model.layer.bias").mapped();
+  part.metadata["model.layer.bias"] = "bias";
+  file = part;
+  BOOST_TEST(problem({.prefix = "model."}) == "state dict: no tensor 'model.layer.bias' of shape [2]");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,29 @@
+#pragma once
+#include <tapegrad/autograd/op.h>
+
+#include <functional>
+
+#include "mutant.h"
+
+/// Mutants of a backward rule as a whole; they take the numbers from `first` on, in the order of the
+/// enumerators.
+namespace mutation {
+
+using tapegrad::BackwardArgs;
+using tapegrad::PullbackArgs;
+using tapegrad::Var;
+using tapegrad::VarList;
+
+enum class Whole { negated, doubled, halved, reversed, zeroed, ones, overwritten, swapped };
+
+/// The results of a pullback: negated, doubled, halved, with elements in reverse order, zeroed, of a
+/// cotangent of ones, or swapped.
+VarList results(int first, const PullbackArgs& args, const std::function<VarList(const PullbackArgs&)>& rule);
+
+/// What a raw backward adds, likewise, or put in place of what was there.
+void raw(int first, const BackwardArgs& args, const std::function<void(const BackwardArgs&)>& rule);
+
+/// In place of sum_to: the first of what should be summed.
+Var unsummed(const Var& x, const tapegrad::Shape& shape);
+
+}  // namespace mutation
