@@ -36,7 +36,7 @@ Var DecoderLayer::forward(const Var& x, const Var& memory, const Mask& mask, con
       [&](const Var& h) { return multihead_attn(h, memory, memory, memory_mask); });
 }
 
-Var DecoderLayer::step(const Var& x, DecoderCache::Layer& cache, const CacheRows& past,
+Var DecoderLayer::step(const Var& x, DecoderCache::LayerPast& cache, const CacheRows& past,
                        const CacheRows& memory) const {
   return sublayers(
       x, [&](const Var& h) { return self_attn.step(h, cache.past, past); },
@@ -62,7 +62,7 @@ DecoderCache Decoder::start(const Var& memory, std::span<const Index> memory_len
   for (const Index length : memory_lengths)
     expects(length >= 0 && length <= memory.shape()[1], "Decoder: a length of {} in memory {}", length,
             memory.shape());
-  std::vector<DecoderCache::Layer> caches(layers.size());
+  std::vector<DecoderCache::LayerPast> caches(layers.size());
   for (std::size_t i = 0; i < caches.size(); ++i)
     caches[i].memory = layers[i].multihead_attn.remember(memory);
   return DecoderCache(std::move(caches), memory_lengths);

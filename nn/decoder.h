@@ -9,7 +9,8 @@ struct DecoderLayer : Layer<DecoderLayer> {
   DecoderLayer(const Scope& scope, const TransformerOptions& options);
   Var forward(const Var& x, const Var& memory, const Mask& mask = {}, const Mask& memory_mask = {}) const;
   /// The newest position alone.   x [rows, 1, d_model] -> same
-  Var step(const Var& x, DecoderCache::Layer& cache, const CacheRows& past, const CacheRows& memory) const;
+  Var step(const Var& x, DecoderCache::LayerPast& cache, const CacheRows& past,
+           const CacheRows& memory) const;
 
   MultiHeadAttention self_attn, multihead_attn;
   FeedForward feed_forward;

@@ -110,8 +110,8 @@ void attention_forward_lanes(const AttentionArgs<T>& args) {
   const Dropout<T> dropout(args.dropout, args.dropout_key);
   const Index width = args.heads * args.head_dim;
   const auto bytes = [](Index rows) { return static_cast<std::size_t>(rows * kLanes) * sizeof(T); };
-  T* const queries = static_cast<T*>(workspace(Scratch::keys, bytes(width)));
-  T* const s = static_cast<T*>(workspace(Scratch::scores, bytes(kLaneKeys)));
+  T* queries = static_cast<T*>(workspace(Scratch::keys, bytes(width)));
+  T* s = static_cast<T*>(workspace(Scratch::scores, bytes(kLaneKeys)));
   for (Index b = 0; b < args.batch; ++b)
     for (Index q = 0; q < args.query_len; q += kLanes) {
       const Index rows = min_of<Index>(kLanes, args.query_len - q);
@@ -169,11 +169,11 @@ void attention_backward_lanes(const AttentionArgs<T>& args, const AttentionGradi
   const Dropout<T> dropout(args.dropout, args.dropout_key);
   const Index width = args.heads * args.head_dim, out_width = args.heads * args.value_dim;
   const auto bytes = [](Index rows) { return static_cast<std::size_t>(rows * kLanes) * sizeof(T); };
-  T* const queries = static_cast<T*>(workspace(Scratch::keys, bytes(width)));
-  T* const douts = static_cast<T*>(workspace(Scratch::values, bytes(out_width)));
-  T* const w = static_cast<T*>(workspace(Scratch::scores, bytes(3 * kLaneKeys)));
-  T* const d = w + kLaneKeys * kLanes;
-  T* const used = args.dropout > 0 ? d + kLaneKeys * kLanes : w;
+  T* queries = static_cast<T*>(workspace(Scratch::keys, bytes(width)));
+  T* douts = static_cast<T*>(workspace(Scratch::values, bytes(out_width)));
+  T* w = static_cast<T*>(workspace(Scratch::scores, bytes(3 * kLaneKeys)));
+  T* d = w + kLaneKeys * kLanes;
+  T* used = args.dropout > 0 ? d + kLaneKeys * kLanes : w;
   for (Index b = 0; b < args.batch; ++b)
     for (Index q = 0; q < args.query_len; q += kLanes) {
       const Index rows = min_of<Index>(kLanes, args.query_len - q);

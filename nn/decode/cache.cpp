@@ -12,7 +12,7 @@ constexpr Index first_capacity = 16;
 
 }  // namespace
 
-DecoderCache::DecoderCache(std::vector<Layer> layers, std::span<const Index> memory_lengths)
+DecoderCache::DecoderCache(std::vector<LayerPast> layers, std::span<const Index> memory_lengths)
     : layers_(std::move(layers)),
       slots_(memory_lengths.size()),
       lengths_(memory_lengths.size()),
@@ -30,7 +30,7 @@ void DecoderCache::begin_step() {
 
 void DecoderCache::grow(Index slots, Index capacity) {
   const auto used = static_cast<Index>(taken_.size());
-  for (Layer& layer : layers_) {
+  for (LayerPast& layer : layers_) {
     const Index width = layer.memory.keys.shape()[1];
     const KeyValues old = layer.past;
     layer.past.keys = Tensor({slots, width, capacity}, layer.memory.keys.dtype());
@@ -45,7 +45,7 @@ void DecoderCache::grow(Index slots, Index capacity) {
 }
 
 void DecoderCache::copy(Index from, Index to) {
-  for (const Layer& layer : layers_) {
+  for (const LayerPast& layer : layers_) {
     const TensorView keys = layer.past.keys.view(), values = layer.past.values.view();
     const Index width = keys.shape[1], size = width * capacity_;
     copy_blocks({keys, from * size, capacity_}, {keys, to * size, capacity_}, width, time_);

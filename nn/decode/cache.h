@@ -24,13 +24,13 @@ struct CacheRows {
 /// copied.
 class DecoderCache {
  public:
-  struct Layer {
+  struct LayerPast {
     KeyValues past, memory;
   };
 
   DecoderCache() = default;
   /// `layers[i].memory` is there; row r reads the first `memory_lengths[r]` places of memory r.
-  DecoderCache(std::vector<Layer> layers, std::span<const Index> memory_lengths);
+  DecoderCache(std::vector<LayerPast> layers, std::span<const Index> memory_lengths);
 
   Index rows() const { return static_cast<Index>(slots_.size()); }
   /// Steps done.
@@ -39,7 +39,7 @@ class DecoderCache {
   /// Room for one more step: `past_rows()` then count its key.
   void begin_step();
   void end_step() { ++time_; }
-  Layer& layer(std::size_t i) { return layers_[i]; }
+  LayerPast& layer(std::size_t i) { return layers_[i]; }
   CacheRows past_rows() const { return {slots_, lengths_}; }
   CacheRows memory_rows() const { return {sources_, memory_lengths_}; }
 
@@ -50,7 +50,7 @@ class DecoderCache {
   void grow(Index slots, Index capacity);
   void copy(Index from, Index to);
 
-  std::vector<Layer> layers_;
+  std::vector<LayerPast> layers_;
   std::vector<Index> slots_, lengths_, sources_, memory_lengths_;  // [rows]
   std::vector<Index> spare_;
   std::vector<char> taken_;  // [slots]
