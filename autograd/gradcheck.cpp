@@ -83,10 +83,7 @@ class Check {
     if (r.kinks > 0)
       r.message += fmt::format("; {} of {} stencils cross a kink, first {}", r.kinks, r.kinks + r.checked,
                                first_kink_);
-    if (!r.ok && options_.diagnose) try {
-        r.diagnosis = diagnosis();
-      } catch (const Error&) {  // the function refuses what it took before: the comparison stands
-      }
+    if (!r.ok && options_.diagnose) r.diagnosis = diagnosis_or_none();
     if (!r.diagnosis.empty()) r.message += "; looks like: " + r.diagnosis;
     return r;
   }
@@ -128,6 +125,14 @@ class Check {
       } else if (const Parameter& p = parameters_[i - vars_.size()]; g.contains(p)) {
         subjects_[i].*into = g[p].to_vector();
       }
+    }
+  }
+
+  std::string diagnosis_or_none() {
+    try {
+      return diagnosis();
+    } catch (const Error&) {  // the function refuses what it took before: the comparison stands
+      return {};
     }
   }
 
@@ -233,6 +238,7 @@ class Check {
       moved[k].assign(y, y + base_.size());
     }
     Stencil s;
+    s.of_result.reserve(base_.size());
     const double* c = cotangent_.data<double>();
     for (std::size_t i = 0; i < base_.size(); ++i) {
       const double wide = moved[3][i] - moved[0][i], narrow = moved[2][i] - moved[1][i];

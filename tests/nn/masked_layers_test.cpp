@@ -36,26 +36,13 @@ struct Network {
   void check_agreement(const std::function<void(const Outcome&)>& also = {}) const {
     Outcome exact;
     for (const DType dtype : {DType::f64, DType::f32}) {
-      const double tolerance = dtype == DType::f64 ? 1e-12 : 1e-6;
-      Outcome first;
-      for (const Route& route : routes) {
-        BOOST_TEST_CONTEXT(dtype_name(dtype) << ", " << route.name) {
-          const Outcome o = run(route, dtype);
-          BOOST_TEST(test::all_finite(o), "not finite");
-          if (also) also(o);
-          if (first.values.empty()) first = o;
-          const double value_error = test::difference_of(o.values, first.values);
-          BOOST_TEST(value_error <= tolerance);
-          if (route.fused) BOOST_TEST(test::equal_numbers(o.values, first.values), "other bits");
-          if (!route.record) continue;
-          const double gradient_error = test::difference_of(o.gradients, first.gradients);
-          BOOST_TEST(gradient_error <= tolerance);
-          if (!route.create_graph) continue;
-          if (route.fused) first.second = o.second;
-          const double second_error = test::difference_of(o.second, first.second);
-          BOOST_TEST(second_error <= (dtype == DType::f64 ? 1e-12 : 5e-6));
-        }
-      }
+      const Outcome first = test::check_routes(
+          dtype, dtype == DType::f64 ? 1e-12 : 5e-6, false,
+          [&](const Route& route) { return run(route, dtype); },
+          [&](const Route&, const Outcome& o) {
+            BOOST_TEST(test::all_finite(o), "not finite");
+            if (also) also(o);
+          });
       if (dtype == DType::f64) exact = first;
       const double rounding = test::difference_of(first.gradients, exact.gradients);
       BOOST_TEST(rounding <= 2e-6);

@@ -128,32 +128,16 @@ void check_nothing_passes(const Attending& a, const Route& route, DType dtype, c
 
 /// Every property, for one call in every way and both dtypes; with dropout in those that train.
 void check(const Attending& a, const Call& call) {
-  for (const DType dtype : {DType::f64, DType::f32}) {
-    const double tolerance = dtype == DType::f64 ? 1e-12 : 1e-6;
-    Outcome first;
-    for (const Route& route : routes) {
-      if (a.dropout > 0 && !route.training) continue;
-      BOOST_TEST_CONTEXT(dtype_name(dtype) << ", " << route.name) {
-        const Outcome o = a.run(route, dtype, call);
-        check_zeros(a, o);
-        if (a.weights) check_sums(a, o.values[1], tolerance);
-        if (first.values.empty()) first = o;
-        const double value_error = test::difference_of(o.values, first.values);
-        BOOST_TEST(value_error <= tolerance);
-        if (route.fused) BOOST_TEST(test::equal_numbers(o.values, first.values), "other bits");
-        if (!route.record) continue;
-        const double gradient_error = test::difference_of(o.gradients, first.gradients);
-        BOOST_TEST(gradient_error <= tolerance);
-        if (route.create_graph) {
-          if (route.fused) first.second = o.second;
-          const double second_error = test::difference_of(o.second, first.second);
-          BOOST_TEST(second_error <= tolerance);
-        }
-        if (!route.create_graph && route.training == (a.dropout > 0))
-          check_nothing_passes(a, route, dtype, call, o);
-      }
-    }
-  }
+  for (const DType dtype : {DType::f64, DType::f32})
+    test::check_routes(
+        dtype, test::agreement(dtype), a.dropout > 0,
+        [&](const Route& route) { return a.run(route, dtype, call); },
+        [&](const Route& route, const Outcome& o) {
+          check_zeros(a, o);
+          if (a.weights) check_sums(a, o.values[1], test::agreement(dtype));
+          if (route.record && !route.create_graph && route.training == (a.dropout > 0))
+            check_nothing_passes(a, route, dtype, call, o);
+        });
 }
 
 Call attention_call(const Attending& a) {

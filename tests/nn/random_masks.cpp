@@ -171,6 +171,31 @@ void scramble(Tensor& x, Index begin, Index count) {
   for (Index i = 0; i < count; ++i) first[i] = 3 - 7 * first[i];
 }
 
+Outcome check_routes(DType dtype, double second_limit, bool training_only,
+                     const std::function<Outcome(const Route&)>& run,
+                     const std::function<void(const Route&, const Outcome&)>& also) {
+  Outcome first;
+  for (const Route& route : routes) {
+    if (training_only && !route.training) continue;
+    BOOST_TEST_CONTEXT(dtype_name(dtype) << ", " << route.name) {
+      const Outcome o = run(route);
+      also(route, o);
+      if (first.values.empty()) first = o;
+      const double value_error = difference_of(o.values, first.values);
+      BOOST_TEST(value_error <= agreement(dtype));
+      if (route.fused) BOOST_TEST(equal_numbers(o.values, first.values), "other bits");
+      if (!route.record) continue;
+      const double gradient_error = difference_of(o.gradients, first.gradients);
+      BOOST_TEST(gradient_error <= agreement(dtype));
+      if (!route.create_graph) continue;
+      if (route.fused) first.second = o.second;
+      const double second_error = difference_of(o.second, first.second);
+      BOOST_TEST(second_error <= second_limit);
+    }
+  }
+  return first;
+}
+
 void for_seeds(std::uint64_t count, const std::function<void(std::uint64_t)>& body) {
   using boost::unit_test::framework::current_test_case;
   const auto failures = [] {

@@ -65,6 +65,9 @@ struct Operand {
   }
 };
 
+/// What values and gradients may differ by from route to route.
+inline double agreement(DType dtype) { return dtype == DType::f64 ? 1e-12 : 1e-6; }
+
 /// One of the ways to compute the same.
 struct Route {
   const char* name;
@@ -101,6 +104,14 @@ double difference_of(const std::vector<Tensor>& a, const std::vector<Tensor>& b)
 bool equal_numbers(const std::vector<Tensor>& a, const std::vector<Tensor>& b);
 bool all_finite(const std::vector<Tensor>& tensors);
 bool all_finite(const Outcome& outcome);
+
+/// Runs every route (with `training_only`, those that train) and checks that all agree with the first in
+/// value, bits of fused values, gradients (1e-12 in f64, 1e-6 in f32) and second derivatives
+/// (`second_limit`); `also` looks at every outcome. Returns the first outcome, with second derivatives.
+Outcome check_routes(DType dtype, double second_limit, bool training_only,
+                     const std::function<Outcome(const Route&)>& run,
+                     const std::function<void(const Route&, const Outcome&)>& also);
+
 /// `count` elements from `begin` on are exactly 0.
 bool zeros(const Tensor& x, Index begin, Index count);
 /// Other numbers in `count` elements from `begin` on.
