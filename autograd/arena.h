@@ -61,26 +61,20 @@ class ArenaVector {
   static_assert(std::is_trivially_destructible_v<T>);
 
  public:
-  T& push_back(const T& value) {
-    T& element = *new (arena_.extend(sizeof(T))) T(value);
-    ++size_;
-    return element;
-  }
+  T& push_back(const T& value) { return *new (arena_.extend(sizeof(T))) T(value); }
+  /// A new element of default value, to be filled in where it lies.
+  T& add() { return *new (arena_.extend(sizeof(T))) T; }
   T& operator[](std::size_t i) { return reinterpret_cast<T*>(arena_.base())[i]; }
   const T& operator[](std::size_t i) const { return reinterpret_cast<const T*>(arena_.base())[i]; }
-  std::size_t size() const { return size_; }
+  std::size_t size() const { return arena_.used() / sizeof(T); }
   /// Drops all but the first `count` elements.
-  void truncate(std::size_t count) {
-    arena_.rewind(count * sizeof(T));
-    size_ = count;
-  }
+  void truncate(std::size_t count) { arena_.rewind(count * sizeof(T)); }
   void shrink() { arena_.shrink(); }
   std::size_t bytes() const { return arena_.used(); }
   std::size_t peak_bytes() const { return arena_.peak(); }
 
  private:
   Arena arena_;
-  std::size_t size_ = 0;
 };
 
 }  // namespace tapegrad

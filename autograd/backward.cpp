@@ -3,34 +3,22 @@
 #include <cstring>
 #include <optional>
 
+#include <tapegrad/autograd/checkpoint.h>
 #include <tapegrad/autograd/cotangents.h>
 #include <tapegrad/autograd/kernels/elementwise.h>
 #include <tapegrad/autograd/ops/arithmetic.h>
 #include <tapegrad/autograd/tape.h>
+#include <tapegrad/autograd/temporarily.h>
 
 namespace tapegrad {
-namespace {
-
-/// Sets a value for the length of a scope.
-template <class T>
-class Temporarily {
- public:
-  Temporarily(T& place, T value) : place_(place), before_(place) { place_ = value; }
-  ~Temporarily() { place_ = before_; }
-  Temporarily(const Temporarily&) = delete;
-  Temporarily& operator=(const Temporarily&) = delete;
-
- private:
-  T& place_;
-  T before_;
-};
-
-}  // namespace
 
 class BackwardPass {
  public:
   BackwardPass(Tape& tape, const Var& loss, const BackwardOptions& options)
-      : tape_(tape), loss_(loss), options_(options) {}
+      : tape_(tape),
+        loss_(loss),
+        options_(options),
+        leaf_arena_(options.leaf_gradients != nullptr ? *options.leaf_gradients : tape.gradient_arena_) {}
 
   Gradients run() {
     check();
@@ -57,7 +45,9 @@ class BackwardPass {
       for (std::uint32_t i = loss_.stamp().node + 1; i-- > 0;)
         if (node(i).parameter != nullptr) parameter_nodes_.push_back(i);
     } else {
-      cotangents_.emplace(tape_.gradient_arena_, count_, options_.consume);
+      const std::uint32_t room = tape_.checkpoint_room_;
+      const auto places = room > 0 ? static_cast<std::uint32_t>(tape_.flat_.size()) + room : count_;
+      cotangents_.emplace(tape_.gradient_arena_, leaf_arena_, places, options_.consume || room > 0);
       seed_buffer();
       for (std::uint32_t i = loss_.stamp().node + 1; i-- > 0;) step(i);
       cotangents_->complete_all();
@@ -74,7 +64,7 @@ class BackwardPass {
 
   const Node& node(std::uint32_t i) const { return tape_.nodes_[i]; }
   std::uint32_t owner(std::uint32_t flat) const { return tape_.flat_[flat].node; }
-  bool needs(std::uint32_t flat) const { return node(owner(flat)).needs_grad; }
+  bool needs(std::uint32_t flat) const { return tape_.flat_[flat].needs_grad; }
   Var var(std::uint32_t flat) const {
     const std::uint32_t i = owner(flat);
     return {{tape_.slot_, node(i).serial, i}, flat - node(i).first_output};
@@ -88,6 +78,8 @@ class BackwardPass {
     expects(tape_.options().record, "backward: this tape does not record (.record = false)");
     expects(!(options_.consume && options_.create_graph),
             "backward: .consume and .create_graph exclude each other");
+    expects(options_.leaf_gradients == nullptr || !options_.create_graph,
+            "backward: .leaf_gradients and .create_graph exclude each other");
     if (options_.cotangent)
       expects(options_.cotangent.shape() == loss_.shape() && options_.cotangent.dtype() == tape_.dtype(),
               "backward: the cotangent is {} {}, the loss {} {}", dtype_name(options_.cotangent.dtype()),
@@ -103,11 +95,12 @@ class BackwardPass {
   /// A gradient computed from values that have changed since would be silently wrong.
   void check_versions(const Node& n) const {
     for (std::uint16_t i = 0; i < n.input_count; ++i)
-      if (const Node& from = node(owner(n.inputs[i])); from.parameter != nullptr) check_version(n, from);
+      if (tape_.flat_[n.inputs[i]].of_parameter) check_version(n, node(owner(n.inputs[i])));
   }
   void check_version(const Node& n, const Node& from) const {
+    if (!from.outdated()) return;
     try {
-      tape_.check_version(n.op->name(), from);
+      tape_.throw_version(n.op->name(), from);
     } catch (Error& error) {
       error.add_path(*n.path);
       throw;
@@ -117,7 +110,7 @@ class BackwardPass {
   // First-order passes: cotangents are buffers in the gradient arena. With `.consume` a result's cotangent
   // dies when its node was walked, and its memory serves again.
 
-  bool is_leaf(std::uint32_t flat) const { return node(owner(flat)).op == nullptr; }
+  bool is_leaf(std::uint32_t flat) const { return tape_.flat_[flat].leaf; }
 
   void seed_buffer() {
     const std::uint32_t flat = tape_.flat_number(loss_);
@@ -129,10 +122,9 @@ class BackwardPass {
       dispatch(seed.dtype, [&](auto zero) { seed.data<decltype(zero)>()[0] = 1; });
   }
 
-  TensorView cotangent(std::uint32_t flat) const {
-    TensorView view = tape_.output(flat);
-    view.bytes = (*cotangents_)[flat];
-    return view;
+  CotangentView cotangent(std::uint32_t flat) const {
+    const TensorView& value = tape_.output(flat);
+    return {(*cotangents_)[flat], value.shape, value.dtype};
   }
 
   void step(std::uint32_t i) {
@@ -149,7 +141,9 @@ class BackwardPass {
     }
     if (!reached) return;
     check_versions(n);
-    if (n.op->has_backward())
+    if (n.checkpoint) [[unlikely]]
+      recompute(n);
+    else if (n.has_backward)
       raw_backward(n);
     else
       transient_pullback(n);
@@ -165,34 +159,40 @@ class BackwardPass {
   }
 
   void raw_backward(const Node& n) {
-    ViewBuffer inputs(n.input_count), dinputs(n.input_count), doutputs(n.output_count);
-    for (std::uint16_t i = 0; i < n.input_count; ++i) inputs.push_back(tape_.output(n.inputs[i]));
-    for (std::uint16_t k = 0; k < n.output_count; ++k) doutputs.push_back(cotangent(n.first_output + k));
-    const Views in = inputs, out{n.outputs, n.output_count};
+    const std::size_t count = n.input_count, outputs = n.output_count;
+    CallBuffer<const TensorView*> views(count + outputs);
+    CallBuffer<CotangentView> cotangents(count + outputs);
+    for (std::size_t i = 0; i < count; ++i) views.put(i, tape_.flat_[n.inputs[i]].view);
+    for (std::size_t k = 0; k < outputs; ++k) {
+      views.put(count + k, n.outputs + k);
+      cotangents.put(count + k, {(*cotangents_)[n.first_output + static_cast<std::uint32_t>(k)],
+                                 n.outputs[k].shape, n.outputs[k].dtype});
+    }
+    const Views in(views.data(), count), out(views.data() + count, outputs);
     FreshInputs fresh;
-    bool work = false, hand_over = options_.consume && n.output_count == 1;
+    bool work = false, hand_over = options_.consume && n.passes_on;
     for (std::uint16_t i = 0; i < n.input_count; ++i) {
       const std::uint32_t flat = n.inputs[i];
-      const Node& from = node(owner(flat));
-      if (!from.needs_grad) {
-        dinputs.push_back({});
-        continue;
+      const Tape::FlatOutput& from = tape_.flat_[flat];
+      void* sum = nullptr;
+      if (from.needs_grad) {
+        const bool first = i < FreshInputs::most && !cotangents_->full(flat) && alone(n, i);
+        const bool apart = from.leaf && options_.leaf_gradients != nullptr;
+        if (hand_over && first && !apart && (*cotangents_)[flat] == nullptr && n.op->passes_on(i, in, out)) {
+          cotangents_->hand_over(n.first_output, flat);  // which doutputs[0] shows all the same
+          hand_over = false;
+        } else {
+          bool is_fresh = false;
+          sum = cotangents_->write(flat, *from.view, from.leaf,
+                                   first && n.overwrites ? n.op->overwrites(i, in, out) : nothing, is_fresh);
+          if (is_fresh) fresh.add(i);
+          work = true;
+        }
       }
-      const bool first = i < FreshInputs::most && !cotangents_->full(flat) && alone(n, i);
-      if (hand_over && first && (*cotangents_)[flat] == nullptr && n.op->passes_on(i, in, out)) {
-        cotangents_->hand_over(n.first_output, flat);  // which doutputs[0] shows all the same
-        hand_over = false;
-        dinputs.push_back({});
-        continue;
-      }
-      TensorView& d = dinputs.push_back(in[i]);
-      bool is_fresh = false;
-      d.bytes = cotangents_->write(flat, d, from.op == nullptr,
-                                   first ? n.op->overwrites(i, in, out) : nothing, is_fresh);
-      if (is_fresh) fresh.add(i);
-      work = true;
+      cotangents.put(i, {sum, from.view->shape, from.view->dtype});
     }
-    if (work) n.op->backward({in, out, dinputs, doutputs, fresh});
+    if (work)
+      n.op->backward({in, out, {cotangents.data(), count}, {cotangents.data() + count, outputs}, fresh});
   }
 
   /// The pullback written in ops, run on the end of the tape without recording and dropped again.
@@ -219,6 +219,39 @@ class BackwardPass {
             using T = decltype(zero);
             kernels::add_into(static_cast<T*>(sum), part.data<T>(), part.size());
           });
+      }
+    } catch (...) {
+      tape_.rewind(mark);
+      throw;
+    }
+    mark.gradients = tape_.gradient_arena_.used();  // the sums stay
+    tape_.rewind(mark);
+  }
+
+  void run_again(const Node& n, ScratchVector<std::uint32_t>& results) {
+    try {
+      Recomputation::run_again(tape_, n, results);
+    } catch (Error& error) {
+      error.add_path(*n.path);
+      throw;
+    }
+  }
+
+  /// A checkpoint's function, recorded at the end of the tape, walked back in the place of its node, and
+  /// dropped again. Its results' cotangents go there and, with what was added inside, come back.
+  void recompute(const Node& n) {
+    Tape::Mark mark = tape_.mark();
+    try {
+      ScratchVector<std::uint32_t> results;
+      run_again(n, results);
+      for (std::uint16_t k = 0; k < n.output_count; ++k)
+        cotangents_->hand_over(n.first_output + k, results[k]);
+      for (auto i = static_cast<std::uint32_t>(tape_.nodes_.size()); i-- > mark.nodes;) step(i);
+      if (!options_.consume) {
+        for (std::uint16_t k = 0; k < n.output_count; ++k)
+          cotangents_->hand_over(results[k], n.first_output + k);
+        for (auto flat = static_cast<std::uint32_t>(mark.outputs); flat < tape_.flat_.size(); ++flat)
+          cotangents_->release(flat, tape_.output(flat));
       }
     } catch (...) {
       tape_.rewind(mark);
@@ -278,7 +311,9 @@ class BackwardPass {
       }
       if (!reached) continue;
       check_versions(n);
-      if (n.op->is_primitive()) {
+      if (n.checkpoint) {
+        recompute(n, cotangents);
+      } else if (n.op->is_primitive()) {
         const VarList results = pullback(n, cotangents);
         for (std::uint16_t k = 0; k < n.input_count; ++k)
           if (results[k] && needs(n.inputs[k])) accumulate(n.inputs[k], results[k]);
@@ -286,6 +321,18 @@ class BackwardPass {
         expand(n, cotangents);
       }
     }
+  }
+
+  /// The same for a pass that can be differentiated again: what was recorded stays.
+  void recompute(const Node& n, const VarList& cotangents) {
+    const auto begin = static_cast<std::uint32_t>(tape_.nodes_.size());
+    ScratchVector<std::uint32_t> results;
+    run_again(n, results);
+    for (std::uint16_t k = 0; k < n.output_count; ++k)
+      if (cotangents[k]) accumulate(results[k], cotangents[k]);
+    walk(begin, static_cast<std::uint32_t>(tape_.nodes_.size()));
+    for (std::uint16_t k = 0; k < n.output_count; ++k)
+      if (results[k] < vars_->size()) (*vars_)[n.first_output + k] = Var((*vars_)[results[k]]);
   }
 
   void expand(const Node& n, const VarList& cotangents) {
@@ -309,7 +356,7 @@ class BackwardPass {
       if (!found) continue;
       if (n.parameter->dtype() != found.dtype) {
         TensorView own{nullptr, found.shape, n.parameter->dtype()};
-        own.bytes = tape_.gradient_arena_.allocate(own.byte_count());
+        own.bytes = leaf_arena_.allocate(own.byte_count());
         convert(found, own);
         found = own;
       }
@@ -327,6 +374,7 @@ class BackwardPass {
   Tape& tape_;
   const Var loss_;
   const BackwardOptions& options_;
+  Arena& leaf_arena_;
   std::uint32_t count_ = 0;
   std::optional<Cotangents> cotangents_;
   ScratchVector<std::uint32_t> parameter_nodes_;  // from the last to the first

@@ -1,56 +1,12 @@
 #include <tapegrad/autograd/cotangents.h>
 
-#include <algorithm>
-#include <bit>
-#include <cstring>
-
 namespace tapegrad {
-namespace {
 
-/// Sizes of blocks: 16, 32, 48, 64 bytes and from there on four for each power of two.
-struct SizeClass {
-  std::size_t bytes, number;
-
-  explicit SizeClass(std::size_t wanted) {
-    wanted = std::max<std::size_t>(wanted, 16);
-    const auto width = static_cast<std::size_t>(std::bit_width(wanted - 1));
-    const std::size_t step = width <= 6 ? 16 : std::size_t{1} << (width - 3);
-    bytes = (wanted + step - 1) / step * step;
-    number = 4 * width + (bytes / step & 3);
-  }
-};
-
-}  // namespace
-
-Cotangents::Cotangents(Arena& arena, std::uint32_t outputs, bool reuse) : arena_(arena), reuse_(reuse) {
+Cotangents::Cotangents(Arena& arena, Arena& lasting_arena, std::uint32_t outputs, bool reuse)
+    : arena_(arena), lasting_arena_(lasting_arena), reuse_(reuse) {
   buffers_ = arena.array<void*>(outputs);
   std::memset(buffers_, 0, outputs * sizeof(void*));
   if (reuse) free_.fill(nullptr);
-}
-
-void* Cotangents::take(std::size_t bytes, bool lasting) {
-  void* taken = nullptr;
-  if (reuse_) {
-    const SizeClass size(bytes);
-    if (Block*& head = free_[size.number]; head != nullptr) {
-      taken = head;
-      head = head->next;
-    } else if (!lasting) {
-      bytes = size.bytes;
-    }
-  }
-  if (taken == nullptr) taken = arena_.allocate(bytes);
-#ifndef NDEBUG
-  std::memset(taken, 0xff, bytes);  // NaN, for whoever reads what it should write
-#endif
-  return taken;
-}
-
-void Cotangents::release(std::uint32_t flat, const TensorView& like) {
-  if (buffers_[flat] == nullptr) return;
-  Block*& head = free_[SizeClass(like.byte_count()).number];
-  head = new (buffers_[flat]) Block{head};
-  buffers_[flat] = nullptr;
 }
 
 void* Cotangents::sum(std::uint32_t flat, const TensorView& like, bool lasting) {
@@ -64,7 +20,8 @@ void* Cotangents::sum(std::uint32_t flat, const TensorView& like, bool lasting) 
   return buffers_[flat];
 }
 
-void* Cotangents::write(std::uint32_t flat, const TensorView& like, bool lasting, Range part, bool& fresh) {
+void* Cotangents::write_part(std::uint32_t flat, const TensorView& like, bool lasting, Range part,
+                             bool& fresh) {
   if (part.empty()) return fresh = false, sum(flat, like, lasting);
   if (buffers_[flat] == nullptr) {
     buffers_[flat] = take(like.byte_count(), lasting);

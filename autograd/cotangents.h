@@ -1,5 +1,8 @@
 #pragma once
+#include <algorithm>
 #include <array>
+#include <bit>
+#include <cstring>
 #include <span>
 
 #include <tapegrad/autograd/arena.h>
@@ -12,7 +15,8 @@ namespace tapegrad {
 /// serves again, so that the arena grows by what lives at once.
 class Cotangents {
  public:
-  Cotangents(Arena& arena, std::uint32_t outputs, bool reuse);
+  /// `lasting` buffers come from an arena of their own where `lasting_arena` is another one.
+  Cotangents(Arena& arena, Arena& lasting_arena, std::uint32_t outputs, bool reuse);
 
   /// Whether a buffer has no element left that holds nothing.
   bool full(std::uint32_t flat) const { return buffers_[flat] != nullptr && partial_.empty(); }
@@ -24,7 +28,13 @@ class Cotangents {
   /// Memory of `like`'s size to add to, zeros where nothing arrived yet. `lasting`: it is never released.
   void* sum(std::uint32_t flat, const TensorView& like, bool lasting);
   /// The same, but when `fresh` is true afterwards, `part` of it is uninitialised.
-  void* write(std::uint32_t flat, const TensorView& like, bool lasting, Range part, bool& fresh);
+  void* write(std::uint32_t flat, const TensorView& like, bool lasting, Range part, bool& fresh) {
+    void*& sum = buffers_[flat];
+    fresh = sum == nullptr;
+    if (!fresh && partial_.empty()) return sum;
+    if (fresh && part.begin == 0 && part.end == everything.end) return sum = take(like.byte_count(), lasting);
+    return write_part(flat, like, lasting, part, fresh);
+  }
 
   /// Zeros where nothing was written so far, of one buffer or of all.
   void complete(std::uint32_t flat) {
@@ -38,9 +48,26 @@ class Cotangents {
     buffers_[from] = nullptr;
   }
   /// Forgets a buffer of `like`'s size, for others to use.
-  void release(std::uint32_t flat, const TensorView& like);
+  void release(std::uint32_t flat, const TensorView& like) {
+    if (buffers_[flat] == nullptr) return;
+    Block*& head = free_[SizeClass(like.byte_count()).number];
+    head = new (buffers_[flat]) Block{head};
+    buffers_[flat] = nullptr;
+  }
 
  private:
+  /// Sizes of blocks: 16, 32, 48, 64 bytes and from there on four for each power of two.
+  struct SizeClass {
+    std::size_t bytes, number;
+
+    explicit SizeClass(std::size_t wanted) {
+      wanted = std::max<std::size_t>(wanted, 16);
+      const auto width = static_cast<std::size_t>(std::bit_width(wanted - 1));
+      const std::size_t shift = width <= 6 ? 4 : width - 3, steps = ((wanted - 1) >> shift) + 1;
+      bytes = steps << shift;
+      number = 4 * width + (steps & 3);
+    }
+  };
   /// A buffer of which only elements [begin, end) hold something.
   struct Partial {
     std::uint32_t flat;
@@ -51,12 +78,30 @@ class Cotangents {
     Block* next;
   };
 
-  void* take(std::size_t bytes, bool lasting);
+  void* take(std::size_t bytes, bool lasting) {
+    void* taken = nullptr;
+    const bool apart = lasting && &lasting_arena_ != &arena_;
+    if (reuse_ && !apart) {
+      const SizeClass size(bytes);
+      if (Block*& head = free_[size.number]; head != nullptr) {
+        taken = head;
+        head = head->next;
+      } else if (!lasting) {
+        bytes = size.bytes;
+      }
+    }
+    if (taken == nullptr) taken = (apart ? lasting_arena_ : arena_).allocate(bytes);
+#ifndef NDEBUG
+    std::memset(taken, 0xff, bytes);  // NaN, for whoever reads what it should write
+#endif
+    return taken;
+  }
+  void* write_part(std::uint32_t flat, const TensorView& like, bool lasting, Range part, bool& fresh);
   void clear(const Partial& p, Index begin, Index end);
   void complete_partial(std::uint32_t flat);
   bool extend(std::size_t at, Range part);
 
-  Arena& arena_;
+  Arena &arena_, &lasting_arena_;
   void** buffers_;
   bool reuse_;
   ScratchVector<Partial> partial_;  // few: weights that are read by ranges of rows

@@ -61,7 +61,7 @@ class Replay {
   const double* run(const TensorView& value) {
     for (const std::uint32_t i : nodes_) {
       const Node& n = tape_.node(i);
-      ViewBuffer inputs(n.input_count), outputs(n.output_count);
+      ViewList inputs, outputs;
       for (std::uint32_t k = 0; k < n.input_count; ++k)
         inputs.push_back(i == first_ && k == slot_ ? value
                          : is_moved(n.inputs[k])   ? moved_[n.inputs[k]].view()
@@ -90,7 +90,7 @@ class Replay {
   /// nonsense does not check, and must not see what it was not written for.
   bool allows(const Shape& shape) const {
     const Node& n = node();
-    ViewBuffer inputs(n.input_count);
+    ViewList inputs;
     for (std::uint32_t k = 0; k < n.input_count; ++k) {
       TensorView& view = inputs.push_back(tape_.output(n.inputs[k]));
       if (k == slot_) view.shape = shape;
@@ -143,6 +143,8 @@ std::vector<GradientPart> gradient_parts(const Tape& tape, const Var& x, const V
                                          const std::vector<double>& cotangent, double step, Index budget) {
   const std::uint32_t number = tape.node(x.stamp().node).first_output + x.output();
   std::vector<GradientPart> parts;
+  for (std::uint32_t i = x.stamp().node + 1; i <= y.stamp().node; ++i)
+    if (tape.node(i).checkpoint) return {};  // its ops are not recorded
   for (std::uint32_t i = x.stamp().node + 1; i <= y.stamp().node; ++i) {
     const Node& n = tape.node(i);
     for (std::uint32_t slot = 0; slot < n.input_count; ++slot) {

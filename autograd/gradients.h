@@ -5,6 +5,7 @@
 
 #include <tapegrad/autograd/parameter.h>
 #include <tapegrad/autograd/var.h>
+#include <tapegrad/autograd/workers.h>
 
 namespace tapegrad {
 
@@ -34,8 +35,14 @@ class Gradients {
   /// be changed in place (clipping does). `op` names the caller in the error when this handle is stale.
   std::span<const Entry> parameters(std::string_view op) const;
 
-  /// Gradients that live outside a tape, for steps over several tapes: entries valid while `stamp` is.
-  Gradients(std::span<const Entry> entries, const Stamp& stamp) : stamp_(stamp), entries_(entries) {}
+  /// Gradients that live outside a tape, for steps over several tapes: entries and workers valid while
+  /// `stamp` is.
+  Gradients(std::span<const Entry> entries, const Stamp& stamp, Workers* workers = nullptr)
+      : stamp_(stamp), entries_(entries), workers_(workers) {}
+
+  /// The threads of the step that these come from, which an optimizer shares its work with; null when there
+  /// are none.
+  Workers* workers() const { return workers_; }
 
  private:
   friend class BackwardPass;
@@ -49,6 +56,7 @@ class Gradients {
   std::uint32_t output_count_ = 0;
   bool leaves_only_ = false;  // cotangents of results were dropped by a pass that consumed the recording
   std::span<const Entry> entries_;
+  Workers* workers_ = nullptr;
   std::shared_ptr<const std::vector<Var>> vars_;  // by flat output, under create_graph
 };
 

@@ -20,6 +20,18 @@ class LayerHooks {
   void add(std::string pattern, Hook hook) { hooks_.emplace_back(std::move(pattern), std::move(hook)); }
   void clear() { hooks_.clear(); }
   bool empty() const { return hooks_.empty(); }
+  /// While it lives no hook runs; `wants` answers as always.
+  class Silence {
+   public:
+    explicit Silence(LayerHooks& hooks) : hooks_(hooks), before_(hooks.silent_) { hooks.silent_ = true; }
+    ~Silence() { hooks_.silent_ = before_; }
+    Silence(const Silence&) = delete;
+    Silence& operator=(const Silence&) = delete;
+
+   private:
+    LayerHooks& hooks_;
+    bool before_;
+  };
   /// Whether a hook would run after the layer `path`. What records several layers as one op asks first.
   bool wants(const std::string& path) const {
     for (const auto& [pattern, hook] : hooks_)
@@ -27,12 +39,14 @@ class LayerHooks {
     return false;
   }
   void run(const std::string& path, const Var& result) const {
+    if (silent_) return;
     for (const auto& [pattern, hook] : hooks_)
       if (path_matches(pattern, path)) hook(path, result);
   }
 
  private:
   std::vector<std::pair<std::string, Hook>> hooks_;
+  bool silent_ = false;
 };
 
 }  // namespace tapegrad

@@ -1,35 +1,97 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <iterator>
 #include <new>
 #include <span>
+#include <type_traits>
+#include <vector>
 
 #include <tapegrad/autograd/scratch.h>
 #include <tapegrad/autograd/var.h>
 
 namespace tapegrad {
 
-/// Values of an op's inputs or outputs, by position.
-using Views = std::span<const TensorView>;
+/// Room for what one call needs of T, one for each input or output: on the stack for the usual handful.
+template <class T>
+class CallBuffer {
+  static_assert(std::is_trivially_destructible_v<T>);
 
-/// Room for a call's views: on the stack for the usual handful, uninitialised until used.
-class ViewBuffer {
  public:
-  explicit ViewBuffer(std::size_t capacity) {
-    if (capacity > few) more_.resize(capacity);
-    views_ = capacity > few ? more_.data() : reinterpret_cast<TensorView*>(bytes_);
+  explicit CallBuffer(std::size_t capacity) : capacity_(capacity) {
+    at_ = reinterpret_cast<T*>(capacity > few ? take_scratch(capacity * sizeof(T)) : bytes_);
   }
-  ViewBuffer(const ViewBuffer&) = delete;
-  ViewBuffer& operator=(const ViewBuffer&) = delete;
-  TensorView& push_back(const TensorView& view) { return *new (views_ + size_++) TensorView(view); }
-  operator Views() const { return {views_, size_}; }
+  ~CallBuffer() {
+    if (capacity_ > few) [[unlikely]]
+      give_scratch(at_, capacity_ * sizeof(T));
+  }
+  CallBuffer(const CallBuffer&) = delete;
+  CallBuffer& operator=(const CallBuffer&) = delete;
+  void put(std::size_t i, const T& value) { new (at_ + i) T(value); }
+  T* data() { return at_; }
 
  private:
-  static constexpr std::size_t few = 8;
-  alignas(TensorView) std::byte bytes_[few * sizeof(TensorView)];
-  ScratchVector<TensorView> more_;
-  TensorView* views_;
-  std::size_t size_ = 0;
+  static constexpr std::size_t few = 6;
+  alignas(T) std::byte bytes_[few * sizeof(T)];
+  std::size_t capacity_;
+  T* at_;
+};
+
+/// Values of an op's inputs or outputs, by position. They lie where they were recorded.
+class Views {
+ public:
+  class Iterator {
+   public:
+    using value_type = TensorView;
+    using difference_type = std::ptrdiff_t;
+    using iterator_category = std::input_iterator_tag;
+    using pointer = const TensorView*;
+    using reference = const TensorView&;
+
+    explicit Iterator(const TensorView* const* at) : at_(at) {}
+    const TensorView& operator*() const { return **at_; }
+    const TensorView* operator->() const { return *at_; }
+    Iterator& operator++() { return ++at_, *this; }
+    Iterator operator++(int) { return Iterator(at_++); }
+    friend bool operator==(const Iterator&, const Iterator&) = default;
+
+   private:
+    const TensorView* const* at_;
+  };
+
+  Views(const TensorView* const* views, std::size_t size) : views_(views), size_(size) {}
+  const TensorView& operator[](std::size_t i) const { return *views_[i]; }
+  const TensorView& front() const { return *views_[0]; }
+  const TensorView& back() const { return *views_[size_ - 1]; }
+  std::size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  Iterator begin() const { return Iterator(views_); }
+  Iterator end() const { return Iterator(views_ + size_); }
+
+ private:
+  const TensorView* const* views_;
+  std::size_t size_;
+};
+using CotangentViews = std::span<const CotangentView>;
+
+/// Views with room for them, for who calls an op by hand.
+class ViewList {
+ public:
+  ViewList() = default;
+  ViewList(const ViewList&) = delete;
+  ViewList& operator=(const ViewList&) = delete;
+  TensorView& push_back(const TensorView& view) {
+    at_.push_back(&views_.emplace_back(view));
+    return views_.back();
+  }
+  const TensorView& operator[](std::size_t i) const { return views_[i]; }
+  std::size_t size() const { return views_.size(); }
+  operator Views() const { return {at_.data(), at_.size()}; }
+
+ private:
+  std::deque<TensorView> views_;
+  std::vector<const TensorView*> at_;
 };
 
 /// Elements [begin, end) of an array in row-major order; the end may lie behind that of the array.
@@ -55,7 +117,8 @@ class FreshInputs {
 /// `overwrites` of dinputs[i] is uninitialised memory: to be written, every element, and not read. Fresh
 /// accumulators never overlap another one.
 struct BackwardArgs {
-  Views inputs, outputs, dinputs, doutputs;
+  Views inputs, outputs;
+  CotangentViews dinputs, doutputs;
   FreshInputs fresh = {};
 };
 
@@ -105,6 +168,37 @@ class Op {
   Op(const Op&) = default;
   Op& operator=(const Op&) = default;
   ~Op() = default;
+};
+
+/// What a tape must know of an op's type, found without asking the op.
+struct OpType {
+  std::size_t bytes;
+  const Op* (*clone)(const Op& op, void* at);
+  bool overwrites, passes_on;  // whether the functions of this name can say anything
+
+  template <class O>
+  static const OpType& of() {
+    static_assert(std::is_trivially_destructible_v<O>,
+                  "an op's attributes live in an arena: keep arrays with Tape::keep");
+    static_assert(alignof(O) <= 16);
+    static constexpr OpType type{
+        sizeof(O), [](const Op& op, void* at) -> const Op* { return new (at) O(static_cast<const O&>(op)); },
+        !std::is_same_v<decltype(&O::overwrites), decltype(&Op::overwrites)>,
+        !std::is_same_v<decltype(&O::passes_on), decltype(&Op::passes_on)>};
+    return type;
+  }
+};
+
+/// What a tape must know of one op, found without virtual calls.
+struct OpTraits {
+  std::uint32_t outputs;  // visible and saved
+  bool differentiable, has_backward;
+
+  template <class O>
+  static OpTraits of(const O& op) {
+    return {static_cast<std::uint32_t>(op.O::outputs() + op.O::saved()), op.O::differentiable(),
+            op.O::has_backward()};
+  }
 };
 
 /// An op that is not explained by others: a forward, and a pullback written in ops (an empty Var for an input

@@ -4,6 +4,7 @@
 #include <tapegrad/autograd/ops/add_norm.h>
 #include <tapegrad/autograd/ops/arithmetic.h>
 #include <tapegrad/autograd/ops/attention.h>
+#include <tapegrad/autograd/ops/attention_packed.h>
 #include <tapegrad/autograd/ops/compare.h>
 #include <tapegrad/autograd/ops/concat.h>
 #include <tapegrad/autograd/ops/cross_entropy.h>

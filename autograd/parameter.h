@@ -57,7 +57,9 @@ class Parameter {
 
   struct Change {
     explicit Change(ParameterData& p) : data(p) { ++data.version; }
-    ~Change() { data.shown = data.value.read_only(); }
+    ~Change() {
+      if (!data.shown.shares(data.value)) data.shown = data.value.read_only();
+    }
     Change(const Change&) = delete;
     Change& operator=(const Change&) = delete;
     ParameterData& data;

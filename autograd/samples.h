@@ -21,6 +21,9 @@ struct Sample {
   std::vector<std::pair<std::string, Tensor>> constants = {};
   /// Training tape: draws are active (dropout).
   bool training = false;
+  /// Held against finite differences; not so where there are too many elements for that, or where the op
+  /// withholds a gradient that there is (a padding row).
+  bool differences = true;
 };
 
 /// Registers the samples of an op, from the op's own .cpp: `const OpSamples matmul_samples("matmul", [] {

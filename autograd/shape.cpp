@@ -13,14 +13,7 @@ Shape::Shape(std::span<const Index> extents) {
   }
 }
 
-Index Shape::size() const {
-  std::uint64_t product = 1, bits = 0;
-  for (const Index extent : *this) {
-    product *= static_cast<std::uint64_t>(extent);
-    bits |= static_cast<std::uint64_t>(extent);
-  }
-  if (rank_ <= 4 && bits < 1U << 14) [[likely]]
-    return static_cast<Index>(product);   // at most 2^56
+Index Shape::checked_size() const {
   constexpr Index most = Index{1} << 56;  // any count of bytes fits an Index
   Index n = 1;
   bool fits = true;
@@ -80,17 +73,11 @@ int Shape::normalized(int axis) const {
   return axis < 0 ? axis + rank_ : axis;
 }
 
-bool operator==(const Shape& a, const Shape& b) {
-  if (a.rank_ != b.rank_) return false;
-  for (int i = 0; i < a.rank_; ++i)  // few: std::equal would call memcmp
-    if (a.begin()[i] != b.begin()[i]) return false;
-  return true;
-}
-
 bool broadcast(const Shape& a, const Shape& b, Shape& result) {
   const Shape& longer = a.rank() >= b.rank() ? a : b;
   const Shape& shorter = a.rank() >= b.rank() ? b : a;
   result = longer;
+  if (a == b) return true;
   for (int axis = 1; axis <= shorter.rank(); ++axis) {
     const Index x = longer[-axis], y = shorter[-axis];
     if (x != y && x != 1 && y != 1) return false;

@@ -30,7 +30,16 @@ class Shape {
   Index& operator[](int axis) { return extents_[position(axis)]; }
   /// Number of elements: 1 for a scalar, 0 when any extent is 0. Throws when the extents besides 0 multiply
   /// to more than any memory could hold, so that no product of extents of an existing array overflows.
-  Index size() const;
+  Index size() const {
+    std::uint64_t product = 1, bits = 0;
+    for (const Index extent : *this) {
+      product *= static_cast<std::uint64_t>(extent);
+      bits |= static_cast<std::uint64_t>(extent);
+    }
+    if (rank_ <= 4 && bits < 1U << 14) [[likely]]
+      return static_cast<Index>(product);  // at most 2^56
+    return checked_size();
+  }
   const Index* begin() const { return extents_.data(); }
   const Index* end() const { return extents_.data() + rank_; }
 
@@ -46,7 +55,12 @@ class Shape {
   /// `axis` counted from the front, or -1 when it is out of range.
   int normalized(int axis) const;
 
-  friend bool operator==(const Shape& a, const Shape& b);
+  friend bool operator==(const Shape& a, const Shape& b) {
+    if (a.rank_ != b.rank_) return false;
+    for (int i = 0; i < a.rank_; ++i)  // few: std::equal would call memcmp
+      if (a.begin()[i] != b.begin()[i]) return false;
+    return true;
+  }
 
  private:
   std::size_t position(int axis) const {
@@ -56,6 +70,7 @@ class Shape {
     return static_cast<std::size_t>(at);
   }
   [[noreturn]] void throw_axis(int axis) const;
+  Index checked_size() const;
 
   std::array<Index, max_rank> extents_{};
   int rank_ = 0;

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <mutex>
 
+#include <tapegrad/autograd/checkpoint.h>
 #include <tapegrad/autograd/kernels/elementwise.h>
 
 namespace tapegrad {
@@ -76,7 +77,19 @@ Tape::Tape(const TapeOptions& options) : options_(options), path_(interned_path(
   epoch_ = slot_->next_serial++;
 }
 
-Tape::~Tape() { release_slot(slot_); }
+Tape::~Tape() {
+  drop_owned(0);
+  release_slot(slot_);
+}
+
+/// Destroys what lies behind the first `used` bytes of the arena.
+void Tape::drop_owned(std::size_t used) {
+  while (!owned_.empty() && owned_.back().object >= arena_.base() + used) {
+    const Owned last = owned_.back();
+    owned_.pop_back();
+    last.destroy(last.object);
+  }
+}
 
 bool Tape::alive_pass(std::uint64_t serial) const {
   return std::find(live_passes_.begin(), live_passes_.end(), serial) != live_passes_.end();
@@ -87,6 +100,7 @@ void Tape::reset() { reset(options_.step, options_.shard); }
 void Tape::reset(std::uint64_t step, std::uint64_t shard) {
   nodes_.truncate(0);
   flat_.truncate(0);
+  drop_owned(0);
   arena_.rewind(0);
   gradient_arena_.rewind(0);
   draws_ = 0;
@@ -94,6 +108,7 @@ void Tape::reset(std::uint64_t step, std::uint64_t shard) {
   live_passes_.clear();
   taps_.clear();
   consumed_loss_ = 0;
+  checkpoint_room_ = 0;
   options_.step = step;
   options_.shard = shard;
 }
@@ -123,6 +138,7 @@ void Tape::rewind(const Mark& mark) {
   taps_.truncate(mark.taps);
   nodes_.truncate(mark.nodes);
   flat_.truncate(mark.outputs);
+  drop_owned(mark.arena);
   arena_.rewind(mark.arena);
   draws_ = mark.draws;
 }
@@ -153,23 +169,32 @@ TensorView Tape::keep(const Tensor& data) {
   return kept;
 }
 
-Stamp Tape::append(Node& node) {
+Var Tape::number(Node& node) {
+  const auto index = static_cast<std::uint32_t>(nodes_.size() - 1);
   node.serial = slot_->next_serial++;
   node.path = path_;
   node.first_output = static_cast<std::uint32_t>(flat_.size());
-  const auto index = static_cast<std::uint32_t>(nodes_.size());
-  expects(flat_.size() + node.output_count < UINT32_MAX, "tape: more than {} values", UINT32_MAX - 1);
-  nodes_.push_back(node);
-  for (std::uint16_t k = 0; k < node.output_count; ++k) flat_.push_back({node.outputs + k, index});
-  return {slot_, node.serial, index};
+  if (flat_.size() + node.output_count >= UINT32_MAX) [[unlikely]]
+    throw Error(fmt::format("tape: more than {} values", UINT32_MAX - 1));
+  for (std::uint16_t k = 0; k < node.output_count; ++k)
+    flat_.push_back(
+        {node.outputs + k, index, node.needs_grad, node.op == nullptr, node.parameter != nullptr});
+  return {{slot_, node.serial, index}, 0};
 }
 
 Var Tape::append_leaf(const TensorView& view, bool needs_grad) {
-  Node node;
-  node.outputs = new (arena_.allocate(sizeof(TensorView))) TensorView(view);
-  node.output_count = 1;
-  node.needs_grad = needs_grad && options_.record;
-  return {append(node), 0};
+  const Mark before = mark();
+  try {
+    auto* output = new (arena_.allocate(sizeof(TensorView))) TensorView(view);
+    Node& node = nodes_.add();
+    node.outputs = output;
+    node.output_count = 1;
+    node.needs_grad = needs_grad && options_.record;
+    return number(node);
+  } catch (...) {
+    rewind(before);
+    throw;
+  }
 }
 
 Var Tape::leaf(const Tensor& x, bool needs_grad, const char* kind) {
@@ -196,8 +221,8 @@ Var Tape::operator[](const Parameter& p) {
   Lifted& lifted = lifted_[p.data()];
   if (lifted.stamp.slot != nullptr && alive(lifted.stamp)) {
     const Node& known = nodes_[lifted.stamp.node];
-    if (known.parameter_version == p.version() && known.needs_grad == (p.trainable() && options_.record))
-      return {lifted.stamp, 0};
+    const bool as_before = running_again_ || known.needs_grad == (p.trainable() && options_.record);
+    if (!known.outdated() && as_before) return {lifted.stamp, 0};
   }
   TensorView view = p.value().view();
   if (view.dtype != dtype()) {
@@ -209,7 +234,8 @@ Var Tape::operator[](const Parameter& p) {
   const Var x = append_leaf(view, p.trainable());
   Node& node = nodes_[x.stamp().node];
   node.parameter = &lifted.parameter;
-  node.parameter_version = p.version();
+  node.parameter_version = static_cast<std::uint32_t>(p.version());
+  flat_[node.first_output].of_parameter = true;
   lifted.stamp = x.stamp();
   if (!(lifted.parameter == p)) lifted.parameter = p;
   return x;
@@ -249,6 +275,16 @@ void Tape::throw_operand(std::string_view op, std::size_t position, const Var& x
       op, position, x.shape()));
 }
 
+void Tape::throw_stale(std::string_view op, const Stamp& stamp) const {
+  expects(
+      !Recomputation::dropped(*this, stamp),
+      "{}: this value was recorded inside of a checkpoint, which drops it after its forward; return it from "
+      "the function, or tap it",
+      op);
+  throw Error(fmt::format(
+      "{}: this value is stale, its tape was reset (or rewound) after it was recorded; record it again", op));
+}
+
 void Tape::throw_version(std::string_view op, const Node& leaf) const {
   throw Error(
       fmt::format("{}: parameter '{}' is at version {}, but version {} was recorded; update parameters after "
@@ -257,72 +293,88 @@ void Tape::throw_version(std::string_view op, const Node& leaf) const {
                   op, leaf.parameter->path(), leaf.parameter->version(), leaf.parameter_version));
 }
 
-Stamp Tape::append(const Op& op, std::size_t op_bytes, Cloner clone, std::span<const Var> inputs) {
-  if (consumed_loss_ != 0) [[unlikely]]
-    check_not_consumed(op.name(), {});
-  if (inputs.size() > UINT16_MAX) [[unlikely]]
-    throw Error(
-        fmt::format("{}: {} operands, at most {} are possible", op.name(), inputs.size(), UINT16_MAX));
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    if (!holds(inputs[i].stamp())) [[unlikely]]
-      throw_operand(op.name(), i, inputs[i]);
-    if (const Node& from = nodes_[inputs[i].stamp().node]; from.parameter != nullptr)
-      check_version(op.name(), from);
-  }
-  const Mark before = mark();
+void Tape::refuse(const Op& op, OpTraits traits, std::size_t inputs) const {
+  check_not_consumed(op.name(), {});
+  expects(inputs <= UINT16_MAX, "{}: {} operands, at most {} are possible", op.name(), inputs, UINT16_MAX);
+  throw Error(fmt::format("{}: {} results, at most {} are possible", op.name(), traits.outputs, UINT16_MAX));
+}
+
+/// Every small op pays for what happens here, so a node is filled in where it lies, what it keeps is one
+/// piece of the arena, and what no op needs is not done: see bin/node_bench.
+Var Tape::append(const Op& op, const OpType& type, OpTraits traits, std::span<const Operand> inputs) {
+  const std::size_t count = inputs.size();
+  const std::uint32_t outputs = traits.outputs;
+  if (consumed_loss_ != 0 || count > UINT16_MAX || outputs > UINT16_MAX) [[unlikely]]
+    refuse(op, traits, count);
+  const std::size_t arena_before = arena_.used(), index = nodes_.size(), first_output = flat_.size();
   try {
-    Node node;
-    node.input_count = static_cast<std::uint16_t>(inputs.size());
-    node.output_count = static_cast<std::uint16_t>(op.outputs() + op.saved());
-    auto* numbers = arena_.array<std::uint32_t>(inputs.size());
+    // outputs | op | inputs
+    const std::size_t op_at = (outputs * sizeof(TensorView) + 15) & ~std::size_t{15};
+    const std::size_t inputs_at = op_at + (options_.record ? (type.bytes + 3) & ~std::size_t{3} : 0);
+    auto* kept = static_cast<std::byte*>(arena_.allocate(inputs_at + count * sizeof(std::uint32_t)));
+    auto* values = reinterpret_cast<TensorView*>(kept);
+    auto* numbers = reinterpret_cast<std::uint32_t*>(kept + inputs_at);
+
+    CallBuffer<const TensorView*> views(count + outputs);
+    bool needs_grad = false;
+    for (std::size_t i = 0; i < count; ++i) {
+      const Var& x = *inputs[i];
+      if (!holds(x.stamp())) [[unlikely]]
+        throw_operand(op.name(), i, x);
+      const Node& from = nodes_[x.stamp().node];
+      if (from.outdated()) [[unlikely]]
+        throw_version(op.name(), from);
+      numbers[i] = from.first_output + x.output();
+      views.put(i, from.outputs + x.output());
+      needs_grad |= from.needs_grad;
+    }
+    const Views in(views.data(), count), out(views.data() + count, outputs);
+    for (std::uint32_t k = 0; k < outputs; ++k) {
+      TensorView& value =
+          *new (values + k) TensorView{nullptr, op.shape(in, static_cast<int>(k)), options_.dtype};
+      value.bytes = arena_.allocate(value.byte_count());
+      views.put(count + k, &value);
+    }
+    op.forward(in, out);
+
+    Node& node = nodes_.add();
+    node.op = options_.record ? type.clone(op, kept + op_at) : nullptr;
     node.inputs = numbers;
-    node.outputs = arena_.array<TensorView>(node.output_count);
-    ViewBuffer views(inputs.size());
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-      const Node& from = nodes_[inputs[i].stamp().node];
-      numbers[i] = from.first_output + inputs[i].output();
-      views.push_back(from.outputs[inputs[i].output()]);
-      node.needs_grad |= from.needs_grad;
-    }
-    node.needs_grad = node.needs_grad && op.differentiable();
-    const Views in = views;
-    for (int k = 0; k < node.output_count; ++k) {
-      TensorView& out = *new (node.outputs + k) TensorView{nullptr, op.shape(in, k), dtype()};
-      out.bytes = arena_.allocate(out.byte_count());
-    }
-    op.forward(in, {node.outputs, node.output_count});
-    if (options_.record) node.op = clone(op, arena_.allocate(op_bytes));
-    return append(node);
+    node.outputs = values;
+    node.input_count = static_cast<std::uint16_t>(count);
+    node.output_count = static_cast<std::uint16_t>(outputs);
+    node.needs_grad = needs_grad && traits.differentiable;
+    node.has_backward = traits.has_backward;
+    node.overwrites = type.overwrites;
+    node.passes_on = type.passes_on && outputs == 1;
+    return number(node);
   } catch (...) {
-    rewind(before);
+    nodes_.truncate(index);
+    flat_.truncate(first_output);
+    arena_.rewind(arena_before);
     throw;
   }
 }
 
-VarList Tape::define(const Fused& op, std::span<const Var> inputs) {
+VarList Tape::define(const Fused& op, std::span<const Operand> inputs) {
   check_not_consumed(op.name(), {});
-  ViewBuffer views(inputs.size());
+  CallBuffer<const TensorView*> views(inputs.size());
+  VarList operands;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    if (!holds(inputs[i].stamp())) throw_operand(op.name(), i, inputs[i]);
-    check_version(op.name(), nodes_[inputs[i].stamp().node]);
-    views.push_back(output(flat_number(inputs[i])));
+    const Var& x = *inputs[i];
+    if (!holds(x.stamp())) throw_operand(op.name(), i, x);
+    check_version(op.name(), nodes_[x.stamp().node]);
+    views.put(i, &output(flat_number(x)));
+    operands.push_back(x);
   }
-  op.shape(views, 0);  // the same errors as the kernel's
-  const Mark before = mark();
-  try {
-    return op.define(inputs);
-  } catch (...) {
-    rewind(before);
-    throw;
-  }
+  op.shape({views.data(), inputs.size()}, 0);  // the same errors as the kernel's
+  return attempt([&] { return op.define(operands); });
 }
 
 Tape& Var::tape(std::string_view op) const {
   expects(stamp_.slot != nullptr, "{}: an empty Var; it was never recorded on a tape", op);
   expects(stamp_.slot->tape != nullptr, "{}: the tape on which this value was recorded is gone", op);
-  expects(stamp_.alive(),
-          "{}: this value is stale, its tape was reset (or rewound) after it was recorded; record it again",
-          op);
+  if (!stamp_.alive()) stamp_.slot->tape->throw_stale(op, stamp_);
   return const_cast<Tape&>(*stamp_.slot->tape);
 }
 

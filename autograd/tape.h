@@ -36,20 +36,43 @@ struct BackwardOptions {
   bool create_graph = false;
   /// Starts from this instead of 1; needed when the result is not a single element, and of its shape.
   Tensor cotangent = {};
+  /// Where the gradients of variables and parameters go instead of onto the tape. The arena's owner decides
+  /// how long their memory lasts: it outlives the tape's `reset()`, which ends the handle alone.
+  Arena* leaf_gradients = nullptr;
 };
 
-/// One recorded operation or leaf, in execution order.
-struct Node {
+/// One recorded operation or leaf, in execution order. As large as a cache line.
+struct alignas(64) Node {
   const Op* op = nullptr;                 // null for leaves and on tapes that do not record
   const std::uint32_t* inputs = nullptr;  // flat output numbers
   TensorView* outputs = nullptr;          // visible, then saved
   const Parameter* parameter = nullptr;
-  std::uint64_t parameter_version = 0;
   const std::string* path = nullptr;
   std::uint64_t serial = 0;
+  std::uint32_t parameter_version = 0;  // its lower half
+  bool needs_grad = false;
+  bool checkpoint = false;    // a backward pass records it again, see checkpoint.h
+  bool has_backward = false;  // the op has one, and can say something in these functions:
+  bool overwrites : 1 = false, passes_on : 1 = false;
   std::uint32_t first_output = 0;  // flat number of outputs[0]
   std::uint16_t input_count = 0, output_count = 0;
-  bool needs_grad = false;
+
+  /// Whether `parameter` has another value than was recorded.
+  bool outdated() const {
+    return parameter != nullptr && static_cast<std::uint32_t>(parameter->version()) != parameter_version;
+  }
+};
+static_assert(sizeof(Node) == 64);
+
+/// An operand of an op: a Var that is not copied. For the length of a call.
+class Operand {
+ public:
+  Operand(const Var& x) : x_(&x) {}
+  const Var& operator*() const { return *x_; }
+  const Var* operator->() const { return x_; }
+
+ private:
+  const Var* x_;
 };
 
 /// Records what runs, in execution order, which is a topological order: walking it back is one reverse loop.
@@ -124,22 +147,33 @@ class Tape {
   /// A copy of an index or mask tensor in the arena, for an op's attributes.
   TensorView keep(const Tensor& data);
 
+  /// Makes a T in the arena, which is destroyed when what was recorded now is dropped.
+  template <class T, class... Args>
+  T& own(Args&&... args) {
+    static_assert(alignof(T) <= 16);
+    void* at = arena_.allocate(sizeof(T));
+    owned_.push_back({at, [](void*) {}});
+    T& made = *new (at) T(std::forward<Args>(args)...);
+    owned_.back().destroy = [](void* object) { static_cast<T*>(object)->~T(); };
+    return made;
+  }
+
   /// Runs `op` and records it; returns its visible results. `apply` below is the way to call it.
   template <class O>
-  VarList record(const O& op, std::span<const Var> inputs) {
+  VarList record(const O& op, std::span<const Operand> inputs) {
     if constexpr (std::is_base_of_v<Fused, O>)
       if (!options_.fused) return define(op, inputs);
-    const Stamp stamp = append(op, sizeof(O), copy<O>, inputs);
+    const Stamp stamp = append(op, OpType::of<O>(), OpTraits::of(op), inputs).stamp();
     VarList results;
     for (int k = 0; k < op.outputs(); ++k) results.push_back({stamp, static_cast<std::uint32_t>(k)});
     return results;
   }
   /// The same; the first result alone.
   template <class O>
-  Var record_one(const O& op, std::span<const Var> inputs) {
+  Var record_one(const O& op, std::span<const Operand> inputs) {
     if constexpr (std::is_base_of_v<Fused, O>)
       if (!options_.fused) return define(op, inputs)[0];
-    return {append(op, sizeof(O), copy<O>, inputs), 0};
+    return append(op, OpType::of<O>(), OpTraits::of(op), inputs);
   }
 
   /// While it is set, on a tape that does not record, linear ops read transposed copies of parameters, which
@@ -174,20 +208,19 @@ class Tape {
   friend class Var;
   friend class BackwardPass;
   friend class Gradients;
+  friend class Recomputation;
 
-  using Cloner = const Op* (*)(const Op&, void*);
-  template <class O>
-  static const Op* copy(const Op& op, void* at) {
-    static_assert(std::is_trivially_destructible_v<O>,
-                  "an op's attributes live in an arena: keep arrays with Tape::keep");
-    return new (at) O(static_cast<const O&>(op));
-  }
-  Stamp append(const Op& op, std::size_t bytes, Cloner clone, std::span<const Var> inputs);
-  VarList define(const Fused& op, std::span<const Var> inputs);
+  Var append(const Op& op, const OpType& type, OpTraits traits, std::span<const Operand> inputs);
+  [[noreturn]] void refuse(const Op& op, OpTraits traits, std::size_t inputs) const;
+  VarList define(const Fused& op, std::span<const Operand> inputs);
   Var leaf(const Tensor& x, bool needs_grad, const char* kind);
   bool alive_pass(std::uint64_t serial) const;
+  [[noreturn]] void throw_stale(std::string_view op, const Stamp& stamp) const;
+  void drop_owned(std::size_t used);
   Var append_leaf(const TensorView& view, bool needs_grad);
-  Stamp append(Node& node);
+  Stamp append(const Node& node) { return number(nodes_.push_back(node)).stamp(); }
+  /// Gives the node at the end of the tape its serial, and its outputs their flat numbers.
+  Var number(Node& node);
   std::uint32_t flat_number(const Var& x) const { return nodes_[x.stamp().node].first_output + x.output(); }
   bool holds(const Stamp& stamp) const {
     return stamp.slot == slot_ && stamp.node < nodes_.size() && nodes_[stamp.node].serial == stamp.serial;
@@ -196,7 +229,7 @@ class Tape {
   void check_not_consumed(std::string_view op, const Stamp& stamp) const;
   /// A leaf shares its parameter's memory: after an update its values are not what was recorded.
   void check_version(std::string_view op, const Node& node) const {
-    if (node.parameter != nullptr && node.parameter->version() != node.parameter_version) [[unlikely]]
+    if (node.outdated()) [[unlikely]]
       throw_version(op, node);
   }
   [[noreturn]] void throw_version(std::string_view op, const Node& leaf) const;
@@ -207,8 +240,9 @@ class Tape {
   Arena arena_, gradient_arena_;
   ArenaVector<Node> nodes_;
   struct FlatOutput {
-    TensorView* view;
+    const TensorView* view;
     std::uint32_t node;
+    bool needs_grad, leaf, of_parameter;  // what its node says, where a backward pass looks for it
   };
   ArenaVector<FlatOutput> flat_;         // every output of every node, in order
   std::uint64_t draws_ = 0, epoch_ = 0;  // a serial of its own for every reset
@@ -217,6 +251,13 @@ class Tape {
   const std::string* path_;
   bool transposed_weights_ = false;
   std::uint64_t consumed_loss_ = 0;  // serial of the loss that consumed this recording, or 0
+  struct Owned {
+    void* object;
+    void (*destroy)(void*);
+  };
+  std::vector<Owned> owned_;           // in the arena, in its order
+  std::uint32_t checkpoint_room_ = 0;  // values that a checkpoint records again at most
+  bool running_again_ = false;         // a checkpoint does it now
   std::vector<std::uint64_t> live_passes_;
   struct Lifted {
     Stamp stamp;
@@ -243,21 +284,36 @@ Tape& Var::tape(const Op& op) const {
   return const_cast<Tape&>(*stamp_.slot->tape);
 }
 
+namespace detail {
+
+/// The tape of the first operand; whether the operand still exists is for the tape to find out.
+template <class O>
+Tape& tape_of_operands(const O& op, std::span<const Operand> inputs) {
+  expects(!inputs.empty(), "{}: needs at least one input", op.name());
+  const LifetimeSlot* slot = inputs[0]->stamp().slot;
+  if (slot == nullptr || slot->tape == nullptr) [[unlikely]]
+    return inputs[0]->tape(std::string_view(op.name()));
+  return const_cast<Tape&>(*slot->tape);
+}
+
+}  // namespace detail
+
 /// Runs `op` on the tape of its inputs: how every op's function ends. Throws when an input is empty, stale or
 /// of another tape.
 template <class O>
-VarList apply_all(const O& op, std::span<const Var> inputs) {
-  expects(!inputs.empty(), "{}: needs at least one input", op.name());
-  return inputs[0].tape(op).record(op, inputs);
+Var apply(const O& op, std::initializer_list<Operand> inputs) {
+  const std::span<const Operand> operands(inputs.begin(), inputs.size());
+  return detail::tape_of_operands(op, operands).record_one(op, operands);
 }
 template <class O>
 Var apply(const O& op, std::span<const Var> inputs) {
-  expects(!inputs.empty(), "{}: needs at least one input", op.name());
-  return inputs[0].tape(op).record_one(op, inputs);
+  const ScratchVector<Operand> operands(inputs.begin(), inputs.end());
+  return detail::tape_of_operands<O>(op, operands).record_one(op, operands);
 }
 template <class O>
-Var apply(const O& op, std::initializer_list<Var> inputs) {
-  return apply(op, std::span<const Var>(inputs.begin(), inputs.size()));
+VarList apply_all(const O& op, std::span<const Var> inputs) {
+  const ScratchVector<Operand> operands(inputs.begin(), inputs.end());
+  return detail::tape_of_operands<O>(op, operands).record(op, operands);
 }
 
 }  // namespace tapegrad

@@ -1,6 +1,7 @@
 #pragma once
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <tapegrad/autograd/var.h>
@@ -23,6 +24,7 @@ class Taps {
   /// Whether `path.name` is asked for. Layers call it before they pay for a value.
   bool wants(std::string_view path, std::string_view name) const;
   void add(std::string_view path, std::string_view name, const Var& value);
+  void add(Tap tap) { collected_.push_back(std::move(tap)); }
   /// What was collected since the tape's last reset and not rewound, in the order it was recorded.
   const std::vector<Tap>& collected() const { return collected_; }
   void clear() { collected_.clear(); }

@@ -23,11 +23,11 @@ using ArrayMap = Eigen::Map<Eigen::Array<T, Eigen::Dynamic, 1>>;
 template <class T>
 using ConstArrayMap = Eigen::Map<const Eigen::Array<T, Eigen::Dynamic, 1>>;
 
-/// What ops compute on: a bare row-major array, not owned. Valid while its owner is; unchecked, so not for
-/// users.
-struct TensorView {
+/// A bare row-major array, not owned. Valid while its owner is; unchecked, so not for users.
+template <class ShapeMember>
+struct BasicView {
   void* bytes = nullptr;
-  Shape shape;
+  ShapeMember shape;
   DType dtype = DType::f32;
 
   Index size() const { return shape.size(); }
@@ -46,7 +46,19 @@ struct TensorView {
   MatrixMap<T> matrix() const {
     return {data<T>(), shape.rows(), shape.cols()};
   }
+
+  operator BasicView<Shape>() const
+    requires std::is_reference_v<ShapeMember>
+  {
+    return {bytes, shape, dtype};
+  }
 };
+
+/// What ops compute on.
+using TensorView = BasicView<Shape>;
+/// A cotangent of a value, whose shape it refers to: one is made for every use of every value, so it is
+/// small.
+using CotangentView = BasicView<const Shape&>;
 
 /// Nested braces of numbers, of any rank: `{{1, 2}, {3, 4}}`.
 class Nested {
@@ -141,6 +153,11 @@ class Tensor {
   Tensor to(DType dtype) const;
   /// A handle to the same memory that refuses to write.
   Tensor read_only() const;
+  /// Whether `other` is a handle to the same memory, of the same shape.
+  bool shares(const Tensor& other) const {
+    return view_.bytes == other.view_.bytes && owner_ == other.owner_ && shape() == other.shape() &&
+           dtype() == other.dtype();
+  }
   /// The same elements under another shape of the same size (shares memory).
   Tensor reshaped(Shape shape) const;
   void fill(double value);

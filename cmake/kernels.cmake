@@ -1,4 +1,4 @@
-# The inner loops: every file of autograd/kernels, but for the two that the variants share, is compiled once
+# The inner loops: every file of autograd/kernels, but for those that the variants share, is compiled once
 # per instruction set, with TAPEGRAD_ISA naming the variant; dispatch.cpp chooses among them at run time.
 # Kernels are optimised in every build type, so that debug tests stay quick.
 
@@ -17,7 +17,7 @@ endif()
 file(GLOB kernels CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/autograd/kernels/*.cpp)
 set(TAPEGRAD_KERNEL_TARGETS "")
 
-foreach(name dispatch workspace)  # what the variants share
+foreach(name dispatch gemm_backend workspace)  # what the variants share
   set(source ${PROJECT_SOURCE_DIR}/autograd/kernels/${name}.cpp)
   if(source IN_LIST kernels)
     list(REMOVE_ITEM kernels ${source})

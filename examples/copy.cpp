@@ -92,7 +92,7 @@ void train(const Seq2Seq& model, const ParameterStore& params, const std::set<Se
     const auto number = static_cast<std::uint64_t>(s);
     const std::vector<Sequence> rows =
         training_rows(options.batch, options.vocab, unseen, Draws(random_key(options.seed, number, 0, 1)));
-    const Index shards = shard_count(options.batch, options.batch * longest);
+    const Index shards = shard_count(options.batch, options.batch * longest, params.trainable_values());
     std::vector<Seq2SeqBatch> batches;
     for (Index shard = 0; shard < shards; ++shard) {
       const auto begin = static_cast<std::size_t>(shard_begin(options.batch, shard, shards));

@@ -1,6 +1,7 @@
 #include <tapegrad/nn/attention.h>
 
 #include <tapegrad/autograd/ops/arithmetic.h>
+#include <tapegrad/autograd/ops/attention_packed.h>
 #include <tapegrad/autograd/ops/linear.h>
 #include <tapegrad/autograd/ops/matmul.h>
 #include <tapegrad/autograd/ops/reduce.h>
@@ -66,6 +67,10 @@ void check_width(const char* argument, const char* width, const Var& x, const Pa
           argument, s, name, w, argument, width, width, w[1]);
 }
 
+bool same(const Var& a, const Var& b) {
+  return a.stamp().slot == b.stamp().slot && a.stamp().serial == b.stamp().serial && a.output() == b.output();
+}
+
 /// All before the first projection, so that errors show the shapes that the caller gave.
 void check_extents(const Var& query, const Var& key, const Var& value) {
   const Shape &q = query.shape(), &k = key.shape(), &v = value.shape();
@@ -126,10 +131,6 @@ MultiHeadAttention::MultiHeadAttention(const Scope& scope, Index d_model, Index 
 
 MultiHeadAttention::Projected MultiHeadAttention::project(const Var& query, const Var& key,
                                                           const Var& value) const {
-  check_width("query", "d_model", query, in_proj_weight ? in_proj_weight : q_proj_weight);
-  check_width("key", "kdim", key, in_proj_weight ? in_proj_weight : k_proj_weight);
-  check_width("value", "vdim", value, in_proj_weight ? in_proj_weight : v_proj_weight);
-  check_extents(query, key, value);
   Tape& tape = query.tape();
   const Index d = out_proj.weight.shape()[0];
   const Var b = in_proj_bias ? tape[in_proj_bias] : Var();
@@ -142,21 +143,40 @@ MultiHeadAttention::Projected MultiHeadAttention::project(const Var& query, cons
           linear_bias_part(value, tape[v_proj_weight], b, 2 * d)};
 }
 
-Var MultiHeadAttention::forward(const Var& query, const Var& key, const Var& value, const Mask& mask) const {
-  if (options.score != Score::scaled_dot || query.tape().taps().wants(path(), "weights"))
-    return forward(query, key, value, mask, WithWeights{}).context;
+/// One product makes all that comes from one value, where the weights lie in one matrix.
+AttentionResult MultiHeadAttention::context(const Var& query, const Var& key, const Var& value,
+                                            const Mask& mask, bool weights) const {
+  check_width("query", "d_model", query, in_proj_weight ? in_proj_weight : q_proj_weight);
+  check_width("key", "kdim", key, in_proj_weight ? in_proj_weight : k_proj_weight);
+  check_width("value", "vdim", value, in_proj_weight ? in_proj_weight : v_proj_weight);
+  check_extents(query, key, value);
+  if (in_proj_weight && options.score == Score::scaled_dot && same(key, value)) {
+    Tape& tape = query.tape();
+    const Index d = out_proj.weight.shape()[0];
+    const Var w = tape[in_proj_weight], b = in_proj_bias ? tape[in_proj_bias] : Var();
+    const PackedAttentionOptions packed_options{heads, mask, options.dropout, weights};
+    if (same(query, key)) return attention_packed(linear(query, w, b), packed_options);
+    return attention_packed(linear_rows(query, w, b, 0, d), linear_rows(key, w, b, d, 2 * d), packed_options);
+  }
   const Projected in = project(query, key, value);
-  return out_proj(
-      attention(in.query, in.key, in.value, {.mask = mask, .dropout = options.dropout, .heads = heads}));
+  if (options.score == Score::scaled_dot && !weights)
+    return {attention(in.query, in.key, in.value, {.mask = mask, .dropout = options.dropout, .heads = heads}),
+            {}};
+  return attention_by_score(
+      in.query, in.key, in.value,
+      {.score = options.score, .mask = mask, .dropout = options.dropout, .heads = heads});
+}
+
+Var MultiHeadAttention::forward(const Var& query, const Var& key, const Var& value, const Mask& mask) const {
+  if (query.tape().taps().wants(path(), "weights"))
+    return forward(query, key, value, mask, WithWeights{}).context;
+  return out_proj(context(query, key, value, mask, false).context);
 }
 
 AttentionResult MultiHeadAttention::forward(const Var& query, const Var& key, const Var& value,
                                             const Mask& mask, WithWeights) const {
   Tape& tape = query.tape();
-  const Projected in = project(query, key, value);
-  const AttentionResult result =
-      attention_by_score(in.query, in.key, in.value,
-                         {.score = options.score, .mask = mask, .dropout = options.dropout, .heads = heads});
+  const AttentionResult result = context(query, key, value, mask, true);
   if (tape.taps().wants(path(), "weights")) tape.taps().add(path(), "weights", result.weights);
   return {out_proj(result.context), result.weights};
 }

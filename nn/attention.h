@@ -60,7 +60,8 @@ struct MultiHeadAttention : Layer<MultiHeadAttention> {
   /// holds, on a tape that does not record. x [rows, 1, d_model] -> same. `step` is self-attention: it puts
   /// x's own key and value at place `lengths[row] - 1` first. `look_up` reads what `remember` made of
   /// `memory` [rows, time, d_model], valid as long as the tape's values. Score::scaled_dot and kdim = vdim =
-  /// d_model only; hooks and taps are not asked.
+  /// d_model only; hooks and taps are not asked. Throws on a tape that records or trains, and for other
+  /// scores and widths.
   Var step(const Var& x, KeyValues& past, const CacheRows& rows) const;
   KeyValues remember(const Var& memory) const;
   Var look_up(const Var& x, const KeyValues& memory, const CacheRows& rows) const;
@@ -77,6 +78,8 @@ struct MultiHeadAttention : Layer<MultiHeadAttention> {
     Var query, key, value;
   };
   Projected project(const Var& query, const Var& key, const Var& value) const;
+  AttentionResult context(const Var& query, const Var& key, const Var& value, const Mask& mask,
+                          bool weights) const;
   Var attend(const Var& query, const KeyValues& cache, const CacheRows& rows) const;
   void check_steps(const Tape& tape) const;
 };

@@ -1,9 +1,9 @@
 #include <tapegrad/autograd/kernels/attention.h>
-#include <tapegrad/autograd/kernels/elementwise.h>
 #include <tapegrad/autograd/ops/linear.h>
 #include <tapegrad/autograd/ops/transpose.h>
 #include <tapegrad/nn/attention.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace tapegrad {
@@ -46,7 +46,8 @@ struct CachedAttention final : Primitive {
   }
 };
 
-/// The key and value of every row, behind its query, go to its last place in the cache.
+/// The key and value of every row of `projected` [rows, 1, 3 d_model], behind its query, go to its last place
+/// in the cache.
 void append(const Tensor& projected, const KeyValues& past, const CacheRows& rows) {
   const TensorView from = projected.view(), keys = past.keys.view(), values = past.values.view();
   const Index width = keys.shape[1], capacity = keys.shape[2];

@@ -1,5 +1,6 @@
 #include <tapegrad/nn/decoder.h>
 
+#include <tapegrad/autograd/checkpoint.h>
 #include <tapegrad/autograd/ops/arithmetic.h>
 #include <tapegrad/autograd/ops/dropout.h>
 
@@ -47,11 +48,14 @@ Decoder::Decoder(const Scope& scope, const TransformerOptions& options)
     : Layer(scope),
       layers(scope / "layers", options.num_decoder_layers,
              [&](const Scope& s, Index) { return DecoderLayer(s, options); }),
-      norm(scope / "norm", options.d_model, {.eps = options.layer_norm_eps, .bias = options.bias}) {}
+      norm(scope / "norm", options.d_model, {.eps = options.layer_norm_eps, .bias = options.bias}),
+      checkpoint(options.checkpoint) {}
 
 Var Decoder::forward(const Var& x, const Var& memory, const Mask& mask, const Mask& memory_mask) const {
   Var h = x;
-  for (const DecoderLayer& layer : layers) h = layer(h, memory, mask, memory_mask);
+  for (const DecoderLayer& layer : layers)
+    h = checkpoint ? tapegrad::checkpoint(layer, h, memory, mask, memory_mask)
+                   : layer(h, memory, mask, memory_mask);
   return norm(h);
 }
 

@@ -38,6 +38,7 @@ struct Decoder : Layer<Decoder> {
 
   LayerList<DecoderLayer> layers;
   LayerNorm norm;
+  bool checkpoint;
 };
 
 }  // namespace tapegrad

@@ -1,5 +1,6 @@
 #include <tapegrad/nn/encoder.h>
 
+#include <tapegrad/autograd/checkpoint.h>
 #include <tapegrad/autograd/ops/arithmetic.h>
 #include <tapegrad/autograd/ops/dropout.h>
 
@@ -29,11 +30,13 @@ Encoder::Encoder(const Scope& scope, const TransformerOptions& options)
     : Layer(scope),
       layers(scope / "layers", options.num_encoder_layers,
              [&](const Scope& s, Index) { return EncoderLayer(s, options); }),
-      norm(scope / "norm", options.d_model, {.eps = options.layer_norm_eps, .bias = options.bias}) {}
+      norm(scope / "norm", options.d_model, {.eps = options.layer_norm_eps, .bias = options.bias}),
+      checkpoint(options.checkpoint) {}
 
 Var Encoder::forward(const Var& x, const Mask& mask) const {
   Var h = x;
-  for (const EncoderLayer& layer : layers) h = layer(h, mask);
+  for (const EncoderLayer& layer : layers)
+    h = checkpoint ? tapegrad::checkpoint(layer, h, mask) : layer(h, mask);
   return norm(h);
 }
 

@@ -19,6 +19,8 @@ struct TransformerOptions {
   bool norm_first = false;  ///< x + f(norm(x)) instead of norm(x + f(x))
   bool bias = true;         ///< false drops every bias, those of the norms too
   Score score = Score::scaled_dot;
+  bool checkpoint = false;  ///< drop each layer's activations after its forward and compute them again in the
+                            ///< backward pass (see autograd/checkpoint.h): less memory, same bits
 };
 
 /// Self-attention, then the feed-forward network, each with dropout, residual and layer norm.   x [batch,
@@ -41,6 +43,7 @@ struct Encoder : Layer<Encoder> {
 
   LayerList<EncoderLayer> layers;
   LayerNorm norm;
+  bool checkpoint;
 };
 
 }  // namespace tapegrad

@@ -14,22 +14,20 @@ Adagrad::Adagrad(const AdagradOptions& options)
           options.initial_accumulator_value, options.eps);
 }
 
-void Adagrad::update(Slot& slot, const TensorView& gradient, double learning_rate) {
-  slot.parameter.update([&](Tensor& value) {
-    dispatch(value.dtype(), [&](auto zero) {
-      using T = decltype(zero);
-      const auto decay = static_cast<T>(slot.group.weight_decay.value_or(options_.weight_decay));
-      const auto rate = static_cast<T>(learning_rate / (1 + (slot.steps - 1) * options_.lr_decay));
-      const auto eps = static_cast<T>(options_.eps);
-      const T sign = options_.maximize ? -1 : 1;
-      T *p = value.data<T>(), *sum = slot.tensors[0].data<T>();
-      const T* grad = gradient.data<T>();
-      for (Index i = 0; i < value.size(); ++i) {
-        const T g = sign * grad[i] + decay * p[i];
-        sum[i] += g * g;
-        p[i] -= rate * (g / (std::sqrt(sum[i]) + eps));
-      }
-    });
+void Adagrad::update(const Part& part) {
+  dispatch(part.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const auto decay = static_cast<T>(part.weight_decay(options_.weight_decay));
+    const auto rate = static_cast<T>(part.learning_rate() / (1 + (part.steps() - 1) * options_.lr_decay));
+    const auto eps = static_cast<T>(options_.eps);
+    const T sign = options_.maximize ? -1 : 1;
+    T *p = part.values<T>(), *sum = part.state<T>(0);
+    const T* grad = part.gradients<T>();
+    for (Index i = 0; i < part.size(); ++i) {
+      const T g = sign * grad[i] + decay * p[i];
+      sum[i] += g * g;
+      p[i] -= rate * (g / (std::sqrt(sum[i]) + eps));
+    }
   });
 }
 

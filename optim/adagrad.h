@@ -19,7 +19,7 @@ class Adagrad : public Optimizer {
   explicit Adagrad(const AdagradOptions& options = {});
 
  private:
-  void update(Slot& slot, const TensorView& gradient, double learning_rate) override;
+  void update(const Part& part) override;
   AdagradOptions options_;
 };
 

@@ -32,6 +32,17 @@ void amsgrad(T* param, const T* grad, T* m, T* v, T* top, Index n, const kernels
   }
 }
 
+/// 1 − βᵗ. The parameters of a step mostly agree in t, so each thread remembers the last answer.
+struct BiasCorrection {
+  double beta = 0, steps = 0, value = 1;
+  double operator()(double of_beta, double after_steps) {
+    if (beta != of_beta || steps != after_steps)
+      *this = {of_beta, after_steps, 1 - std::pow(of_beta, after_steps)};
+    return value;
+  }
+};
+thread_local BiasCorrection correction1, correction2;
+
 }  // namespace
 
 Adam::Adam(const AdamOptions& options)
@@ -42,25 +53,23 @@ Adam::Adam(const AdamOptions& options)
           "Adam: eps {} and weight_decay {} must not be negative", options.eps, options.weight_decay);
 }
 
-void Adam::update(Slot& slot, const TensorView& gradient, double learning_rate) {
-  const kernels::AdamArgs args{.learning_rate = learning_rate,
+void Adam::update(const Part& part) {
+  const kernels::AdamArgs args{.learning_rate = part.learning_rate(),
                                .beta1 = options_.beta1,
                                .beta2 = options_.beta2,
                                .eps = options_.eps,
-                               .weight_decay = slot.group.weight_decay.value_or(options_.weight_decay),
+                               .weight_decay = part.weight_decay(options_.weight_decay),
                                .decoupled = options_.decoupled,
-                               .bias_correction1 = 1 - std::pow(options_.beta1, slot.steps),
-                               .bias_correction2 = 1 - std::pow(options_.beta2, slot.steps),
+                               .bias_correction1 = correction1(options_.beta1, part.steps()),
+                               .bias_correction2 = correction2(options_.beta2, part.steps()),
                                .grad_scale = options_.maximize ? -1.0 : 1.0};
-  slot.parameter.update([&](Tensor& value) {
-    dispatch(value.dtype(), [&](auto zero) {
-      using T = decltype(zero);
-      T *p = value.data<T>(), *m = slot.tensors[0].data<T>(), *v = slot.tensors[1].data<T>();
-      if (options_.amsgrad)
-        amsgrad(p, gradient.data<T>(), m, v, slot.tensors[2].data<T>(), value.size(), args);
-      else
-        kernels::adam(p, gradient.data<T>(), m, v, value.size(), args);
-    });
+  dispatch(part.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    T *p = part.values<T>(), *m = part.state<T>(0), *v = part.state<T>(1);
+    if (options_.amsgrad)
+      amsgrad(p, part.gradients<T>(), m, v, part.state<T>(2), part.size(), args);
+    else
+      kernels::adam(p, part.gradients<T>(), m, v, part.size(), args);
   });
 }
 

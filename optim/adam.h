@@ -23,7 +23,7 @@ class Adam : public Optimizer {
   explicit Adam(const AdamOptions& options = {});
 
  private:
-  void update(Slot& slot, const TensorView& gradient, double learning_rate) override;
+  void update(const Part& part) override;
   AdamOptions options_;
 };
 

@@ -45,13 +45,32 @@ Optimizer::Slot& Optimizer::slot_of(Slots& slots, const Parameter& p) const {
   return slot;
 }
 
+Optimizer::Part Optimizer::Part::operator()(Index begin, Index end) const {
+  Part part = *this;
+  part.begin_ += begin;
+  part.size_ = end - begin;
+  return part;
+}
+
 void Optimizer::step(const Gradients& gradients) {
-  for (const Gradients::Entry& entry : gradients.parameters("optimizer.step")) {
+  const auto entries = gradients.parameters("optimizer.step");
+  parts_.clear();
+  slices_.clear();
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const Gradients::Entry& entry = entries[i];
     if (!entry.parameter->trainable()) continue;
-    Slot& slot = slot_of(slots_, *entry.parameter);
+    order_.resize(std::max(order_.size(), i + 1));
+    if (order_[i] == nullptr || !(order_[i]->parameter == *entry.parameter))
+      order_[i] = &slot_of(slots_, *entry.parameter);
+    Slot& slot = *order_[i];
     slot.steps += 1;
-    update(slot, entry.gradient, learning_rate_ * slot.group.learning_rate_factor);
+    const double rate = learning_rate_ * slot.group.learning_rate_factor;
+    slot.parameter.update(
+        [&](Tensor& value) { parts_.emplace_back(slot, value.view(), entry.gradient, rate); });
+    slices_.add(entry.gradient.size());
   }
+  slices_.run(gradients.workers(),
+              [&](std::size_t i, Index begin, Index end) { update(parts_[i](begin, end)); });
 }
 
 std::map<std::string, Tensor> Optimizer::state() const {
@@ -130,6 +149,7 @@ void Optimizer::load_state(const ParameterStore& params, const std::map<std::str
   if (!problems.empty())
     throw Error(fmt::format("load_state: the state does not fit, nothing was changed:\n  {}{}",
                             fmt::join(problems, "\n  "), hint(state)));
+  order_.clear();
   slots_ = std::move(slots);
 }
 

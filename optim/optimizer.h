@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <tapegrad/autograd/gradients.h>
+#include <tapegrad/autograd/slices.h>
 
 namespace tapegrad {
 
@@ -29,7 +30,8 @@ class Optimizer {
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
-  /// One update of every parameter in `gradients`. Throws when they are stale.
+  /// One update of every parameter in `gradients`, on the threads of the step that they come from; elements
+  /// are independent, so their number changes no bit. Throws when the gradients are stale.
   void step(const Gradients& gradients);
 
   double learning_rate() const { return learning_rate_; }
@@ -54,13 +56,49 @@ class Optimizer {
     double steps = 0;
   };
 
+  /// Some elements of one parameter, which may be updated beside others.
+  class Part {
+   public:
+    Part(const Slot& slot, const TensorView& value, const TensorView& gradient, double learning_rate)
+        : slot_(&slot), value_(value), gradient_(gradient), size_(value.size()), rate_(learning_rate) {}
+    /// Those of its elements that stand in [begin, end).
+    Part operator()(Index begin, Index end) const;
+
+    Index size() const { return size_; }
+    DType dtype() const { return value_.dtype; }
+    template <class T>
+    T* values() const {
+      return value_.data<T>() + begin_;
+    }
+    template <class T>
+    const T* gradients() const {
+      return gradient_.data<T>() + begin_;
+    }
+    /// Of the field of this number.
+    template <class T>
+    T* state(std::size_t field) const {
+      return slot_->tensors[field].view().template data<T>() + begin_;
+    }
+    /// Steps, this one included.
+    double steps() const { return slot_->steps; }
+    double learning_rate() const { return rate_; }
+    double weight_decay(double otherwise) const { return slot_->group.weight_decay.value_or(otherwise); }
+
+   private:
+    const Slot* slot_;
+    TensorView value_, gradient_;
+    Index begin_ = 0, size_;
+    double rate_;
+  };
+
   /// Whether a state without `step` can be continued: SGD only asks whether a step was made, and PyTorch
   /// writes none for it.
   enum class StepCount { required, optional };
 
   Optimizer(double learning_rate, std::vector<StateField> fields, StepCount count = StepCount::required);
-  /// Changes `slot.parameter` by its gradient; `slot.steps` counts this step already.
-  virtual void update(Slot& slot, const TensorView& gradient, double learning_rate) = 0;
+  /// Changes values and state by the gradients, on several threads at once. What becomes of an element must
+  /// not depend on how parameters are cut into parts.
+  virtual void update(const Part& part) = 0;
 
  private:
   using Slots = std::unordered_map<const ParameterData*, Slot>;
@@ -75,6 +113,9 @@ class Optimizer {
   StepCount count_;
   std::vector<std::pair<std::string, GroupOptions>> groups_;
   Slots slots_;
+  std::vector<Slot*> order_;  // by entry of the last steps' gradients, which mostly come in one order
+  std::vector<Part> parts_;   // of the step that runs: every parameter
+  Slices slices_;
 };
 
 }  // namespace tapegrad

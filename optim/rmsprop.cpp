@@ -23,32 +23,30 @@ RMSprop::RMSprop(const RMSpropOptions& options)
           options.weight_decay, options.momentum);
 }
 
-void RMSprop::update(Slot& slot, const TensorView& gradient, double learning_rate) {
-  slot.parameter.update([&](Tensor& value) {
-    dispatch(value.dtype(), [&](auto zero) {
-      using T = decltype(zero);
-      const auto decay = static_cast<T>(slot.group.weight_decay.value_or(options_.weight_decay));
-      const auto rate = static_cast<T>(learning_rate), momentum = static_cast<T>(options_.momentum);
-      const auto keep = static_cast<T>(options_.alpha), take = static_cast<T>(1 - options_.alpha);
-      const auto eps = static_cast<T>(options_.eps);
-      const T sign = options_.maximize ? -1 : 1;
-      T *p = value.data<T>(), *square = slot.tensors[0].data<T>();
-      T* buffer = options_.momentum != 0 ? slot.tensors[1].data<T>() : nullptr;
-      T* mean = options_.centered ? slot.tensors.back().data<T>() : nullptr;
-      const T* grad = gradient.data<T>();
-      for (Index i = 0; i < value.size(); ++i) {
-        const T g = sign * grad[i] + decay * p[i];
-        square[i] = keep * square[i] + take * (g * g);
-        T v = square[i];
-        if (mean != nullptr) {
-          mean[i] += take * (g - mean[i]);
-          v = std::max(v - mean[i] * mean[i], T{0});
-        }
-        T change = g / (std::sqrt(v) + eps);
-        if (buffer != nullptr) change = buffer[i] = momentum * buffer[i] + change;
-        p[i] -= rate * change;
+void RMSprop::update(const Part& part) {
+  dispatch(part.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const auto decay = static_cast<T>(part.weight_decay(options_.weight_decay));
+    const auto rate = static_cast<T>(part.learning_rate()), momentum = static_cast<T>(options_.momentum);
+    const auto keep = static_cast<T>(options_.alpha), take = static_cast<T>(1 - options_.alpha);
+    const auto eps = static_cast<T>(options_.eps);
+    const T sign = options_.maximize ? -1 : 1;
+    T *p = part.values<T>(), *square = part.state<T>(0);
+    T* buffer = options_.momentum != 0 ? part.state<T>(1) : nullptr;
+    T* mean = options_.centered ? part.state<T>(options_.momentum != 0 ? 2 : 1) : nullptr;
+    const T* grad = part.gradients<T>();
+    for (Index i = 0; i < part.size(); ++i) {
+      const T g = sign * grad[i] + decay * p[i];
+      square[i] = keep * square[i] + take * (g * g);
+      T v = square[i];
+      if (mean != nullptr) {
+        mean[i] += take * (g - mean[i]);
+        v = std::max(v - mean[i] * mean[i], T{0});
       }
-    });
+      T change = g / (std::sqrt(v) + eps);
+      if (buffer != nullptr) change = buffer[i] = momentum * buffer[i] + change;
+      p[i] -= rate * change;
+    }
   });
 }
 

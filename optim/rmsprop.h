@@ -25,7 +25,7 @@ class RMSprop : public Optimizer {
   explicit RMSprop(const RMSpropOptions& options = {});
 
  private:
-  void update(Slot& slot, const TensorView& gradient, double learning_rate) override;
+  void update(const Part& part) override;
   RMSpropOptions options_;
 };
 

@@ -16,26 +16,24 @@ Sgd::Sgd(const SgdOptions& options)
           options.dampening);
 }
 
-void Sgd::update(Slot& slot, const TensorView& gradient, double learning_rate) {
-  slot.parameter.update([&](Tensor& value) {
-    dispatch(value.dtype(), [&](auto zero) {
-      using T = decltype(zero);
-      const auto decay = static_cast<T>(slot.group.weight_decay.value_or(options_.weight_decay));
-      const auto rate = static_cast<T>(learning_rate), momentum = static_cast<T>(options_.momentum);
-      const auto fresh = static_cast<T>(slot.steps == 1 ? 1 : 1 - options_.dampening);
-      const T sign = options_.maximize ? -1 : 1;
-      T* p = value.data<T>();
-      const T* grad = gradient.data<T>();
-      T* buffer = slot.tensors.empty() ? nullptr : slot.tensors[0].data<T>();
-      for (Index i = 0; i < value.size(); ++i) {
-        T g = sign * grad[i] + decay * p[i];
-        if (buffer != nullptr) {
-          buffer[i] = momentum * buffer[i] + fresh * g;
-          g = options_.nesterov ? g + momentum * buffer[i] : buffer[i];
-        }
-        p[i] -= rate * g;
+void Sgd::update(const Part& part) {
+  dispatch(part.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+    const auto decay = static_cast<T>(part.weight_decay(options_.weight_decay));
+    const auto rate = static_cast<T>(part.learning_rate()), momentum = static_cast<T>(options_.momentum);
+    const auto fresh = static_cast<T>(part.steps() == 1 ? 1 : 1 - options_.dampening);
+    const T sign = options_.maximize ? -1 : 1;
+    T* p = part.values<T>();
+    const T* grad = part.gradients<T>();
+    T* buffer = options_.momentum == 0 ? nullptr : part.state<T>(0);
+    for (Index i = 0; i < part.size(); ++i) {
+      T g = sign * grad[i] + decay * p[i];
+      if (buffer != nullptr) {
+        buffer[i] = momentum * buffer[i] + fresh * g;
+        g = options_.nesterov ? g + momentum * buffer[i] : buffer[i];
       }
-    });
+      p[i] -= rate * g;
+    }
   });
 }
 

@@ -20,7 +20,7 @@ class Sgd : public Optimizer {
   explicit Sgd(const SgdOptions& options = {});
 
  private:
-  void update(Slot& slot, const TensorView& gradient, double learning_rate) override;
+  void update(const Part& part) override;
   SgdOptions options_;
 };
 

@@ -1,5 +1,6 @@
 #include <tapegrad/autograd/kernels/attention_lanes.h>
-#include <tapegrad/autograd/kernels/attention_row.h>
+#include <tapegrad/autograd/kernels/attention_tiles_backward.h>
+#include <tapegrad/autograd/kernels/attention_tiles_forward.h>
 #include <tapegrad/autograd/kernels/packed_gemm.h>
 #include <tapegrad/autograd/kernels/variants.h>
 #include <tapegrad/autograd/kernels/workspace.h>
@@ -12,8 +13,7 @@ T* scratch(Scratch which, Index count) {
   return static_cast<T*>(workspace(which, static_cast<std::size_t>(count) * sizeof(T)));
 }
 
-/// The products of one head. Keys and values are packed when several blocks of queries read them, and always
-/// where they are transposed.
+/// The products of one head in the backward pass row by row.
 template <class T>
 struct Head {
   const AttentionArgs<T>& args;
@@ -25,8 +25,8 @@ struct Head {
   const T* key = nullptr;
   const T* value = nullptr;
   T* packed_key = nullptr;    // key^T [head_dim, keys]
-  T* packed_value = nullptr;  // value [keys, value_dim], or in the backward value^T [value_dim, keys]
-  T* plain_key = nullptr;     // key [keys, head_dim], in the backward
+  T* packed_value = nullptr;  // value^T [value_dim, keys]
+  T* plain_key = nullptr;     // key [keys, head_dim], where several blocks of queries read it
 
   Head(const AttentionArgs<T>& a, Index batch)
       : args(a),
@@ -36,25 +36,19 @@ struct Head {
         several(a.query_len > block),
         b(batch) {}
 
-  void enter(Index head, bool backward) {
+  void enter(Index head) {
     h = head;
     key = args.key + Place{b, h, 0}.in(args.key_strides);
     value = args.value + Place{b, h, 0}.in(args.value_strides);
     const Index key_size = round_up(packed_size<T>(args.head_dim, keys), kLanes);
     packed_key = scratch<T>(Scratch::keys, key_size + packed_size<T>(keys, args.head_dim));
     pack_b(true, args.head_dim, keys, key, args.key_strides.row, packed_key);
-    if (backward && several) {
+    if (several) {
       plain_key = packed_key + key_size;
       pack_b(false, keys, args.head_dim, key, args.key_strides.row, plain_key);
     }
-    if (!backward && several) {
-      packed_value = scratch<T>(Scratch::values, packed_size<T>(keys, args.value_dim));
-      pack_b(false, keys, args.value_dim, value, args.value_strides.row, packed_value);
-    }
-    if (backward) {
-      packed_value = scratch<T>(Scratch::values, packed_size<T>(args.value_dim, keys));
-      pack_b(true, args.value_dim, keys, value, args.value_strides.row, packed_value);
-    }
+    packed_value = scratch<T>(Scratch::values, packed_size<T>(args.value_dim, keys));
+    pack_b(true, args.value_dim, keys, value, args.value_strides.row, packed_value);
   }
 
   /// s [rows, n] = query key^T, and some columns more: whole vectors.
@@ -66,48 +60,11 @@ struct Head {
 };
 
 template <class T>
-void write_weights(const AttentionArgs<T>& args, Index row, const T* s, Index n) {
-  T* to = args.weights + row * args.key_len;
-  for_each_vector<T>(
-      n, [&](auto mask, Index j) __attribute__((always_inline)) { mask.store(to + j, mask.load(s + j)); });
-  for (Index j = n; j < args.key_len; ++j) to[j] = 0;
-}
-
-template <class T>
 void attention_forward(const AttentionArgs<T>& args) {
-  if (fits_lanes(args)) return attention_forward_lanes(args);
-  const Dropout<T> dropout(args.dropout, args.dropout_key);
-  for (Index b = 0; b < args.batch; ++b) {
-    Head<T> head(args, b);
-    for (Index h = 0; h < args.heads; ++h) {
-      head.enter(h, false);
-      T* s = scratch<T>(Scratch::scores, head.block * head.ld);
-      for (Index q = 0; q < args.query_len; q += head.block) {
-        const Index rows = min_of(head.block, args.query_len - q);
-        const Index n = min_of(head.keys, allowed_keys(args, b, q + rows - 1));
-        head.products(q, rows, n, s);
-        for (Index i = 0; i < rows; ++i) {
-          const Place at{b, h, q + i};
-          const Index row = at.row(args);
-          const Index allowed = allowed_keys(args, b, q + i);
-          T* si = s + i * head.ld;
-          const RowScale<T> scale = softmax_row(scores_of(args, at, si, allowed), si, allowed);
-          zero_blocks(si, allowed, n);
-          if (args.row_max) args.row_max[row] = scale.max;
-          if (args.row_inverse_sum) args.row_inverse_sum[row] = scale.inverse_sum;
-          if (args.weights) write_weights(args, row, si, allowed);
-          if (args.dropout > 0) drop_row(args, dropout, row, si, si, allowed);
-        }
-        T* out = args.out + Place{b, h, q}.in(args.out_strides);
-        if (head.several)
-          gemm_packed(false, rows, args.value_dim, n, s, head.ld, head.packed_value, head.keys,
-                      args.value_dim, out, args.out_strides.row, false);
-        else
-          gemm<T>(false, false, rows, args.value_dim, n, s, head.ld, head.value, args.value_strides.row, out,
-                  args.out_strides.row, nullptr, false);
-      }
-    }
-  }
+  if (fits_lanes(args))
+    attention_forward_lanes(args);
+  else
+    attention_forward_tiles(args);
 }
 
 /// dbias += d of one row.
@@ -137,10 +94,11 @@ void zero_unseen_keys(const Head<T>& head, const AttentionGradients<T>& grads) {
               args.value_dim);
 }
 
-/// One block of queries in the backward pass; w, d and dropped are scratch [rows, ld].
+/// One block of queries in the backward pass; w, d and dropped are scratch [rows, ld]. `dot` is sum(out *
+/// dout) of every query, or null where weights have cotangents of their own.
 template <class T>
 void backward_block(const Head<T>& head, const AttentionGradients<T>& grads, const Dropout<T>& dropout,
-                    Index q, Index rows, T* w, T* d, T* dropped) {
+                    const T* dot, Index q, Index rows, T* w, T* d, T* dropped) {
   const AttentionArgs<T>& args = head.args;
   const Index b = head.b, h = head.h, ld = head.ld;
   const Index n = min_of(head.keys, allowed_keys(args, b, q + rows - 1));
@@ -174,7 +132,7 @@ void backward_block(const Head<T>& head, const AttentionGradients<T>& grads, con
     if (args.row_inverse_sum[row] == 0)
       zero_blocks(di, 0, n);
     else
-      softmax_row_backward(wi, di, allowed);
+      softmax_row_backward(wi, di, allowed, dot ? dot[q + i] : row_dot(wi, di, allowed));
     zero_blocks(di, allowed, n);
     if (grads.dbias) add_bias_gradient(grads, at, di, allowed);
     for (Index j = 0; j < allowed; j += kWidth<T>) store(di + j, load(di + j) * args.scale);
@@ -198,24 +156,38 @@ void backward_block(const Head<T>& head, const AttentionGradients<T>& grads, con
             grads.dkey_strides.row, nullptr, grads.add_to_key || q > 0);
 }
 
+/// Row by row: where cotangents of whole rows are needed.
 template <class T>
-void attention_backward(const AttentionArgs<T>& args, const AttentionGradients<T>& grads) {
-  if (fits_lanes(args) && grads.dout && !grads.dweights && !grads.dbias &&
-      grads.dout_strides.head == args.value_dim)
-    return attention_backward_lanes(args, grads);
+void attention_backward_rows(const AttentionArgs<T>& args, const AttentionGradients<T>& grads) {
   const Dropout<T> dropout(args.dropout, args.dropout_key);
   for (Index b = 0; b < args.batch; ++b) {
     Head<T> head(args, b);
     const Index size = head.block * head.ld;
     for (Index h = 0; h < args.heads; ++h) {
-      head.enter(h, true);
+      head.enter(h);
       zero_unseen_keys(head, grads);
-      T* w = scratch<T>(Scratch::scores, (args.dropout > 0 ? 3 : 2) * size);
+      const Index dots = grads.dout && !grads.dweights ? round_up(args.query_len, kLanes) : 0;
+      T* w = scratch<T>(Scratch::scores,
+                        dots + max_of((args.dropout > 0 ? 3 : 2) * size, 2 * kLanes * args.value_dim));
+      T* dot = dots > 0 ? w : nullptr;
+      w += dots;
+      if (dot)
+        dot_rows<T>({args.out, args.out_strides, {b, h, 0}, args.value_dim},
+                    {grads.dout, grads.dout_strides, {b, h, 0}, args.value_dim}, 0, args.query_len, w, dot);
       for (Index q = 0; q < args.query_len; q += head.block)
-        backward_block(head, grads, dropout, q, min_of(head.block, args.query_len - q), w, w + size,
+        backward_block(head, grads, dropout, dot, q, min_of(head.block, args.query_len - q), w, w + size,
                        w + 2 * size);
     }
   }
+}
+
+template <class T>
+void attention_backward(const AttentionArgs<T>& args, const AttentionGradients<T>& grads) {
+  if (fits_lanes(args) && grads.dout && !grads.dweights && !grads.dbias &&
+      grads.dout_strides.head == args.value_dim && args.out_strides.head == args.value_dim)
+    return attention_backward_lanes(args, grads);
+  if (fits_tiles(grads)) return attention_backward_tiles(args, grads);
+  attention_backward_rows(args, grads);
 }
 
 }  // namespace

@@ -37,7 +37,7 @@ struct AttentionArgs {
   const T* query = nullptr;
   const T* key = nullptr;
   const T* value = nullptr;
-  T* out = nullptr;  ///< written by the forward; not read by the backward
+  T* out = nullptr;  ///< out in the forward, in for the backward
   HeadStrides query_strides, key_strides, value_strides, out_strides;
 
   T scale = 1;
@@ -87,8 +87,7 @@ template <class T>
 void attention_forward(const AttentionArgs<T>& args);
 
 /// Adds the gradients of attention_forward, recomputing the weights with the same bits from row_max and
-/// row_inverse_sum. dout null means zero (then dvalue gets nothing). Reads neither `args.out` nor
-/// `args.weights`.
+/// row_inverse_sum. dout null means zero (then dvalue gets nothing). Does not read `args.weights`.
 template <class T>
 void attention_backward(const AttentionArgs<T>& args, const AttentionGradients<T>& grads);
 

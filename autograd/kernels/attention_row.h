@@ -44,22 +44,22 @@ struct Scores {
   }
 };
 
-/// The score transform of a row of n allowed keys. What vectors cannot do as they load, a bias with gaps and
-/// `keep`, is done at once, and nothing is left to do.
+/// The score transform of n keys of a row from key `first` on. What vectors cannot do as they load, a bias
+/// with gaps and `keep`, is done at once, and nothing is left to do.
 template <class T>
-TAPEGRAD_INLINE Scores<T> scores_of(const AttentionArgs<T>& args, Place at, T* s, Index n) {
-  const T* bias = args.bias ? args.bias + at.in(args.bias_strides) : nullptr;
-  if (!args.keep && (!bias || args.bias_strides.key == 1)) return {args.scale, bias};
+TAPEGRAD_INLINE Scores<T> scores_of(const AttentionArgs<T>& args, Place at, T* s, Index n, Index first = 0) {
+  const Index bias_step = args.bias_strides.key, keep_step = args.keep_strides.key;
+  const T* bias = args.bias ? args.bias + at.in(args.bias_strides) + first * bias_step : nullptr;
+  if (!args.keep && (!bias || bias_step == 1)) return {args.scale, bias};
   for (Index j = 0; j < n; ++j) s[j] *= args.scale;
   if (bias)
-    for (Index j = 0; j < n; ++j) s[j] += bias[j * args.bias_strides.key];
+    for (Index j = 0; j < n; ++j) s[j] += bias[j * bias_step];
   if (args.keep) {
-    const std::uint8_t* keep = args.keep + at.in(args.keep_strides);
-    const Index step = args.keep_strides.key;
-    if (step == 1)
+    const std::uint8_t* keep = args.keep + at.in(args.keep_strides) + first * keep_step;
+    if (keep_step == 1)
       for (Index j = 0; j < n; ++j) s[j] = keep[j] ? s[j] : -kInfinity<T>;
     else
-      for (Index j = 0; j < n; ++j) s[j] = keep[j * step] ? s[j] : -kInfinity<T>;
+      for (Index j = 0; j < n; ++j) s[j] = keep[j * keep_step] ? s[j] : -kInfinity<T>;
   }
   return {T{1}, nullptr};
 }
@@ -76,25 +76,45 @@ struct RowScale {
   T max, inverse_sum;
 };
 
-/// Products to weights, in place.
+/// Products to weights, in place; zeros behind them to the end of the block of 16.
 template <class T>
 TAPEGRAD_INLINE RowScale<T> softmax_row(Scores<T> scores, T* s, Index n) {
-  Lanes<T> highest(-kInfinity<T>);
+  constexpr int chains = 4;  // a maximum knows no order
+  Lanes<T> highest[chains] = {Lanes<T>(-kInfinity<T>), Lanes<T>(-kInfinity<T>), Lanes<T>(-kInfinity<T>),
+                              Lanes<T>(-kInfinity<T>)};
+  Index begin = 0;
+  for (; begin + chains * kLanes <= n; begin += chains * kLanes) {
+    TAPEGRAD_UNROLL
+    for (int part = 0; part < chains * kParts<T>; ++part) {
+      Vector<T>& to = highest[part / kParts<T>].part[part % kParts<T>];
+      to = vmax(to, scores.load(Full<T>{}, s, begin + part * kWidth<T>));
+    }
+  }
   for_row<T, PaddedTail>(
-      n, [&](auto mask, int part, Index j) __attribute__((always_inline)) {
-        const Vector<T> v = scores.load(mask, s, j);
-        mask.store(s + j, v);
-        highest.part[part] = vmax(highest.part[part], mask.select(v, -kInfinity<T>));
+      n - begin, [&](auto mask, int part, Index j) __attribute__((always_inline)) {
+        const Vector<T> v = scores.load(mask, s, begin + j);
+        highest[0].part[part] = vmax(highest[0].part[part], mask.select(v, -kInfinity<T>));
       });
-  const T max = highest.max();
-  if (max == -kInfinity<T> && row_sum(s, n) <= 0) {  // not so when there are NaNs
-    zero_blocks(s, 0, n);
-    return {max, T{0}};
+  TAPEGRAD_UNROLL
+  for (int part = 0; part < kParts<T>; ++part)
+    highest[0].part[part] = vmax(vmax(highest[0].part[part], highest[1].part[part]),
+                                 vmax(highest[2].part[part], highest[3].part[part]));
+  const T max = highest[0].max();
+  if (max == -kInfinity<T>) {
+    Lanes<T> sum(0);
+    for_row<T, PaddedTail>(
+        n, [&](auto mask, int part, Index j) __attribute__((always_inline)) {
+          sum.part[part] += mask.select(scores.load(mask, s, j), T{0});
+        });
+    if (sum.sum() <= 0) {  // not so when there are NaNs
+      zero_blocks(s, 0, round_up(n, kLanes));
+      return {max, T{0}};
+    }
   }
   Lanes<T> sum(0);
   for_row<T, PaddedTail>(
       n, [&](auto mask, int part, Index j) __attribute__((always_inline)) {
-        const Vector<T> e = mask.select(exp(mask.load(s + j) - max), T{0});
+        const Vector<T> e = mask.select(exp(scores.load(mask, s, j) - max), T{0});
         store(s + j, e);
         sum.part[part] += e;
       });
@@ -124,20 +144,28 @@ TAPEGRAD_INLINE void drop_row(const AttentionArgs<T>& args, const Dropout<T>& dr
       });
 }
 
-/// d = w * (d - dot), the cotangents of the weights to those of the scores, with dot = sum(w * d).
+/// d = w * (d - dot), the cotangents of the weights to those of the scores.
 template <class T>
-TAPEGRAD_INLINE void softmax_row_backward(const T* w, T* d, Index n) {
-  Lanes<T> lanes(0);
-  for_row<T, PaddedTail>(
-      n, [&](auto mask, int part, Index j) __attribute__((always_inline)) {
-        const Vector<T> cotangent = mask.select(mask.load(d + j), T{0});
-        lanes.part[part] = fma(mask.load(w + j), cotangent, lanes.part[part]);
-      });
-  const T dot = lanes.sum();
+TAPEGRAD_INLINE void softmax_row_backward(const T* w, T* d, Index n, T dot) {
   for_row<T, PaddedTail>(
       n, [&](auto mask, int, Index j) __attribute__((always_inline)) {
         mask.store(d + j, mask.load(w + j) * (mask.load(d + j) - dot));
       });
+}
+
+/// sum[i] of out * dout, value by value, for kLanes rows in lanes, [value_dim, 16] both.
+template <class T>
+TAPEGRAD_INLINE void dot_lanes(const T* out, const T* dout, Index value_dim, T* sum) {
+  Lanes<T> lanes(0);
+  for (Index p = 0; p < value_dim; ++p) {
+    TAPEGRAD_UNROLL
+    for (int part = 0; part < kParts<T>; ++part) {
+      const Index at = p * kLanes + part * kWidth<T>;
+      lanes.part[part] = fma(load(out + at), load(dout + at), lanes.part[part]);
+    }
+  }
+  TAPEGRAD_UNROLL
+  for (int part = 0; part < kParts<T>; ++part) store(sum + part * kWidth<T>, lanes.part[part]);
 }
 
 /// Zeros in the rows from `at` on of one head of a gradient.

@@ -1,3 +1,4 @@
+#include <tapegrad/autograd/kernels/gemm_backend.h>
 #include <tapegrad/autograd/kernels/variants.h>
 
 #include <cstdlib>
@@ -76,7 +77,11 @@ Isa choose_isa() {
 
 template <class T>
 const Table<T>& active() {
-  static const Table<T> table = *variant<T>(active_isa());
+  static const Table<T> table = [] {
+    Table<T> chosen = *variant<T>(active_isa());
+    use_gemm_backend(chosen);
+    return chosen;
+  }();
   return table;
 }
 

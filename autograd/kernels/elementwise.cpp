@@ -162,26 +162,60 @@ T max(const T* x, Index n) {
   return lanes.max();
 }
 
+/// `wide` vectors of columns side by side, the last of them with `left` columns in all.
+template <class T, int wide>
+void sum_columns(const T* src, Index rows, Index left, Index ld, T* dst, bool accumulate) {
+  const Mask<T> last(left - (wide - 1) * kWidth<T>);
+  Vector<T> total[wide];
+  TAPEGRAD_UNROLL
+  for (int v = 0; v < wide; ++v) {
+    const T* from = dst + v * kWidth<T>;
+    total[v] = !accumulate ? Vector<T>{} : v < wide - 1 ? load(from) : last.load(from);
+  }
+  for (Index row = 0; row < rows; ++row, src += ld) {
+    TAPEGRAD_UNROLL
+    for (int v = 0; v < wide - 1; ++v) total[v] += load(src + v * kWidth<T>);
+    total[wide - 1] += last.load(src + (wide - 1) * kWidth<T>);
+  }
+  TAPEGRAD_UNROLL
+  for (int v = 0; v < wide - 1; ++v) store(dst + v * kWidth<T>, total[v]);
+  last.store(dst + (wide - 1) * kWidth<T>, total[wide - 1]);
+}
+
+/// A sum is one chain of additions: many columns at once hide its latency.
 template <class T>
 void sum_rows(const T* src, Index rows, Index n, Index ld, T* dst, bool accumulate) {
-  constexpr int kWide = 4;
-  Index j = 0;
-  for (; j + kWide * kWidth<T> <= n; j += kWide * kWidth<T>) {
-    Vector<T> total[kWide];
-    TAPEGRAD_UNROLL
-    for (int v = 0; v < kWide; ++v) total[v] = accumulate ? load(dst + j + v * kWidth<T>) : Vector<T>{};
-    for (Index row = 0; row < rows; ++row) {
-      TAPEGRAD_UNROLL
-      for (int v = 0; v < kWide; ++v) total[v] += load(src + row * ld + j + v * kWidth<T>);
+  while (n > 0) {
+    const Index wide = min_of<Index>(8, (n + kWidth<T> - 1) / kWidth<T>),
+                columns = min_of(n, wide * kWidth<T>);
+    switch (wide) {
+      case 8:
+        sum_columns<T, 8>(src, rows, columns, ld, dst, accumulate);
+        break;
+      case 7:
+        sum_columns<T, 7>(src, rows, columns, ld, dst, accumulate);
+        break;
+      case 6:
+        sum_columns<T, 6>(src, rows, columns, ld, dst, accumulate);
+        break;
+      case 5:
+        sum_columns<T, 5>(src, rows, columns, ld, dst, accumulate);
+        break;
+      case 4:
+        sum_columns<T, 4>(src, rows, columns, ld, dst, accumulate);
+        break;
+      case 3:
+        sum_columns<T, 3>(src, rows, columns, ld, dst, accumulate);
+        break;
+      case 2:
+        sum_columns<T, 2>(src, rows, columns, ld, dst, accumulate);
+        break;
+      default:
+        sum_columns<T, 1>(src, rows, columns, ld, dst, accumulate);
     }
-    TAPEGRAD_UNROLL
-    for (int v = 0; v < kWide; ++v) store(dst + j + v * kWidth<T>, total[v]);
-  }
-  for (; j < n; j += kWidth<T>) {
-    const Mask<T> mask(n - j);
-    Vector<T> total = accumulate ? mask.load(dst + j) : Vector<T>{};
-    for (Index row = 0; row < rows; ++row) total += mask.load(src + row * ld + j);
-    mask.store(dst + j, total);
+    src += columns;
+    dst += columns;
+    n -= columns;
   }
 }
 

@@ -47,6 +47,45 @@ TAPEGRAD_INLINE void load_transposed(const float* src, Index ld, VF (&columns)[1
 }
 #endif
 
+/// dst[p * ld_dst + j] = src[j * ld_src + p], a square block.
+template <class T>
+TAPEGRAD_INLINE void transpose_into(const T* src, Index ld_src, T* dst, Index ld_dst) {
+  Vector<T> block[kWidth<T>];
+  load_transposed(src, ld_src, block);
+  TAPEGRAD_UNROLL
+  for (int i = 0; i < kWidth<T>; ++i) store(dst + i * ld_dst, block[i]);
+}
+
+#if defined(__AVX512F__)
+/// Through half vectors, in pieces of 4 rows of the result: shuffles of whole vectors have but one port.
+TAPEGRAD_INLINE void transpose_into(const float* src, Index ld_src, float* dst, Index ld_dst) {
+  for (int j = 0; j < 16; j += 8) {
+    TAPEGRAD_UNROLL
+    for (int p = 0; p < 16; p += 4) {
+      __m256 row[4], pair[4];
+      TAPEGRAD_UNROLL
+      for (int i = 0; i < 4; ++i) {
+        const float* at = src + (j + i) * ld_src + p;
+        const __m256 low = _mm256_castps128_ps256(_mm_loadu_ps(at));
+        row[i] = _mm256_insertf128_ps(low, _mm_loadu_ps(at + 4 * ld_src), 1);
+      }
+      TAPEGRAD_UNROLL
+      for (int i = 0; i < 4; i += 2) {
+        pair[i] = _mm256_unpacklo_ps(row[i], row[i + 1]);
+        pair[i + 1] = _mm256_unpackhi_ps(row[i], row[i + 1]);
+      }
+      TAPEGRAD_UNROLL
+      for (int i = 0; i < 2; ++i) {
+        const __m256d low = _mm256_castps_pd(pair[i]), high = _mm256_castps_pd(pair[i + 2]);
+        float* to = dst + (p + 2 * i) * ld_dst + j;
+        _mm256_storeu_ps(to, _mm256_castpd_ps(_mm256_unpacklo_pd(low, high)));
+        _mm256_storeu_ps(to + ld_dst, _mm256_castpd_ps(_mm256_unpackhi_pd(low, high)));
+      }
+    }
+  }
+}
+#endif
+
 /// dst[p * ld_dst + j] = src[j * ld_src + p] for j < columns, p < k; zeros in columns up to `padded`.
 template <class T>
 void pack_transposed(const T* src, Index ld_src, Index columns, Index k, T* dst, Index ld_dst, Index padded) {
@@ -56,12 +95,10 @@ void pack_transposed(const T* src, Index ld_src, Index columns, Index k, T* dst,
     for (Index p = 0; p < k; p += width) {
       const T* from = src + j * ld_src + p;
       T* to = dst + p * ld_dst + j;
-      Vector<T> block[width];
       if (j + width <= columns && p + width <= k) {
-        load_transposed(from, ld_src, block);
-        TAPEGRAD_UNROLL
-        for (int i = 0; i < width; ++i) store(to + i * ld_dst, block[i]);
+        transpose_into(from, ld_src, to, ld_dst);
       } else {
+        Vector<T> block[width];
         const Mask<T> mask(k - p);
         TAPEGRAD_UNROLL
         for (int i = 0; i < width; ++i)
@@ -79,27 +116,30 @@ void pack_transposed(const T* src, Index ld_src, Index columns, Index k, T* dst,
 template <class T>
 void pack_straight(const T* src, Index ld_src, Index columns, Index k, T* dst, Index ld_dst, Index padded) {
   constexpr int width = kWidth<T>;
-  for (Index j = 0; j < padded; j += width) {
-    const Mask<T> from(columns - j), to(padded - j);
-    for (Index p = 0; p < k; ++p) {
-      if (j + width <= columns)
-        store(dst + p * ld_dst + j, load(src + p * ld_src + j));
-      else
-        to.store(dst + p * ld_dst + j, from.load(src + p * ld_src + j));
-    }
+  const Index whole = columns / width * width;
+  const Mask<T> last(columns - whole);
+  for (Index p = 0; p < k; ++p) {
+    for (Index j = 0; j < whole; j += width) store(dst + p * ld_dst + j, load(src + p * ld_src + j));
+    if (whole < padded) store(dst + p * ld_dst + whole, last.load(src + p * ld_src + whole));
   }
+}
+
+/// Columns of the panel that begins where `left` columns are left.
+template <class T>
+TAPEGRAD_INLINE Index panel_width(Index left) {
+  return min_of<Index>(kPanel<T>, round_up(left, kWidth<T>));
 }
 
 /// One block of rows of op(B) [k, n] into panels; returns the end of what it wrote.
 template <class T>
-T* pack_panels(bool trans_b, Index k, Index n, const T* b, Index ldb, T* to, Index panel = kPanel<T>) {
-  for (Index j = 0; j < n; j += panel, to += k * panel) {
-    const Index columns = min_of(panel, n - j);
-    const Index padded = round_up(columns, kWidth<T>);
+T* pack_panels(bool trans_b, Index k, Index n, const T* b, Index ldb, T* to) {
+  for (Index j = 0; j < n; j += kPanel<T>) {
+    const Index columns = min_of<Index>(kPanel<T>, n - j), width = panel_width<T>(n - j);
     if (trans_b)
-      pack_transposed(b + j * ldb, ldb, columns, k, to, panel, padded);
+      pack_transposed(b + j * ldb, ldb, columns, k, to, width, width);
     else
-      pack_straight(b + j, ldb, columns, k, to, panel, padded);
+      pack_straight(b + j, ldb, columns, k, to, width, width);
+    to += k * width;
   }
   return to;
 }

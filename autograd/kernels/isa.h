@@ -195,6 +195,28 @@ TAPEGRAD_INLINE V vmin(V a, V b) {
   return a < b ? a : b;
 }
 
+#if defined(__AVX512F__)
+TAPEGRAD_INLINE VF vmax(VF a, VF b) { return (VF)_mm512_maskz_max_ps(0xffff, (__m512)a, (__m512)b); }
+TAPEGRAD_INLINE VD vmax(VD a, VD b) { return (VD)_mm512_maskz_max_pd(0xff, (__m512d)a, (__m512d)b); }
+TAPEGRAD_INLINE VF vmin(VF a, VF b) { return (VF)_mm512_maskz_min_ps(0xffff, (__m512)a, (__m512)b); }
+TAPEGRAD_INLINE VD vmin(VD a, VD b) { return (VD)_mm512_maskz_min_pd(0xff, (__m512d)a, (__m512d)b); }
+#endif
+
+/// Whether every lane of a comparison holds.
+template <class T>
+TAPEGRAD_INLINE bool all_of(IntVector<T> v) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4)
+    return _mm512_movepi32_mask((__m512i)v) == 0xffff;
+  else
+    return _mm512_movepi64_mask((__m512i)v) == 0xff;
+#else
+  bool all = true;
+  for (int i = 0; i < kWidth<T>; ++i) all &= v[i] != 0;
+  return all;
+#endif
+}
+
 /// Lanes `first`, first + 1, ... of a and b behind one another.
 template <int first, class V, int... lane>
 TAPEGRAD_INLINE V shift_lanes(V a, V b, std::integer_sequence<int, lane...>) {

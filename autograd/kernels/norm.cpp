@@ -1,17 +1,9 @@
 #include <tapegrad/autograd/kernels/dropout_row.h>
-#include <tapegrad/autograd/kernels/rows.h>
+#include <tapegrad/autograd/kernels/row_groups.h>
 #include <tapegrad/autograd/kernels/variants.h>
 
 namespace tapegrad::kernels::TAPEGRAD_ISA {
 namespace {
-
-template <class T>
-TAPEGRAD_INLINE T inverse_root(T x) {
-  if constexpr (sizeof(T) == 4)
-    return 1 / __builtin_sqrtf(x);
-  else
-    return 1 / __builtin_sqrt(x);
-}
 
 /// Loads p[j...], or `otherwise` when p is null.
 template <class T, class M>
@@ -19,147 +11,250 @@ TAPEGRAD_INLINE Vector<T> load_or(const M& mask, const T* p, Index j, T otherwis
   return p ? mask.load(p + j) : splat(otherwise);
 }
 
-/// y = (x - mean) * rstd * gamma + beta.
-template <class T>
-TAPEGRAD_INLINE void normalise(const T* x, T mean, T rstd, const T* gamma, const T* beta, T* y, Index n) {
+/// A number of rows, as a type.
+template <int rows>
+struct RowCount {
+  static constexpr int value = rows;
+};
+
+/// Calls body(first, RowCount) for neighbouring rows: groups of kRowGroup, then one by one.
+template <class T, class Body>
+TAPEGRAD_INLINE void for_groups(Index rows, Body body) {
+  Index row = 0;
+  for (; row + kRowGroup<T> <= rows; row += kRowGroup<T>) body(row, RowCount<kRowGroup<T>>{});
+  for (; row < rows; ++row) body(row, RowCount<1>{});
+}
+
+/// y = (x - mean) * rstd * gamma + beta, row by row.
+template <class T, int rows>
+TAPEGRAD_INLINE void normalise(const T* x, const RowValues<T, rows>& mean, const RowValues<T, rows>& rstd,
+                               const T* gamma, const T* beta, T* y, Index n) {
+  Vector<T> centre[rows], factor[rows];
+  TAPEGRAD_UNROLL
+  for (int r = 0; r < rows; ++r) {
+    centre[r] = mean[r];
+    factor[r] = rstd[r];
+  }
   for_each_vector<T>(
       n, [&](auto mask, Index j) __attribute__((always_inline)) {
-        const Vector<T> xhat = (mask.load(x + j) - mean) * rstd;
-        mask.store(y + j, fma(xhat, load_or(mask, gamma, j, T{1}), load_or(mask, beta, j, T{0})));
+        const Vector<T> gain = load_or(mask, gamma, j, T{1}), shift = load_or(mask, beta, j, T{0});
+        TAPEGRAD_UNROLL
+        for (int r = 0; r < rows; ++r)
+          mask.store(y + r * n + j, fma((mask.load(x + r * n + j) - centre[r]) * factor[r], gain, shift));
       });
 }
 
-/// 1 / sqrt(variance + eps) of a row with this mean.
-template <class T>
-TAPEGRAD_INLINE T inverse_deviation(const T* x, T mean, T eps, Index n) {
-  Lanes<T> squares(0);
+/// 1 / sqrt(variance + eps) of rows with these means.
+template <class T, int rows>
+TAPEGRAD_INLINE RowValues<T, rows> inverse_deviation(const T* x, const RowValues<T, rows>& mean, T eps,
+                                                     Index n) {
+  RowLanes<T, rows> squares;
+  Vector<T> centre[rows];
+  TAPEGRAD_UNROLL
+  for (int r = 0; r < rows; ++r) centre[r] = mean[r];
   for_row<T>(
       n, [&](auto mask, int part, Index j) __attribute__((always_inline)) {
-        const Vector<T> d = mask.select(mask.load(x + j) - mean, T{0});
-        squares.part[part] = fma(d, d, squares.part[part]);
+        TAPEGRAD_UNROLL
+        for (int r = 0; r < rows; ++r) {
+          const Vector<T> d = mask.select(mask.load(x + r * n + j) - centre[r], T{0});
+          squares.row[r].part[part] = fma(d, d, squares.row[r].part[part]);
+        }
       });
-  return inverse_root(squares.sum() / static_cast<T>(n) + eps);
+  return squares.sum().map([=](auto v) __attribute__((always_inline)) {
+    return inverse_root(v / static_cast<T>(n) + eps);
+  });
+}
+
+/// What layer_norm and add_layer_norm share: rows at `x`, whose sums are known.
+template <class T, int rows>
+TAPEGRAD_INLINE void norm_rows(const T* x, const RowValues<T, rows>& total, const T* gamma, const T* beta,
+                               T eps, T* y, T* mean, T* rstd, Index n) {
+  const RowValues<T, rows> centre =
+      total.map([=](auto v) __attribute__((always_inline)) { return v / static_cast<T>(n); });
+  const RowValues<T, rows> inverse = inverse_deviation(x, centre, eps, n);
+  normalise(x, centre, inverse, gamma, beta, y, n);
+  if (mean) centre.store(mean);
+  if (rstd) inverse.store(rstd);
 }
 
 template <class T>
 void layer_norm(const T* x, const T* gamma, const T* beta, T eps, T* y, T* mean, T* rstd, Index rows,
                 Index n) {
-  for (Index row = 0; row < rows; ++row, x += n, y += n) {
-    const T centre = row_sum(x, n) / static_cast<T>(n);
-    const T inverse = inverse_deviation(x, centre, eps, n);
-    normalise(x, centre, inverse, gamma, beta, y, n);
-    if (mean) mean[row] = centre;
-    if (rstd) rstd[row] = inverse;
-  }
+  for_groups<T>(
+      rows, [&](Index row, auto group) __attribute__((always_inline)) {
+        constexpr int count = decltype(group)::value;
+        const T* from = x + row * n;
+        RowLanes<T, count> total;
+        for_row<T>(
+            n, [&](auto mask, int part, Index j) __attribute__((always_inline)) {
+              TAPEGRAD_UNROLL
+              for (int r = 0; r < count; ++r) total.row[r].part[part] += mask.load(from + r * n + j);
+            });
+        norm_rows(from, total.sum(), gamma, beta, eps, y + row * n, mean ? mean + row : nullptr,
+                  rstd ? rstd + row : nullptr, n);
+      });
 }
 
-/// Stores x + f, or x + dropout(f), and returns its sum; the row's first element is number `first`.
-template <class T, bool drops>
-TAPEGRAD_INLINE T add_row(const T* x, const T* f, const Dropout<T>& dropout, std::uint64_t first, T* sum,
-                          Index n) {
-  Lanes<T> total(0);
+/// Stores x + f, or x + dropout(f), for rows from element `at` on, and returns their sums.
+template <class T, int rows, bool drops>
+TAPEGRAD_INLINE RowValues<T, rows> add_rows(const AddLayerNormArgs<T>& args, const Dropout<T>& dropout,
+                                            Index at) {
+  const Index n = args.n;
+  RowLanes<T, rows> total;
   for_row<T>(
       n, [&](auto mask, int part, Index j) __attribute__((always_inline)) {
-        Vector<T> added = mask.load(f + j);
-        if constexpr (drops) added = dropped(added, dropout.at(first + static_cast<std::uint64_t>(j)));
-        const Vector<T> v = mask.load(x + j) + added;
-        mask.store(sum + j, v);
-        total.part[part] += v;
+        TAPEGRAD_UNROLL
+        for (int r = 0; r < rows; ++r) {
+          const Index i = at + r * n + j;
+          Vector<T> added = mask.load(args.f + i);
+          if constexpr (drops) added = dropped(added, dropout.at(static_cast<std::uint64_t>(i)));
+          const Vector<T> v = mask.load(args.x + i) + added;
+          mask.store(args.sum + i, v);
+          total.row[r].part[part] += v;
+        }
       });
   return total.sum();
 }
 
+template <class T, bool drops>
+TAPEGRAD_INLINE void add_layer_norm(const AddLayerNormArgs<T>& args, const Dropout<T>& dropout) {
+  for_groups<T>(
+      args.rows, [&](Index row, auto group) __attribute__((always_inline)) {
+        constexpr int count = decltype(group)::value;
+        const Index at = row * args.n;
+        const RowValues<T, count> total = add_rows<T, count, drops>(args, dropout, at);
+        norm_rows<T, count>(args.sum + at, total, args.gamma, args.beta, args.eps, args.y + at,
+                            args.mean + row, args.rstd + row, args.n);
+      });
+}
+
 template <class T>
 void add_layer_norm(const AddLayerNormArgs<T>& args) {
-  const Index n = args.n;
   const Dropout<T> dropout(args.p, args.key);
-  for (Index row = 0, at = 0; row < args.rows; ++row, at += n) {
-    T* sum = args.sum + at;
-    const auto first = static_cast<std::uint64_t>(at);
-    const T total = args.p > 0 ? add_row<T, true>(args.x + at, args.f + at, dropout, first, sum, n)
-                               : add_row<T, false>(args.x + at, args.f + at, dropout, first, sum, n);
-    const T centre = total / static_cast<T>(n);
-    const T inverse = inverse_deviation(sum, centre, args.eps, n);
-    normalise(sum, centre, inverse, args.gamma, args.beta, args.y + at, n);
-    args.mean[row] = centre;
-    args.rstd[row] = inverse;
-  }
+  if (args.p > 0)
+    add_layer_norm<T, true>(args, dropout);
+  else
+    add_layer_norm<T, false>(args, dropout);
 }
 
-/// One row: adds to dgamma and dbeta and, where `wanted`, calls store(mask, j, v), rstd * v being what x
-/// gets; for layer norm (`centred`) and rms norm.
-template <class T, bool centred, class Store>
-TAPEGRAD_INLINE void backward_row(const T* x, const T* gamma, T mean, T rstd, const T* dy, T* dgamma,
-                                  T* dbeta, Index n, bool wanted, Store store) {
-  const auto xhat_at = [=](auto mask, Index j) __attribute__((always_inline)) {
-    const Vector<T> v = mask.load(x + j);
-    return (centred ? v - mean : v) * rstd;
+/// Some rows: adds to dgamma and dbeta and, where `wanted`, calls store(mask, r, j, v), rstd * v being what
+/// element j of row r of x gets; for layer norm (`centred`) and rms norm.
+template <class T, int rows, bool centred, class Store>
+TAPEGRAD_INLINE void backward_rows(const T* x, const T* gamma, const T* mean, const T* rstd, const T* dy,
+                                   T* dgamma, T* dbeta, Index n, bool wanted, Store store) {
+  Vector<T> centre[rows], factor[rows];
+  TAPEGRAD_UNROLL
+  for (int r = 0; r < rows; ++r) {
+    centre[r] = centred ? splat(mean[r]) : Vector<T>{};
+    factor[r] = splat(rstd[r]);
+  }
+  const auto xhat_at = [&](auto mask, int r, Index j) __attribute__((always_inline)) {
+    const Vector<T> v = mask.load(x + r * n + j);
+    return (centred ? v - centre[r] : v) * factor[r];
   };
-  Lanes<T> plain(0), weighted(0);
+  RowLanes<T, rows> plain, weighted;
   for_row<T>(
       n, [&](auto mask, int part, Index j) __attribute__((always_inline)) {
-        const Vector<T> d = mask.load(dy + j), xhat = xhat_at(mask, j);
-        if (dgamma) mask.store(dgamma + j, fma(d, xhat, mask.load(dgamma + j)));
-        if (dbeta) mask.store(dbeta + j, mask.load(dbeta + j) + d);
-        const Vector<T> g = d * load_or(mask, gamma, j, T{1});
-        plain.part[part] += g;
-        weighted.part[part] = fma(g, mask.select(xhat, T{0}), weighted.part[part]);
+        const Vector<T> gain = load_or(mask, gamma, j, T{1});
+        Vector<T> total = dgamma ? mask.load(dgamma + j) : Vector<T>{};
+        TAPEGRAD_UNROLL
+        for (int r = 0; r < rows; ++r) {
+          const Vector<T> d = mask.load(dy + r * n + j), xhat = xhat_at(mask, r, j);
+          total = fma(d, xhat, total);
+          const Vector<T> g = d * gain;
+          plain.row[r].part[part] += g;
+          weighted.row[r].part[part] = fma(g, mask.select(xhat, T{0}), weighted.row[r].part[part]);
+        }
+        if (dgamma) mask.store(dgamma + j, total);
+        if (!dbeta) return;  // which may be dgamma
+        total = mask.load(dbeta + j);
+        TAPEGRAD_UNROLL
+        for (int r = 0; r < rows; ++r) total += mask.load(dy + r * n + j);
+        mask.store(dbeta + j, total);
       });
   if (!wanted) return;
-  const T count = static_cast<T>(n);
-  const T mean_g = centred ? plain.sum() / count : T{0};
-  const T mean_gx = weighted.sum() / count;
+  const auto mean_of = [=](auto v) __attribute__((always_inline)) { return v / static_cast<T>(n); };
+  const RowValues<T, rows> mean_g = plain.sum().map(mean_of), mean_gx = weighted.sum().map(mean_of);
+  Vector<T> less[rows], slope[rows];
+  TAPEGRAD_UNROLL
+  for (int r = 0; r < rows; ++r) {
+    less[r] = mean_g[r];
+    slope[r] = -mean_gx[r];
+  }
   for_each_vector<T>(
       n, [&](auto mask, Index j) __attribute__((always_inline)) {
-        const Vector<T> g = mask.load(dy + j) * load_or(mask, gamma, j, T{1});
-        store(mask, j, fma(xhat_at(mask, j), splat(-mean_gx), centred ? g - mean_g : g));
+        const Vector<T> gain = load_or(mask, gamma, j, T{1});
+        TAPEGRAD_UNROLL
+        for (int r = 0; r < rows; ++r) {
+          const Vector<T> g = mask.load(dy + r * n + j) * gain;
+          store(mask, r, j, fma(xhat_at(mask, r, j), slope[r], centred ? g - less[r] : g));
+        }
       });
 }
 
+/// dx (+)= rstd * v for all rows.
 template <class T, bool centred>
-TAPEGRAD_INLINE void backward_row(const T* x, const T* gamma, T mean, T rstd, const T* dy, T* dx, T* dgamma,
-                                  T* dbeta, Index n, bool accumulate) {
-  backward_row<T, centred>(
-      x, gamma, mean, rstd, dy, dgamma, dbeta, n,
-      dx != nullptr, [=](auto mask, Index j, Vector<T> v) __attribute__((always_inline)) {
-        mask.store(dx + j, fma(v, splat(rstd), load_sum(accumulate, mask, dx + j)));
+TAPEGRAD_INLINE void norm_backward(const T* x, const T* gamma, const T* mean, const T* rstd, const T* dy,
+                                   T* dx, T* dgamma, T* dbeta, Index rows, Index n, bool accumulate) {
+  for_groups<T>(
+      rows, [&](Index row, auto group) __attribute__((always_inline)) {
+        const Index at = row * n;
+        backward_rows<T, decltype(group)::value, centred>(
+            x + at, gamma, centred ? mean + row : nullptr, rstd + row, dy + at, dgamma, dbeta, n,
+            dx != nullptr, [=](auto mask, int r, Index j, Vector<T> v) __attribute__((always_inline)) {
+              T* to = dx + at + r * n + j;
+              mask.store(to, fma(v, splat(rstd[row + r]), load_sum(accumulate, mask, to)));
+            });
+      });
+}
+
+/// What both results of add_layer_norm pass on to x and f.
+template <class T, bool drops>
+TAPEGRAD_INLINE void add_layer_norm_backward(const AddLayerNormArgs<T>& args,
+                                             const AddLayerNormGradients<T>& grads,
+                                             const Dropout<T>& dropout) {
+  const Index n = args.n;
+  T *const dx = grads.dx, *const df = grads.df;
+  const T* const dsum = grads.dsum;
+  const auto spread = [&](auto mask, Index i, Vector<T> d) __attribute__((always_inline)) {
+    if (dx) mask.store(dx + i, load_sum(!grads.fresh_dx, mask, dx + i) + d);
+    if (!df) return;
+    if constexpr (drops) d = dropped(d, dropout.at(static_cast<std::uint64_t>(i)));
+    mask.store(df + i, load_sum(!grads.fresh_df, mask, df + i) + d);
+  };
+  if (!grads.dy) {
+    for (Index at = 0; dsum && at < args.rows * n; at += n)
+      for_each_vector<T>(
+          n, [&](auto mask, Index j)
+                 __attribute__((always_inline)) { spread(mask, at + j, mask.load(dsum + at + j)); });
+    return;
+  }
+  for_groups<T>(
+      args.rows, [&](Index row, auto group) __attribute__((always_inline)) {
+        const Index at = row * n;
+        const T* rstd = args.rstd + row;
+        backward_rows<T, decltype(group)::value, true>(
+            args.sum + at, args.gamma, args.mean + row, rstd, grads.dy + at, grads.dgamma, grads.dbeta, n,
+            dx || df, [&](auto mask, int r, Index j, Vector<T> v) __attribute__((always_inline)) {
+              const Index i = at + r * n + j;
+              spread(mask, i, fma(v, splat(rstd[r]), dsum ? mask.load(dsum + i) : Vector<T>{}));
+            });
       });
 }
 
 template <class T>
 void add_layer_norm_backward(const AddLayerNormArgs<T>& args, const AddLayerNormGradients<T>& grads) {
-  const Index n = args.n;
   const Dropout<T> dropout(args.p, args.key);
-  for (Index row = 0, at = 0; row < args.rows; ++row, at += n) {
-    T *dx = grads.dx ? grads.dx + at : nullptr, *df = grads.df ? grads.df + at : nullptr;
-    const T* dsum = grads.dsum ? grads.dsum + at : nullptr;
-    const auto spread = [=](auto mask, Index j, Vector<T> d) __attribute__((always_inline)) {
-      if (dx) mask.store(dx + j, load_sum(!grads.fresh_dx, mask, dx + j) + d);
-      if (!df) return;
-      if (args.p > 0) d = dropped(d, dropout.at(static_cast<std::uint64_t>(at + j)));
-      mask.store(df + j, load_sum(!grads.fresh_df, mask, df + j) + d);
-    };
-    if (grads.dy) {
-      const T rstd = args.rstd[row];
-      backward_row<T, true>(
-          args.sum + at, args.gamma, args.mean[row], rstd, grads.dy + at, grads.dgamma, grads.dbeta, n,
-          dx || df, [=](auto mask, Index j, Vector<T> v) __attribute__((always_inline)) {
-            spread(mask, j, fma(v, splat(rstd), dsum ? mask.load(dsum + j) : Vector<T>{}));
-          });
-    } else if (dsum) {
-      for_each_vector<T>(
-          n, [&](auto mask, Index j)
-                 __attribute__((always_inline)) { spread(mask, j, mask.load(dsum + j)); });
-    }
-  }
+  if (args.p > 0)
+    add_layer_norm_backward<T, true>(args, grads, dropout);
+  else
+    add_layer_norm_backward<T, false>(args, grads, dropout);
 }
 
 template <class T>
 void layer_norm_backward(const T* x, const T* gamma, const T* mean, const T* rstd, const T* dy, T* dx,
                          T* dgamma, T* dbeta, Index rows, Index n, bool accumulate) {
-  for (Index row = 0; row < rows; ++row)
-    backward_row<T, true>(x + row * n, gamma, mean[row], rstd[row], dy + row * n, dx ? dx + row * n : nullptr,
-                          dgamma, dbeta, n, accumulate);
+  norm_backward<T, true>(x, gamma, mean, rstd, dy, dx, dgamma, dbeta, rows, n, accumulate);
 }
 
 template <class T>
@@ -177,9 +272,7 @@ void rms_norm(const T* x, const T* gamma, T eps, T* y, T* rstd, Index rows, Inde
 template <class T>
 void rms_norm_backward(const T* x, const T* gamma, const T* rstd, const T* dy, T* dx, T* dgamma, Index rows,
                        Index n, bool accumulate) {
-  for (Index row = 0; row < rows; ++row)
-    backward_row<T, false>(x + row * n, gamma, T{0}, rstd[row], dy + row * n, dx ? dx + row * n : nullptr,
-                           dgamma, nullptr, n, accumulate);
+  norm_backward<T, false>(x, gamma, nullptr, rstd, dy, dx, dgamma, nullptr, rows, n, accumulate);
 }
 
 }  // namespace

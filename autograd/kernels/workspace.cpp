@@ -36,4 +36,10 @@ void* workspace(Scratch which, std::size_t bytes) {
   return block.data;
 }
 
+std::size_t workspace_bytes() {
+  std::size_t sum = 0;
+  for (const Block& block : blocks.block) sum += block.capacity;
+  return sum;
+}
+
 }  // namespace tapegrad::kernels

@@ -11,4 +11,7 @@ enum class Scratch : int { gemm_a, gemm_b, keys, values, scores, gradient, count
 /// the same block; contents are undefined. Throws std::bad_alloc.
 void* workspace(Scratch which, std::size_t bytes);
 
+/// Bytes that all blocks of this thread hold.
+std::size_t workspace_bytes();
+
 }  // namespace tapegrad::kernels

@@ -66,8 +66,8 @@ struct AddLayerNorm final : Fused {
   }
 
  private:
-  template <class T>
-  static T* given(Views views, std::size_t at) {
+  template <class T, class AnyViews>
+  static T* given(const AnyViews& views, std::size_t at) {
     return at > 0 ? views[at].template data<T>() : nullptr;
   }
 

@@ -150,8 +150,8 @@ struct Attention final : Fused {
   }
 
   VarList define(std::span<const Var> in) const override {
-    TensorView views[3];
-    for (std::size_t i = 0; i < 3; ++i) views[i].shape = in[i].shape();
+    ViewList views;
+    for (std::size_t i = 0; i < 3; ++i) views.push_back({nullptr, in[i].shape(), in[i].dtype()});
     const Extents e(layout, views);
     const auto heads_first = [&](const Var& x, Index time, Index dim) {  // -> [batch, heads, time, dim]
       if (!layout.packed) return reshape(x, {e.batch, e.heads, time, dim});
@@ -221,6 +221,23 @@ struct Attention final : Fused {
     return args;
   }
 };
+
+}  // namespace
+
+VarList attention_with(const Var& query, const Var& key, const Var& value, Index heads,
+                       const HeldAttention& held) {
+  Attention op;
+  op.layout = {true, heads};
+  op.mask = held.mask;
+  op.scale = 0;
+  op.dropout = held.dropout;
+  op.draw = held.draw;
+  op.weights = held.weights;
+  const Var inputs[] = {query, key, value};
+  return apply_all(op, inputs);
+}
+
+namespace {
 
 VarList run(const Var& query, const Var& key, const Var& value, const AttentionOptions& options,
             bool weights) {
@@ -364,14 +381,37 @@ const OpSamples attention_samples("attention", [] {
       {"blocks of queries, dropout", 1, 2, 29, 3, 1, 1, {.mask = Mask::causal(-14), .dropout = 0.3}, {},
        false, true}})
     samples.push_back(make_sample(c));
+  const Mask early_ends = Mask::from_lengths(Tensor::ids({0, 19}));
+  for (const Case& c : std::initializer_list<Case>{
+      {"queries in lanes", 2, 2, 35, 37, 3, 2, {.heads = 2}},
+      {"queries in lanes, lengths", 2, 2, 18, 33, 2, 2, {.mask = early_ends, .heads = 2}},
+      {"queries in lanes, first rows empty, dropout", 2, 3, 37, 40, 2, 3,
+       {.mask = Mask::causal(-3), .dropout = 0.3, .heads = 3}, {}, false, true},
+      {"queries in lanes, causal and lengths, dropout", 2, 2, 23, 23, 17, 18,
+       {.mask = causal & early_ends, .dropout = 0.3, .heads = 2}, {}, false, true},
+      {"blocks of queries, keys ahead", 1, 2, 60, 61, 2, 3, {.mask = causal}, {61}},
+      {"blocks of queries, bias, dropout", 1, 2, 60, 33, 2, 3,
+       {.mask = causal & Mask::keep(random_keep({60, 33})), .dropout = 0.3}, {33}, false, true},
+      {"wide values, bias", 1, 1, 2, 3, 2, 19, {}, {3}},
+      {"blocks of queries, weights, bias", 1, 2, 70, 20, 2, 2, {.mask = Mask::causal(-14)}, {2, 1, 20}, true},
+      {"blocks of queries, random mask", 1, 2, 70, 20, 2, 3, {.mask = Mask::keep(random_keep({70, 20}))}},
+      {"long, dropout", 1, 2, 150, 150, 2, 3, {.mask = causal, .dropout = 0.3, .heads = 2}, {}, false, true},
+      {"long, lengths, bias", 2, 1, 150, 300, 2, 2, {.mask = Mask::from_lengths(Tensor::ids({170, 300}))},
+       {300}}}) {
+    samples.push_back(make_sample(c));
+    samples.back().differences = false;
+  }
   // clang-format on
   samples.push_back(make_sample({"large magnitude", 1, 2, 3, 4, 2, 2, {.mask = Mask::causal(1)}}, 4));
   samples.push_back(make_sample({"small magnitude", 1, 2, 3, 4, 2, 2, {.mask = Mask::causal(1)}}, 0.1));
   // The cotangents of these weights overflow in f32, and yet pass on nothing.
   const Mask nothing = Mask::keep(Tensor({1, 4}, DType::boolean));
-  samples.push_back(
-      make_sample({"rows without keys, huge values", 1, 2, 3, 4, 2, 8, {.mask = nothing}}, 2e38));
-  samples.back().torch = "none: huge values give a row without keys NaN in PyTorch's f32, 0 here";
+  for (const bool bias : {false, true}) {
+    const char* label = bias ? "rows without keys, huge values, bias" : "rows without keys, huge values";
+    const Case c{label, 1, 2, 3, 4, 2, 8, {.mask = nothing}, bias ? Shape{4} : Shape{}};
+    samples.push_back(make_sample(c, 2e38));
+    samples.back().torch = "none: huge values give a row without keys NaN in PyTorch's f32, 0 here";
+  }
   samples.push_back(make_sample({"weights alone", 2, 2, 3, 4, 2, 2, {.mask = random}, {}, true}));
   samples.back().call = [mask = random](const std::vector<Var>& in) {
     return attention_with_weights(in[0], in[1], in[2], {.mask = mask}).weights + 0 * sum(in[2]);
@@ -394,6 +434,11 @@ const OpSamples attention_samples("attention", [] {
   };
   add_self("repeated input, no batch", sample_values({4, 3}, -1, 1, 45));
   add_self("repeated input, no heads", sample_values({2, 3, 2}, -1, 1, 46));
+  for (const char* call : {"attention(b, a, a)", "attention(a, b, a)", "attention(a, a, b)"}) {
+    const auto at = [call](std::size_t i) { return call[10 + 3 * i] == 'b' ? 1U : 0U; };
+    const auto run = [=](auto& in) { return attention(in[at(0)], in[at(1)], in[at(2)]); };
+    samples.push_back({call, {sample_values({4, 3}), sample_values({4, 3}, -2, 2, 2)}, run, call});
+  }
   samples.push_back({"packed without batch",
                      {sample_values({3, 4}, -1, 1, 47)},
                      [](const std::vector<Var>& in) { return attention(in[0], in[0], in[0], {.heads = 2}); },

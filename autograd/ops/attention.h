@@ -41,4 +41,15 @@ struct AttentionResult {
 AttentionResult attention_with_weights(const Var& query, const Var& key, const Var& value,
                                        const AttentionOptions& options = {});
 
+/// What the definitions of other ops record: attributes that the tape already holds.
+struct HeldAttention {
+  MaskView mask;
+  double dropout = 0;  ///< active
+  RandomKey draw;      ///< where dropout > 0
+  bool weights = false;
+};
+/// The results of `attention`, or of `attention_with_weights`, for heads packed in the last axis.
+VarList attention_with(const Var& query, const Var& key, const Var& value, Index heads,
+                       const HeldAttention& held);
+
 }  // namespace tapegrad

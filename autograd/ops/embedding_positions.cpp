@@ -107,6 +107,8 @@ const OpSamples embedding_positions_samples("embedding_positions", [] {
       sample("large magnitude", {4, 3}, 3, batch, {.scale = 1.5}, 30),
       sample("small magnitude", {4, 3}, 3, batch, {.scale = 1.5}, 0.1),
   };
+  samples.push_back(sample("a padding row that is met", {4, 3}, 3, batch, {.scale = 1.5, .padding_idx = 3}));
+  samples.back().differences = false;
   samples.push_back(
       {"repeated input",
        {sample_values({4, 3})},

@@ -14,8 +14,8 @@ struct EmbeddingPositionsOptions {
 ///
 ///   weight [rows, width], positions [length, width], ids [..., time] -> [..., time, width]
 ///
-/// The same bits as the three ops. Throws as `embedding` does for ids, and when the shapes do not fit or
-/// first + time exceeds length.
+/// Row padding_idx of dweight gets nothing. The same bits as the three ops. Throws as `embedding` does for
+/// ids, and when the shapes do not fit or first + time exceeds length.
 Var embedding_positions(const Var& weight, const Var& positions, const Tensor& ids,
                         const EmbeddingPositionsOptions& options = {});
 

@@ -147,6 +147,9 @@ const OpSamples linear_activation_samples("linear_activation", [] {
          {sample_values({3, 3})},
          [=](const std::vector<Var>& in) { return linear_activation(in[0], in[0], {}, activation); },
          fmt::format("F.{}(F.linear(a, a))", name)});
+    add("several blocks of rows", {270, 2}, 512, true);
+    samples.back().differences = false;
+    samples.back().torch = "none: too many results for a golden file";
   }
   return samples;
 });

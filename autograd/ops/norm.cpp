@@ -31,9 +31,9 @@ class Norm : public Fused {
   const double eps;
 
   /// Input `at`'s elements, null where it was not given or has no gradient.
-  template <class T>
-  T* data(Views views, std::size_t at) const {
-    return at > 0 && views[at] ? views[at].template data<T>() : nullptr;
+  template <class T, class AnyViews>
+  static T* data(const AnyViews& views, std::size_t at) {
+    return at > 0 ? views[at].template data<T>() : nullptr;
   }
   std::size_t weight_at() const { return weight_; }
   std::size_t bias_at() const { return bias_; }

@@ -56,16 +56,17 @@ std::vector<ExampleLength> Corpus::lengths() const {
   return result;
 }
 
-std::vector<Seq2SeqBatch> cut_into_shards(const Corpus& corpus, std::span<const std::int64_t> examples) {
+std::vector<Seq2SeqBatch> cut_into_shards(const Corpus& corpus, std::span<const std::int64_t> examples,
+                                          Index parameters) {
   std::vector<std::int64_t> order(examples.begin(), examples.end());
   const auto tokens = [&](std::int64_t i) {
     return length(corpus.sources[static_cast<std::size_t>(i)]) +
            length(corpus.targets[static_cast<std::size_t>(i)]) + 1;
   };
   std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return tokens(a) < tokens(b); });
-  Index total = 0;
-  for (const std::int64_t i : order) total += tokens(i);
-  const Index rows = static_cast<Index>(order.size()), shards = shard_count(rows, total);
+  Index both_sides = 0;
+  for (const std::int64_t i : order) both_sides += tokens(i);
+  const Index rows = static_cast<Index>(order.size()), shards = shard_count(rows, both_sides / 2, parameters);
   std::vector<Seq2SeqBatch> batches;
   for (Index shard = 0; shard < shards; ++shard) {
     std::vector<std::vector<Index>> sources, targets;

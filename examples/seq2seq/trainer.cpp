@@ -124,7 +124,8 @@ int Trainer::run() {
 }
 
 void Trainer::train_step() {
-  const std::vector<Seq2SeqBatch> shards = cut_into_shards(corpus_, batches_.next());
+  const std::vector<Seq2SeqBatch> shards =
+      cut_into_shards(corpus_, batches_.next(), model_.params.trainable_values());
   if (labelled_ != batches_.epoch())
     progress_.relabel(fmt::format("epoch {}", (labelled_ = batches_.epoch()) + 1));
   const auto number = static_cast<std::uint64_t>(at_.step) + 1;

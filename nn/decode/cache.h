@@ -43,7 +43,8 @@ class DecoderCache {
   CacheRows past_rows() const { return {slots_, lengths_}; }
   CacheRows memory_rows() const { return {sources_, memory_lengths_}; }
 
-  /// From now on row r goes on from what row `parents[r]` was; rows that are not named are dropped.
+  /// From now on row r goes on from what row `parents[r]` was; rows that are not named are dropped. Throws
+  /// when a parent is no row.
   void select(std::span<const Index> parents);
 
  private:

@@ -1,28 +1,40 @@
 #include <tapegrad/nn/train/sharded_step.h>
 
 #include <algorithm>
-#include <cstring>
+#include <bit>
+#include <span>
 
 #include <tapegrad/autograd/kernels/elementwise.h>
 
 namespace tapegrad {
+namespace {
 
-Index shard_count(Index rows, Index tokens) {
-  constexpr Index least_tokens = 512, most_shards = 64;
+/// Elements that are added up at a time, so that partial sums stay in the first cache.
+constexpr Index block = 512;
+constexpr Index most_shards_of_a_step = 1 << 16, tree_depth = 16;
+
+double inverse(Index count) { return count > 0 ? 1 / static_cast<double>(count) : 0; }
+
+}  // namespace
+
+Index shard_count(Index rows, Index tokens, Index parameters) {
+  const bool small = parameters <= Index{1} << 18, large = parameters > Index{1} << 22;
+  const Index least_tokens = small ? 128 : large ? 512 : 256, most_shards = large ? 16 : 64;
   Index shards = 1;
   while (2 * shards <= std::min(rows, most_shards) && tokens / (2 * shards) >= least_tokens) shards *= 2;
   return shards;
 }
 
 ShardedStep::ShardedStep(const ParameterStore& params, const ShardedStepOptions& options)
-    : team_(options.threads), slot_(acquire_slot(nullptr)) {
+    : team_(options.threads), seed_({}, options.dtype), slot_(acquire_slot(nullptr)) {
   for (std::size_t worker = 0; worker < options.threads; ++worker)
-    tapes_.push_back(std::make_unique<Tape>(TapeOptions{
+    workers_.push_back(std::make_unique<Worker>(TapeOptions{
         .dtype = options.dtype, .training = options.training, .sharded = true, .seed = options.seed}));
   for (const Parameter& p : params)
     if (!p.is_buffer()) {
       positions_.emplace(p.data(), parameters_.size());
       parameters_.push_back(p);
+      slices_.add(p.shape().size());
     }
   entries_.reserve(parameters_.size());
 }
@@ -31,73 +43,99 @@ ShardedStep::~ShardedStep() { release_slot(slot_); }
 
 std::size_t ShardedStep::peak_bytes() const {
   std::size_t most = 0;
-  for (const auto& tape : tapes_) most = std::max(most, tape->peak_bytes());
+  for (const auto& worker : workers_)
+    most = std::max(most, worker->tape.peak_bytes() + worker->gradients.peak());
   return most;
 }
 
 void ShardedStep::begin(Index shards) {
-  expects(shards >= 1, "sharded step: {} shards", shards);
+  expects(shards >= 1 && shards <= most_shards_of_a_step, "sharded step: {} shards, not between 1 and {}",
+          shards, most_shards_of_a_step);
   slot_->live_pass =
       slot_->next_serial++;  // earlier results are stale from here on, and this pass has none yet
   active_ = static_cast<std::size_t>(shards);
+  for (const auto& worker : workers_) worker->gradients.rewind(0);
   while (shards_.size() < active_) {
     Shard& shard = shards_.emplace_back();
     shard.gradients.resize(parameters_.size());
-    shard.memory.resize(parameters_.size());
+    shard.order.resize(parameters_.size());
   }
 }
 
-void ShardedStep::finish(std::size_t number, Tape& tape, const ShardLoss& loss) {
+/// Where `p` stands in `parameters_`. A model reads its parameters in the same order in every step, so the
+/// last answer, `guess`, is almost always right.
+std::size_t ShardedStep::position(const Parameter& p, std::size_t& guess) const {
+  if (guess < parameters_.size() && parameters_[guess].data() == p.data()) return guess;
+  const auto at = positions_.find(p.data());
+  expects(at != positions_.end(),
+          "sharded step: the loss trains parameter '{}', which is none of the {} that the store held when "
+          "the step was "
+          "made; make the step after the model, or freeze that parameter",
+          p.path(), parameters_.size());
+  return guess = at->second;
+}
+
+void ShardedStep::finish(std::size_t number, Worker& worker, const ShardLoss& loss) {
   Shard& shard = shards_[number];
   expects(loss.count >= 0, "sharded step: shard {} counts {} targets", number, loss.count);
   shard.loss_sum = loss.sum.item();
   shard.count = loss.count;
   std::fill(shard.gradients.begin(), shard.gradients.end(), TensorView{});
   if (!loss.sum.needs_grad()) return;
-  const Gradients gradients = tape.backward(loss.sum, {.consume = true});
+  BackwardOptions options{.consume = true, .leaf_gradients = &worker.gradients};
+  if (active_ == 1) {
+    if (seed_.shape() != loss.sum.shape()) seed_ = Tensor(loss.sum.shape(), seed_.dtype());
+    seed_.fill(inverse(loss.count));
+    options.cotangent = seed_;
+  }
+  const Gradients gradients = worker.tape.backward(loss.sum, options);
+  std::size_t met = 0;
   for (const Gradients::Entry& entry : gradients.parameters("sharded step")) {
-    const auto at = positions_.find(entry.parameter->data());
-    expects(at != positions_.end(),
-            "sharded step: the loss trains parameter '{}', which is none of the {} that the store held when "
-            "the step was "
-            "made; make the step after the model, or freeze that parameter",
-            entry.parameter->path(), parameters_.size());
-    shard.gradients[at->second] = entry.gradient;
-  }
-  // A worker's last shard stays on its tape until the next step.
-  if (number + team_.size() < active_) keep(shard);
-}
-
-/// Copies a shard's gradients, before its tape is used for another one.
-void ShardedStep::keep(Shard& shard) {
-  for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    TensorView& gradient = shard.gradients[i];
-    if (!gradient) continue;
-    Tensor& own = shard.memory[i];
-    if (!own) own = Tensor(gradient.shape, gradient.dtype);
-    const TensorView copy = own.view();
-    std::memcpy(copy.bytes, gradient.bytes, copy.byte_count());
-    gradient = copy;
+    std::size_t other = 0;  // more than there are: one that was frozen and thawed on the way is met twice
+    std::size_t& guess = met < shard.order.size() ? shard.order[met++] : other;
+    TensorView& gradient = shard.gradients[position(*entry.parameter, guess)];
+    if (gradient)
+      dispatch(gradient.dtype, [&]<class T>(T) {
+        kernels::add_into<T>(gradient.data<T>(), entry.gradient.data<T>(), gradient.size());
+      });
+    else
+      gradient = entry.gradient;
   }
 }
 
-/// Adds the shards' gradients of one parameter to the first shard's and scales the sum.
-void ShardedStep::reduce(std::size_t i, double factor) {
-  // A fixed tree, whatever the threads: shard s takes in s + 1, then s + 2, s + 4, …
-  for (std::size_t stride = 1; stride < active_; stride *= 2)
-    for (std::size_t s = 0; s + stride < active_; s += 2 * stride) {
-      TensorView &sum = shards_[s].gradients[i], &part = shards_[s + stride].gradients[i];
-      if (!part) continue;
-      if (sum)
-        dispatch(sum.dtype,
-                 [&]<class T>(T) { kernels::add_into<T>(sum.data<T>(), part.data<T>(), sum.size()); });
-      else
-        sum = part;
-    }
-  if (const TensorView& sum = shards_[0].gradients[i])
-    dispatch(sum.dtype, [&]<class T>(T) {
-      kernels::scale<T>(sum.data<T>(), static_cast<T>(factor), sum.data<T>(), sum.size());
-    });
+/// The sum of the gradients [begin, begin + size) of shards first, first + 1, … along a tree that follows
+/// from their number alone: the largest power of two of them, and the rest. Null when no shard has any;
+/// otherwise in `buffers`, or where the only shard's gradient lies. ⌈log₂(count)⌉ buffers are used.
+template <class T>
+const T* ShardedStep::tree_sum(std::size_t parameter, std::size_t first, std::size_t count, Index begin,
+                               Index size, T* buffers) const {
+  if (count == 1) {
+    const TensorView& gradient = shards_[first].gradients[parameter];
+    return gradient ? gradient.data<T>() + begin : nullptr;
+  }
+  const std::size_t half = std::bit_floor(count - 1);
+  const T* left = tree_sum(parameter, first, half, begin, size, buffers);
+  const T* right = tree_sum(parameter, first + half, count - half, begin, size,
+                            left == buffers ? buffers + block : buffers);
+  if (left == nullptr || right == nullptr) return left == nullptr ? right : left;
+  kernels::add(left, right, buffers, size);
+  return buffers;
+}
+
+/// Elements [begin, end) of one parameter: the sum over the shards, scaled, in place of the first gradient.
+template <class T>
+void ShardedStep::reduce(std::size_t parameter, Index begin, Index end, double factor) {
+  const auto reached = [&](const Shard& s) { return static_cast<bool>(s.gradients[parameter]); };
+  const auto shards = std::span(shards_).first(active_);
+  const auto first = std::find_if(shards.begin(), shards.end(), reached);
+  if (first == shards.end()) return;
+  T* result = first->gradients[parameter].template data<T>();
+  alignas(64) T buffers[tree_depth * block];
+  for (; begin < end; begin += block) {
+    const Index size = std::min(block, end - begin);
+    const T* sum = tree_sum(parameter, 0, active_, begin, size, buffers);
+    kernels::scale(sum, static_cast<T>(factor), result + begin, size);
+  }
 }
 
 StepResult ShardedStep::combine() {
@@ -109,14 +147,20 @@ StepResult ShardedStep::combine() {
     }
   result.loss_sum = shards_[0].loss_sum;
   result.count = shards_[0].count;
-  const double factor = result.count > 0 ? 1.0 / static_cast<double>(result.count) : 0;
-  // Parameters are independent, so they are the tasks.
-  team_.run(parameters_.size(), [&](std::size_t, std::size_t i) { reduce(i, factor); });
+  if (active_ > 1)
+    slices_.run(&team_, [&, factor = inverse(result.count)](std::size_t i, Index from, Index to) {
+      dispatch(parameters_[i].dtype(), [&]<class T>(T) { reduce<T>(i, from, to, factor); });
+    });
   entries_.clear();
+  const auto shards = std::span(shards_).first(active_);
   for (std::size_t i = 0; i < parameters_.size(); ++i)
-    if (const TensorView& sum = shards_[0].gradients[i]) entries_.push_back({&parameters_[i], sum});
+    for (const Shard& shard : shards)
+      if (const TensorView& sum = shard.gradients[i]) {
+        entries_.push_back({&parameters_[i], sum});
+        break;
+      }
   slot_->live_pass = slot_->next_serial++;
-  result.gradients = Gradients(entries_, {slot_, slot_->live_pass, Stamp::pass});
+  result.gradients = Gradients(entries_, {slot_, slot_->live_pass, Stamp::pass}, &team_);
   return result;
 }
 

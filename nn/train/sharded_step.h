@@ -3,6 +3,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include <tapegrad/autograd/slices.h>
 #include <tapegrad/autograd/tape.h>
 #include <tapegrad/nn/parallel/threads.h>
 
@@ -31,18 +32,23 @@ struct ShardedStepOptions {
   DType dtype = DType::f32;
 };
 
-/// Into how many shards a batch is cut: a power of two that leaves at least 512 tokens (and one row) a shard,
-/// at most 64. It follows from the batch alone, never from the number of threads.
-Index shard_count(Index rows, Index tokens);
+/// Into how many shards a batch of `rows` examples and `tokens` (target) tokens is cut: a power of two, at
+/// most 64, that leaves a row and 128 tokens a shard; 256 tokens for a model of more than 2¹⁸ parameters;
+/// 512, and at most 16 shards, for more than 2²². It follows from batch and model alone, never from the
+/// number of threads. Small shards keep values and cotangents in the cache of a core, but each writes all
+/// gradients once and has them read once, and a large model's come from memory.
+Index shard_count(Index rows, Index tokens, Index parameters);
 
 /// First row of shard `shard` of `shards`; rows [shard_begin(s), shard_begin(s + 1)) are shard s.
 inline Index shard_begin(Index rows, Index shard, Index shards) { return rows * shard / shards; }
 
 /// Forward and backward over the shards of a batch, one tape a thread, threads sharing nothing while they
-/// run. Every shard's gradient is that of its loss sum; the shards' gradients are added along a fixed binary
-/// tree and then multiplied once by 1 / count of all shards. So 1, 2 or 64 threads give the same bits. An
-/// exception in a shard surfaces once and leaves the parameters untouched. The parameters are those that
-/// `params` holds when the step is made; a trainable one outside them in the loss throws.
+/// run. Every shard's gradient is that of its loss sum, written where it stays until the next step; then each
+/// thread takes an equal part of the elements, adds the shards' gradients along a fixed binary tree and
+/// multiplies once by 1 / count of all shards. So 1, 2 or 64 threads give the same bits. (A single shard
+/// knows the count before its backward pass, and starts that from 1 / count.) An exception in a shard
+/// surfaces once and leaves the parameters untouched. The parameters are those that `params` holds when the
+/// step is made; a trainable one outside them in the loss throws.
 class ShardedStep {
  public:
   ShardedStep(const ParameterStore& params, const ShardedStepOptions& options = {});
@@ -56,36 +62,47 @@ class ShardedStep {
   StepResult run(std::uint64_t step, Index shards, F&& loss) {
     begin(shards);
     team_.run(static_cast<std::size_t>(shards), [&](std::size_t worker, std::size_t shard) {
-      Tape& tape = *tapes_[worker];
+      Tape& tape = workers_[worker]->tape;
       tape.reset(step, shard);
-      finish(shard, tape, loss(tape, static_cast<Index>(shard)));
+      finish(shard, *workers_[worker], loss(tape, static_cast<Index>(shard)));
     });
     return combine();
   }
 
-  /// Bytes of the largest tape so far.
+  /// Bytes of the largest tape so far and of the gradients of its shards.
   std::size_t peak_bytes() const;
 
  private:
+  struct Worker {
+    Tape tape;
+    Arena gradients;  // of all shards that this worker runs in a step
+    explicit Worker(const TapeOptions& options) : tape(options) {}
+  };
   struct Shard {
     std::vector<TensorView> gradients;  // by position in `parameters_`; empty where none was reached
-    std::vector<Tensor> memory;         // for those that do not stay on a tape; made when first needed
+    std::vector<std::size_t> order;     // positions as the last pass met them
     double loss_sum = 0;
     Index count = 0;
   };
 
   void begin(Index shards);
-  void finish(std::size_t shard, Tape& tape, const ShardLoss& loss);
-  void keep(Shard& shard);
-  void reduce(std::size_t parameter, double factor);
+  void finish(std::size_t shard, Worker& worker, const ShardLoss& loss);
+  std::size_t position(const Parameter& p, std::size_t& guess) const;
+  template <class T>
+  void reduce(std::size_t parameter, Index begin, Index end, double factor);
+  template <class T>
+  const T* tree_sum(std::size_t parameter, std::size_t first, std::size_t count, Index begin, Index size,
+                    T* buffers) const;
   StepResult combine();
 
   ThreadTeam team_;
-  std::vector<std::unique_ptr<Tape>> tapes_;
+  std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<Parameter> parameters_;
   std::unordered_map<const ParameterData*, std::size_t> positions_;  // in `parameters_`
+  Slices slices_;                                                    // of all parameters
   std::vector<Shard> shards_;
   std::size_t active_ = 0;
+  Tensor seed_;
   std::vector<Gradients::Entry> entries_;
   LifetimeSlot* slot_;
 };

@@ -1,5 +1,6 @@
 #include <tapegrad/autograd/ops/arithmetic.h>
 #include <tapegrad/autograd/ops/detach.h>
+#include <tapegrad/autograd/ops/reduce.h>
 
 #include <tests/support/errors.h>
 #include <boost/test/unit_test.hpp>
@@ -72,6 +73,41 @@ BOOST_AUTO_TEST_CASE(losses_that_cannot_be_walked_back_are_named) {
              "backward: .consume and .create_graph exclude each other");
   BOOST_TEST(error_of([&] { tape.backward(Var()); }) ==
              "backward: an empty Var; it was never recorded on a tape");
+}
+
+BOOST_AUTO_TEST_CASE(gradients_of_leaves_can_outlive_the_recording) {
+  ParameterStore params;
+  const auto ramp = [](Tensor& values, RandomKey) {
+    for (Index i = 0; i < values.size(); ++i) values.data<float>()[i] = static_cast<float>(i);
+  };
+  const Parameter p = params.root().parameter("p", {40}, ramp), q = params.root().parameter("q", {40}, ramp);
+  Arena arena;
+  Tape tape;
+  const auto record = [&](double c) { return sum(tape[q] + tape[p] * tape[p] * c); };  // add passes on to q
+  for (const bool consume : {false, true}) {
+    arena.rewind(0);
+    TensorView kept_p, kept_q;
+    for (const double c : {1, 2}) {
+      tape.reset();
+      const Gradients g =
+          tape.backward(record(c), {.consume = consume, .leaf_gradients = c == 1 ? &arena : nullptr});
+      for (const Gradients::Entry& entry : g.parameters("test")) {
+        const auto* at = static_cast<const std::byte*>(entry.gradient.bytes);
+        BOOST_TEST((at >= arena.base() && at < arena.base() + arena.used()) == (c == 1));
+        if (c == 1) (*entry.parameter == p ? kept_p : kept_q) = entry.gradient;
+      }
+      BOOST_TEST(g[p].at({7}) == 14 * c);
+      BOOST_TEST(g[q].at({7}) == 1);
+    }
+    BOOST_TEST_REQUIRE((kept_p && kept_q));
+    for (Index i = 0; i < 40; ++i) {
+      BOOST_TEST(kept_q.data<float>()[i] == 1);
+      BOOST_TEST(kept_p.data<float>()[i] == 2 * i);
+    }
+  }
+  tape.reset();
+  BOOST_TEST(error_of([&] { tape.backward(record(1), {.create_graph = true, .leaf_gradients = &arena}); }) ==
+             "backward: .leaf_gradients and .create_graph exclude each other");
 }
 
 BOOST_AUTO_TEST_CASE(gradients_are_differentiated_again) {

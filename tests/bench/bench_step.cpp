@@ -1,14 +1,17 @@
 // One training step of an encoder-decoder on the copy task, timed: the program of the benchmark's peers
 // (peers/peer_bench.py tells what it computes), written with the public parts of the library. Prints one JSON
 // line: that of the peers, and for timed runs
-//   gflops, fma_peak_gflops, share_of_peak   by step_flops (program/sizes.h) and the ceiling measured in this
-//   run allocations   calls of malloc and its relatives a timed step nodes, tape_bytes   recorded a step; the
-//   largest tape, gradients included isa   the instruction set of the kernels
+//   flops                    of the products a step cannot do without: step_flops (program/sizes.h)
+//   gflops, fma_peak_gflops, share_of_peak   by that, and the ceiling measured in this run
+//   allocations              calls of malloc and its relatives a timed step
+//   nodes, tape_bytes        recorded a step; the largest tape, gradients included
+//   isa, gemm                the instruction set of the kernels, and who multiplies matrices (TAPEGRAD_GEMM)
+// With a size of one's own it also says the seven numbers that make it.
 #include <tests/support/malloc_count.h>
 
 #include <fmt/format.h>
 
-#include <tapegrad/autograd/kernels/variants.h>
+#include <tapegrad/autograd/kernels/gemm_backend.h>
 
 #include "examples/support/cli.h"
 #include "tests/bench/program/measure.h"
@@ -41,6 +44,7 @@ void time_steps(Json& out, const Arguments& arguments, Trainer& trainer, Batches
   out["peak_rss_mb"] = peak_rss_mb();
   const double gflops = 1e-9 * step_flops(arguments.size()) / run.median_seconds();
   const double peak = fma_peak_gflops(arguments.threads);
+  out["flops"] = step_flops(arguments.size());
   out["gflops"] = rounded(gflops, 2);
   out["fma_peak_gflops"] = rounded(peak, 1);
   out["share_of_peak"] = rounded(gflops / peak, 4);
@@ -48,6 +52,7 @@ void time_steps(Json& out, const Arguments& arguments, Trainer& trainer, Batches
   out["nodes"] = trainer.nodes();
   out["tape_bytes"] = trainer.tape_bytes();
   out["isa"] = kernels::isa_name(kernels::active_isa());
+  out["gemm"] = kernels::gemm_backend();
 }
 
 int main(int argc, char** argv) {
@@ -55,10 +60,13 @@ int main(int argc, char** argv) {
   Arguments arguments;
   add_options(app, arguments);
   app.add_option("--init", arguments.init, init_help)->type_name("FILE.safetensors");
+  bool checkpoint = false;
+  app.add_flag("--checkpoint", checkpoint,
+               "compute each layer's activations again in the backward pass: less memory, same bits");
   return examples::run_program("bench_step", app, argc, argv, [&] {
     pin(arguments.threads);
-    const Size& size = arguments.size();
-    Trainer trainer(size, arguments.threads, arguments.seed);
+    const Size size = arguments.size();
+    Trainer trainer(size, arguments.threads, arguments.seed, checkpoint);
     std::vector<Batch> given;
     if (!arguments.init.empty()) given = load_init(arguments.init, trainer.parameters(), size);
     Batches batches(size, arguments.seed, std::move(given));
@@ -66,6 +74,15 @@ int main(int argc, char** argv) {
                 {"size", size.name},
                 {"threads", arguments.threads},
                 {"params", trainer.parameters().trainable_values()}};
+    if (checkpoint) out["checkpoint"] = true;
+    if (size.name == "custom")
+      out.update({{"d_model", size.d_model},
+                  {"heads", size.heads},
+                  {"ff", size.ff},
+                  {"layers", size.layers},
+                  {"length", size.length},
+                  {"batch", size.batch},
+                  {"vocabulary", size.vocabulary}});
     if (arguments.train_until) {
       train_until(out, arguments, batches,
                   [&](const Batch& batch) { return trainer.step(trainer.prepare(batch)); });

@@ -1,15 +1,15 @@
 """The tables of docs/benchmarks.md from the lines that compare.py collected."""
 import collections
-import pathlib
 import statistics
 
-BACKENDS = ["tapegrad", "eager fused", "eager plain", "compile", "libtorch", "jax"]
+import provenance
+
+BACKENDS = ["tapegrad", "eager fused", "eager plain", "compile", "libtorch", "jax", "dynet"]
 HEADINGS = {"tapegrad": "tapegrad", "eager fused": "PyTorch, fused Adam", "eager plain": "plain Adam",
-            "compile": "torch.compile", "libtorch": "LibTorch", "jax": "JAX"}
+            "compile": "torch.compile", "libtorch": "LibTorch", "jax": "JAX", "dynet": "DyNet"}
 EAGER = ("eager fused", "eager plain")
-# No package index has a DyNet built for the processor at hand. This is its step time (2023-11, -O3
-# -march=native) over that of PyTorch eager with the faster Adam, both from one interleaved run on 2 cores of
-# a Zen 4.
+# Where DyNet was not built: its step time (sources of 2023-11 over Eigen 3.4, -O3 -march=native) over that of
+# PyTorch 2.13 eager with the faster Adam, both from one interleaved run on 2 cores of a Zen 4.
 DYNET = {("S1", 1): 0.35 / 4.5, ("S", 1): 8.3 / 10.8, ("S", 2): 11.1 / 10.2, ("M", 1): 235 / 144,
          ("M", 2): 176 / 101, ("L", 1): 4636 / 3595, ("L", 2): 3366 / 2396}
 
@@ -45,21 +45,26 @@ def cell(lines):
     return f"{number(statistics.median(times))} ({number(min(times))}–{number(max(times))})"
 
 
-def dynet(key, times):
+def recorded_dynet(key, times):
+    if "dynet" in times:
+        return None
     eager = [times[name] for name in EAGER if name in times]
     return DYNET[key] * min(eager) if eager and key in DYNET else None
 
 
 def step_tables(runs):
-    rows, ratios = [], []
+    rows, ratios, guessed = [], [], False
     for (size, threads), backends in runs.items():
         if "tapegrad" not in backends:
             continue
         times = {name: middle(lines) for name, lines in backends.items()}
-        guess = dynet((size, threads), times)
+        guess = recorded_dynet((size, threads), times)
+        cells = {name: cell(lines) for name, lines in backends.items()}
+        if guess:
+            cells["dynet"] = f"{number(guess)} †"
+            guessed = True
         name = [size, str(threads)]
-        rows.append(name + [cell(backends[b]) if b in backends else "–" for b in BACKENDS]
-                    + [f"{number(guess)} †" if guess else "–"])
+        rows.append(name + [cells.get(b, "–") for b in BACKENDS])
         ours = times["tapegrad"]
         eager = [times[b] for b in EAGER if b in times]
         others = {HEADINGS[b]: t for b, t in times.items() if b not in ("tapegrad", *EAGER)}
@@ -69,8 +74,9 @@ def step_tables(runs):
         ratios.append(name + [ratio(min(eager) / ours) if eager else "–",
                               f"{ratio(others[best] / ours)} ({best})" if best else "–"])
     head = ["size", "threads"]
-    return [table([*head, *(HEADINGS[b] for b in BACKENDS), "DyNet"], rows),
-            "† not run: its recorded ratio to PyTorch eager, times the eager time of this run.",
+    note = ("† not run: DyNet's recorded ratio to PyTorch eager (2023-11, Zen 4, 2 cores), times the eager "
+            "time of this run.")
+    return [table([*head, *(HEADINGS[b] for b in BACKENDS)], rows), *([note] if guessed else []),
             "Faster than the peers by:",
             table([*head, "PyTorch eager, its faster Adam", "the best of the others"], ratios)]
 
@@ -92,56 +98,44 @@ def own_table(runs):
 def memory_table(runs):
     rows = []
     for (size, threads), backends in runs.items():
-        if threads == 1:
-            rows.append([size] + [f"{middle(backends[b], 'peak_rss_mb'):.0f}" if b in backends else "–"
-                                  for b in BACKENDS])
-    return table(["size", *(HEADINGS[b] for b in BACKENDS)], rows)
+        if threads != 1:
+            continue
+        peaks = {b: middle(backends[b], "peak_rss_mb") for b in backends}
+        eager = [peaks[b] for b in EAGER if b in peaks]
+
+        def share(of, ours=peaks.get("tapegrad")):
+            return f"{ours / of:.2f}" if of and ours else "–"
+        rows.append([size, *(f"{peaks[b]:.0f}" if b in peaks else "–" for b in BACKENDS),
+                     share(min(eager, default=None)), share(peaks.get("libtorch"))])
+    return table(["size", *(HEADINGS[b] for b in BACKENDS), "of PyTorch eager", "of LibTorch"], rows)
 
 
-def machine(runs):
-    cpu = "unknown processor"
-    for line in pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            cpu = line.split(":", 1)[1].strip()
-            break
-    every = [line for backends in runs.values() for lines in backends.values() for line in lines]
-    rounds = 1 + max(line["round"] for line in every)
-    load = statistics.median(line["load"] for line in every)
+def node_line(lines):
+    found = [line["node_bench"]["ns_per_node"] for line in lines if "node_bench" in line]
+    return [f"A node of the tape costs {number(ns)} ns beyond its kernels (bin/node_bench)."
+            for ns in found[-1:]]
+
+
+def peak_of(lines):
+    """The FMA peak a core of the runs on one thread."""
+    found = [line["fma_peak_gflops"] for line in lines
+             if line.get("threads") == 1 and "fma_peak_gflops" in line]
+    return statistics.median(found) if found else None
+
+
+def steps_section(lines):
+    runs = by_run(lines)
+    every = [line for backends in runs.values() for found in backends.values() for line in found]
+    counts = {len(found) for backends in runs.values() for found in backends.values()}
+    rounds = max(counts)
+    said = f"up to {rounds}" if len(counts) > 1 else str(rounds)
     isa = next((line["isa"] for line in every if "isa" in line), "?")
-    return (f"{cpu}, kernels for {isa}; {rounds} interleaved round{'s' if rounds > 1 else ''}, median load "
-            f"of the machine {load}.")
-
-
-def kernel_tables(lines):
-    """One table a kind of kernel: a row for every case, a column for every library."""
-    kinds = collections.defaultdict(lambda: collections.defaultdict(dict))
-    units = {}
-    for line in lines:
-        if "kernel" in line:
-            kinds[line["kernel"]][line["case"]][line["library"]] = line["value"]
-            units[line["kernel"]] = line["unit"]
-    parts = []
-    for kind, cases in kinds.items():
-        libraries = list(dict.fromkeys(name for row in cases.values() for name in row))
-        rows = [[case] + [number(row[name]) if name in row else "–" for name in libraries]
-                for case, row in cases.items()]
-        parts.append(f"{kind}, {units[kind]}:")
-        parts.append(table(["case", *libraries], rows))
-    return parts
-
-
-def sections(lines):
-    """Text by name of the section of the page."""
-    runs, found = by_run(lines), {}
-    if runs:
-        found["steps"] = "\n\n".join(
-            [machine(runs), "Milliseconds a step, median of the rounds' medians (spread of the rounds):",
-             *step_tables(runs), "What our own runs say:", own_table(runs),
-             "Peak process memory, MB, one thread:", memory_table(runs)])
-    kernels = kernel_tables(lines)
-    if kernels:
-        found["kernels"] = "\n\n".join(kernels)
-    return found
+    return "\n\n".join(
+        [provenance.text(lines, peak_of(lines)),
+         f"Milliseconds a step, median of the medians of {said} interleaved "
+         f"round{'s' if rounds > 1 else ''} (spread of the rounds); our kernels for {isa}:",
+         *step_tables(runs), "What our own runs say:", own_table(runs), *node_line(lines),
+         "Peak process memory, MB, one thread:", memory_table(runs)])
 
 
 def replace_section(page, name, text):

@@ -16,13 +16,17 @@ int main(int argc, char** argv) {
       "Times the kernels by themselves, on one thread, beside the libraries that were found at build time.");
   bool json = false;
   double seconds = 0.1;
-  std::int64_t longest = 2048;
+  bench::AttentionLengths lengths;
   std::vector<std::string> only;
   app.add_flag("--json", json, "one JSON line a measurement, instead of tables");
   app.add_option("--seconds", seconds, "about how long to measure each case")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
-  app.add_option("--longest", longest, "length at which attention ends")->capture_default_str();
+  app.add_option("--shortest", lengths.shortest, "length at which attention begins")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  app.add_option("--longest", lengths.longest, "length at which attention ends")->capture_default_str();
+  app.add_flag("--causal", lengths.only_causal, "of attention, only the causal cases");
   app.add_option("--only", only, "gemm, attention or rows; more than one may be named")
       ->check(CLI::IsMember({"gemm", "attention", "rows"}));
   return examples::run_program("kernel_bench", app, argc, argv, [&] {
@@ -34,7 +38,7 @@ int main(int argc, char** argv) {
       return only.empty() || std::find(only.begin(), only.end(), name) != only.end();
     };
     if (wanted("gemm")) bench::bench_gemm(report);
-    if (wanted("attention")) bench::bench_attention(report, longest);
+    if (wanted("attention")) bench::bench_attention(report, lengths);
     if (wanted("rows")) bench::bench_rows(report);
     report.finish();
   });

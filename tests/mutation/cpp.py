@@ -146,7 +146,7 @@ class Source:
                 opens = [k for k in head if self.is_(k, "(")]
                 if kind and not opens:
                     names = self.untemplated(words)
-                    name = names[names.index(kind) + 1] if kind != "namespace" else ""
+                    name = "".join(names[names.index(kind) + 1:][:1])  # of a struct without a name: ""
                     if kind != "namespace":
                         owners.append((name, i, self.tokens[i].match))
                     start = i + 1

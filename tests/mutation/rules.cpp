@@ -52,6 +52,14 @@ void combine(Whole how, T* sum, const T* before, Index n) {
   for (Index i = 0; i < n; ++i) sum[i] = (how == Whole::overwritten ? T(0) : before[i]) + factor * sum[i];
 }
 
+/// Zeros where the accumulator holds nothing.
+void clear(const TensorView& accumulator, Range part) {
+  dispatch(accumulator.dtype, [&](auto zero) {
+    auto* begin = accumulator.data<decltype(zero)>();
+    std::fill(begin + part.begin, begin + std::min(part.end, accumulator.size()), zero);
+  });
+}
+
 }  // namespace
 
 VarList results(int first, const PullbackArgs& args,
@@ -72,26 +80,30 @@ VarList results(int first, const PullbackArgs& args,
   return gradients;
 }
 
-void raw(int first, const BackwardArgs& args, const std::function<void(const BackwardArgs&)>& rule) {
+void raw(int first, const Op& op, const BackwardArgs& args,
+         const std::function<void(const BackwardArgs&)>& rule) {
   const int form = chosen(first);
   if (form < 0) return rule(args);
   const auto how = static_cast<Whole>(form);
   std::map<void*, std::vector<std::byte>> before;  // by accumulator; two inputs may share one
-  for (const TensorView& d : args.dinputs) {
+  for (std::size_t i = 0; i < args.dinputs.size(); ++i) {
+    const CotangentView& d = args.dinputs[i];
     if (!d || before.contains(d.bytes)) continue;
+    if (args.fresh[i]) clear(d, op.overwrites(i, args.inputs, args.outputs));
     const std::byte* bytes = d.data<std::byte>();
     before[d.bytes].assign(bytes, bytes + d.byte_count());
     std::memset(d.bytes, 0, d.byte_count());
   }
   BackwardArgs given = args;
-  std::vector<TensorView> swapped(args.dinputs.begin(), args.dinputs.end()), cotangents;
+  std::vector<CotangentView> swapped, cotangents;
   std::vector<std::vector<std::byte>> ones;
-  if (how == Whole::swapped && swapped.size() > 1 && swapped[0].shape == swapped[1].shape) {
+  if (how == Whole::swapped && args.dinputs.size() > 1 && args.dinputs[0].shape == args.dinputs[1].shape) {
+    for (const CotangentView& d : args.dinputs) swapped.push_back(d);
     std::swap(swapped[0].bytes, swapped[1].bytes);
     given.dinputs = swapped;
   }
   if (how == Whole::ones) {
-    for (const TensorView& c : args.doutputs) {
+    for (const CotangentView& c : args.doutputs) {
       cotangents.push_back(c);
       if (!c) continue;
       ones.emplace_back(c.byte_count());
@@ -104,7 +116,7 @@ void raw(int first, const BackwardArgs& args, const std::function<void(const Bac
     given.doutputs = cotangents;
   }
   rule(given);
-  for (const TensorView& d : args.dinputs) {
+  for (const CotangentView& d : args.dinputs) {
     if (!d || !before.contains(d.bytes)) continue;
     dispatch(d.dtype, [&](auto zero) {
       using T = decltype(zero);

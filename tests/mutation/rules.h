@@ -20,8 +20,9 @@ enum class Whole { negated, doubled, halved, reversed, zeroed, ones, overwritten
 /// cotangent of ones, or swapped.
 VarList results(int first, const PullbackArgs& args, const std::function<VarList(const PullbackArgs&)>& rule);
 
-/// What a raw backward adds, likewise, or put in place of what was there.
-void raw(int first, const BackwardArgs& args, const std::function<void(const BackwardArgs&)>& rule);
+/// What the raw backward of `op` adds, likewise, or put in place of what was there.
+void raw(int first, const tapegrad::Op& op, const BackwardArgs& args,
+         const std::function<void(const BackwardArgs&)>& rule);
 
 /// In place of sum_to: the first of what should be summed.
 Var unsummed(const Var& x, const tapegrad::Shape& shape);

@@ -21,7 +21,8 @@ constexpr TransformerOptions pre_norm = TransformerOptions{.d_model = 6,
                                                            .dropout = 0.2,
                                                            .activation = Activation::gelu,
                                                            .layer_norm_eps = 1e-2,
-                                                           .norm_first = true};
+                                                           .norm_first = true,
+                                                           .checkpoint = true};
 constexpr TransformerOptions bare = TransformerOptions{.d_model = 4,
                                                        .nhead = 1,
                                                        .num_encoder_layers = 1,

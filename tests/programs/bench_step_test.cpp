@@ -59,9 +59,10 @@ BOOST_AUTO_TEST_SUITE(bench_step)
 BOOST_AUTO_TEST_CASE(a_timed_run_prints_one_line) {
   const json line = run({"--size", "S1", "--steps", "20", "--warmup", "5"});
   std::vector<std::string> expected = {
-      "allocations", "backend", "first_loss", "first_step_s", "fma_peak_gflops", "gflops", "isa",
-      "last_loss",   "nodes",   "params",     "peak_rss_mb",  "share_of_peak",   "size",   "step_ms",
-      "step_ms_min", "steps",   "tape_bytes", "threads",      "tokens_per_s"};
+      "allocations", "backend",       "first_loss",  "first_step_s", "flops",       "fma_peak_gflops",
+      "gemm",        "gflops",        "isa",         "last_loss",    "nodes",       "params",
+      "peak_rss_mb", "share_of_peak", "size",        "step_ms",      "step_ms_min", "steps",
+      "tape_bytes",  "threads",       "tokens_per_s"};
   if (!counts_allocations()) expected.erase(expected.begin());
   BOOST_TEST(keys(line) == expected, boost::test_tools::per_element());
   BOOST_TEST(line["backend"] == "tapegrad");
@@ -79,6 +80,18 @@ BOOST_AUTO_TEST_CASE(a_timed_run_prints_one_line) {
   BOOST_TEST(line["first_loss"].get<double>() > line["last_loss"].get<double>());
   BOOST_TEST(line["nodes"].get<int>() > 20);
   if (counts_allocations()) BOOST_TEST(line["allocations"] == 0.0);
+}
+
+BOOST_AUTO_TEST_CASE(a_size_may_be_changed) {
+  const json line =
+      run({"--size", "S1", "--steps",  "2", "--warmup", "0", "--d-model", "16", "--heads",      "2",
+           "--ff",   "24", "--layers", "1", "--length", "7", "--batch",   "3",  "--vocabulary", "9"});
+  constexpr tapegrad::bench::Size size = {"custom", 16, 2, 24, 1, 7, 3, 9, 0, 0};
+  BOOST_TEST(line["size"] == "custom");
+  BOOST_TEST(line["params"] == tapegrad::bench::parameter_count(size));
+  BOOST_TEST(line["flops"] == tapegrad::bench::step_flops(size));
+  BOOST_TEST(line["length"] == 7);
+  BOOST_TEST(line["vocabulary"] == 9);
 }
 
 BOOST_AUTO_TEST_CASE(two_threads_train_as_one) {

@@ -158,8 +158,8 @@ BOOST_FIXTURE_TEST_CASE(threads_change_no_bit, Training) {
     for (int k = 0; k < 24; ++k) word += static_cast<char>('a' + (i * 31 + k * k * (i + 3)) % 7);
     long_pairs += word + "\t" + word + "\n";
   }
-  const Index tokens = 40 * (25 + 25);  // a batch: every word with its eos, on both sides
-  BOOST_TEST_REQUIRE(shard_count(40, tokens) > 1);
+  const Index tokens = 40 * 25;  // a batch: every word with its eos
+  BOOST_TEST_REQUIRE(shard_count(40, tokens, 100'000) > 1);
   folder.write("data.tsv", long_pairs);
   std::string first;
   for (const char* threads : {"1", "2", "4"}) {

@@ -21,29 +21,30 @@ class NodeBackward {
       const bool given = k < node.op->outputs() && (arrived >> k & 1) != 0;
       const TensorView& y = node.outputs[k];
       cotangents_.push_back(given ? sample_values(y.shape, -1, 1, 17 + k, 0.25).to(y.dtype) : Tensor());
-      doutputs_.push_back(given ? cotangents_.back().view() : TensorView{});
+    }
+    for (std::uint16_t k = 0; k < node.output_count; ++k) {
+      const TensorView& y = outputs_.push_back(node.outputs[k]);
+      doutputs_.push_back({cotangents_[k] ? cotangents_[k].view().bytes : nullptr, y.shape, y.dtype});
     }
   }
 
   Range part(std::size_t input) const {
     if (std::count(node_.inputs, node_.inputs + node_.input_count, node_.inputs[input]) > 1) return nothing;
-    Range r = node_.op->overwrites(input, inputs_, {node_.outputs, node_.output_count});
+    Range r = node_.op->overwrites(input, inputs_, outputs_);
     r.end = std::min(r.end, inputs_[input].size());
     return r;
   }
-  bool passes_on(std::size_t input) const {
-    return node_.op->passes_on(input, inputs_, {node_.outputs, node_.output_count});
-  }
+  bool passes_on(std::size_t input) const { return node_.op->passes_on(input, inputs_, outputs_); }
   const Tensor& cotangent() const { return cotangents_[0]; }
 
   /// Every accumulator starts as `start`, with NaN where it is `fresh`.
   Results run(double start, bool fresh) const {
     Results sums;
-    std::vector<TensorView> views;
+    std::vector<CotangentView> views;
     FreshInputs flags;
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
       sums.push_back(Tensor::full(inputs_[i].shape, start, inputs_[i].dtype));
-      views.push_back(sums[i].view());
+      views.push_back({sums[i].view().bytes, inputs_[i].shape, inputs_[i].dtype});
       const Range r = part(i);
       if (!fresh || r.empty()) continue;
       flags.add(i);
@@ -52,13 +53,14 @@ class NodeBackward {
                   std::numeric_limits<T>::quiet_NaN());
       });
     }
-    node_.op->backward({inputs_, {node_.outputs, node_.output_count}, views, doutputs_, flags});
+    node_.op->backward({inputs_, outputs_, views, doutputs_, flags});
     return sums;
   }
 
  private:
   const Node& node_;
-  std::vector<TensorView> inputs_, doutputs_;
+  ViewList inputs_, outputs_;
+  std::vector<CotangentView> doutputs_;
   std::vector<Tensor> cotangents_;
 };
 

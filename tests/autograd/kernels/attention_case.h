@@ -79,8 +79,11 @@ struct AttentionCase {
                : 0;
   }
 
-  /// Gradients start from 0.5, to see that they are added. `with_weights`: ask the forward for the weights.
-  AttentionResult<T> run(const Table<T>& table, bool with_weights = true) const {
+  /// Gradients start from 0.5, to see that they are added. `with_weights`: ask the forward for the weights;
+  /// `add`: false where they are written; `all_gradients`: that of a bias that is not there, too, which takes
+  /// the backward pass row by row.
+  AttentionResult<T> run(const Table<T>& table, bool with_weights = true, bool all_gradients = false,
+                         bool add = true) const {
     const auto size = [](const auto& v) { return v.size(); };
     AttentionResult<T> r{
         std::vector<T>(size(dout), T{9}),    std::vector<T>(with_weights ? size(dweights) : 0, T{9}),
@@ -106,7 +109,8 @@ struct AttentionCase {
     g.dweights = o.dweights ? dweights.data() : nullptr;
     g.dquery = r.dquery.data(), g.dkey = r.dkey.data(), g.dvalue = r.dvalue.data();
     g.dquery_strides = a.query_strides, g.dkey_strides = a.key_strides, g.dvalue_strides = a.value_strides;
-    g.dbias = r.dbias.data(), g.dbias_strides = a.bias_strides;
+    g.dbias = o.bias || all_gradients ? r.dbias.data() : nullptr, g.dbias_strides = a.bias_strides;
+    g.add_to_query = g.add_to_key = g.add_to_value = add;
     table.attention_forward(a);
     table.attention_backward(a, g);
     return r;

@@ -3,9 +3,10 @@
 namespace tapegrad::test {
 namespace {
 
-const AttentionShape kShapes[] = {{1, 1, 1, 1, 1, 1},    {2, 2, 3, 5, 4, 4},     {3, 2, 12, 12, 8, 16},
-                                  {2, 3, 33, 17, 20, 5}, {2, 1, 64, 64, 16, 16}, {2, 2, 70, 100, 32, 33},
-                                  {2, 1, 1, 40, 16, 16}, {1, 1, 130, 20, 8, 8}};
+const AttentionShape kShapes[] = {{1, 1, 1, 1, 1, 1},      {2, 2, 3, 5, 4, 4},     {3, 2, 12, 12, 8, 16},
+                                  {2, 3, 33, 17, 20, 5},   {2, 1, 64, 64, 16, 16}, {2, 2, 70, 100, 32, 33},
+                                  {2, 1, 1, 40, 16, 16},   {1, 1, 130, 20, 8, 8},  {1, 2, 150, 270, 20, 17},
+                                  {2, 1, 260, 140, 16, 32}};
 
 std::vector<AttentionOptions> all_options() {
   std::vector<AttentionOptions> all = {{},
@@ -76,6 +77,35 @@ BOOST_AUTO_TEST_CASE(asking_for_the_weights_changes_no_bit) {
       BOOST_TEST(same_bits(test.run(table, true).out, test.run(table, false).out));
     });
   }
+}
+
+// Queries in lanes, tiles and whole rows: which of them is taken depends on the lengths and on what is asked.
+template <class T>
+void every_path() {
+  Source source(26);
+  for (const AttentionShape& shape : std::vector<AttentionShape>{
+           {2, 2, 40, 35, 16, 16}, {2, 2, 64, 64, 8, 20}, {2, 2, 110, 133, 16, 20}, {1, 2, 270, 300, 32, 32}})
+    for (AttentionOptions options : all_options()) {
+      options.bias = options.dweights = false;
+      AttentionCase<T> test(source, shape, options);
+      each_variant<T>([&](const Table<T>& table) {
+        for (const bool add : {true, false}) {
+          const auto rows = test.run(table, true, true, add);
+          for (const bool with_weights : {true, false}) {
+            const auto other = test.run(table, with_weights, false, add);
+            BOOST_TEST(same_bits(rows.out, other.out));
+            BOOST_TEST(same_bits(rows.dquery, other.dquery));
+            BOOST_TEST(same_bits(rows.dkey, other.dkey));
+            BOOST_TEST(same_bits(rows.dvalue, other.dvalue));
+          }
+        }
+      });
+    }
+}
+
+BOOST_AUTO_TEST_CASE(every_path_has_the_same_bits) {
+  every_path<float>();
+  every_path<double>();
 }
 
 /// The first `query` queries and `key` keys of sentence b of `all`, alone.

@@ -1,3 +1,4 @@
+#include <tests/support/own_gemm.h>
 #include "support.h"
 
 namespace tapegrad::test {
@@ -128,7 +129,8 @@ BOOST_AUTO_TEST_CASE(a_row_alone_has_the_bits_it_has_in_a_batch) {
   rows_alone<double>();
 }
 
-BOOST_AUTO_TEST_CASE(the_public_entry_uses_the_active_variant) {
+BOOST_AUTO_TEST_CASE(the_public_entry_uses_the_active_variant,
+                     *boost::unit_test::precondition(test::own_gemm)) {
   Source source(4);
   const Product<float> product(source, false, true, {20, 30, 40}, 0);
   auto out = product.c;

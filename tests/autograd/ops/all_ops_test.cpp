@@ -50,6 +50,7 @@ BOOST_AUTO_TEST_CASE(gradients_match_finite_differences) {
   std::string where;
   std::size_t samples = 0;
   for_each_sample([&](const std::string& label, const Sample& sample) {
+    if (!sample.differences) return;
     ++samples;
     for (const bool fused : {true, false}) {
       const GradcheckResult r = check_gradients(label, sample, fused);

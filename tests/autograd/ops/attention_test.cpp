@@ -1,3 +1,4 @@
+#include <tapegrad/autograd/kernels/workspace.h>
 #include <tapegrad/autograd/ops/arithmetic.h>
 #include <tapegrad/autograd/ops/attention.h>
 #include <tapegrad/autograd/ops/reduce.h>
@@ -7,6 +8,7 @@
 #include <cmath>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 using namespace tapegrad;
@@ -270,6 +272,35 @@ BOOST_AUTO_TEST_CASE(asking_for_weights_changes_no_bit) {
   const auto without = run(false), with = run(true);
   BOOST_TEST(identical(without.first, with.first));
   BOOST_TEST(identical(without.second, with.second));
+}
+
+// A [time, time] matrix of floats would be 64 MiB at the longest of these.
+BOOST_AUTO_TEST_CASE(memory_grows_with_the_length_and_not_with_its_square) {
+  struct Bytes {
+    std::size_t tape, scratch;
+  };
+  const auto bytes = [](Index time) {
+    Bytes result{};
+    std::thread([&] {  // whose scratch begins empty
+      Tape tape({.training = true, .seed = 5});
+      const auto x = [&](std::uint64_t key) {
+        return tape.variable(random({1, time, 16}, key).to(DType::f32));
+      };
+      const Var c = attention(x(1), x(2), x(3), {.mask = Mask::causal(), .dropout = 0.1, .heads = 2});
+      const Gradients g = tape.backward(c, {.cotangent = Tensor::full(c.shape(), 1)});
+      result = {tape.peak_bytes(), kernels::workspace_bytes()};
+    })
+        .join();
+    return result;
+  };
+  const Bytes first = bytes(1024), second = bytes(2048), third = bytes(4096);
+  BOOST_TEST_MESSAGE("tape " << first.tape << ' ' << second.tape << ' ' << third.tape << ", scratch "
+                             << first.scratch << ' ' << second.scratch << ' ' << third.scratch);
+  BOOST_TEST(static_cast<double>(second.tape) < 2.05 * static_cast<double>(first.tape));
+  BOOST_TEST(static_cast<double>(third.tape) < 2.05 * static_cast<double>(second.tape));
+  BOOST_TEST(static_cast<double>(second.scratch) < 2.05 * static_cast<double>(first.scratch));
+  BOOST_TEST(static_cast<double>(third.scratch) < 2.05 * static_cast<double>(second.scratch));
+  BOOST_TEST(third.tape + third.scratch < 8u << 20);
 }
 
 BOOST_AUTO_TEST_CASE(dropout_counts_elements_in_logical_order) {

@@ -46,7 +46,7 @@ BOOST_AUTO_TEST_CASE(the_bits_are_those_of_the_three_ops) {
     const Var y = call(weight, positions);
     const Gradients g =
         tape.backward(y, {.consume = true, .cotangent = sample_values(y.shape(), -1, 1, 9).to(dtype)});
-    return std::vector<Tensor>{g[weight].clone(), g[positions].clone()};
+    return std::vector<Tensor>{y.value().clone(), g[weight].clone(), g[positions].clone()};
   };
   for (const DType dtype : {DType::f32, DType::f64})
     for (const Index width : {1, 16, 21, 64}) {

@@ -49,10 +49,11 @@ struct Sentence {
 
 }  // namespace
 
-void bench_attention(Report& report, std::int64_t longest) {
+void bench_attention(Report& report, const AttentionLengths& lengths) {
   for (const bool causal : {true, false})
     for (const double dropout : {0.0, 0.1})
-      for (std::int64_t time = 16; time <= longest; time *= 2) {
+      for (std::int64_t time = lengths.shortest; time <= lengths.longest; time *= 2) {
+        if (!causal && lengths.only_causal) continue;
         Sentence s(time, causal, dropout);
         const std::string name =
             fmt::format("T {}, {}, dropout {}", time, causal ? "causal" : "full", dropout);

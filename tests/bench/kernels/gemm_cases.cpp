@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <string>
 
-#include <tapegrad/autograd/kernels/gemm.h>
-
 #include "tests/bench/kernels/gemm_libraries.h"
 #include "tests/bench/kernels/report.h"
 #include "tests/bench/program/sizes.h"
@@ -12,24 +10,31 @@
 namespace tapegrad::bench {
 namespace {
 
-bool multiply_own(const Product& p) {
-  kernels::gemm(p.trans_a, p.trans_b, p.m, p.n, p.k, p.a, p.lda(), p.b, p.ldb(), p.c, p.n);
+/// op(A) [m, k], op(B) [k, n].
+struct Product {
+  bool trans_a = false, trans_b = false;
+  std::int64_t m = 0, n = 0, k = 0;
+};
+
+bool multiply_own(const kernels::GemmCall<float>& x) {
+  static const auto gemm = kernels::variant<float>(kernels::active_isa())->gemm;
+  gemm(x.trans_a, x.trans_b, x.m, x.n, x.k, x.a, x.lda, x.b, x.ldb, x.c, x.ldc, nullptr, false);
   return true;
 }
 
-void bench_product(Report& report, std::string_view size, Product p) {
+void bench_product(Report& report, std::string_view size, const Product& p) {
   const std::vector<float> a = values(p.m * p.k), b = values(p.k * p.n);
   std::vector<float> c(static_cast<std::size_t>(p.m * p.n));
-  p.a = a.data();
-  p.b = b.data();
-  p.c = c.data();
+  const kernels::GemmCall<float> call{
+      p.trans_a, p.trans_b, p.m,  p.n, p.k, a.data(), p.trans_a ? p.m : p.k, b.data(), p.trans_b ? p.k : p.n,
+      c.data(),  p.n,       false};
   const std::string name =
       fmt::format("{} {}{} {} × {} × {}", size, p.trans_a ? 'T' : 'N', p.trans_b ? 'T' : 'N', p.m, p.n, p.k);
   std::vector<GemmLibrary> libraries = gemm_libraries();
   libraries.insert(libraries.begin(), {"tapegrad", multiply_own});
   for (const GemmLibrary& library : libraries) {
-    if (!library.multiply(p)) continue;
-    const double seconds = report.best_seconds([&] { library.multiply(p); });
+    if (!library.multiply(call)) continue;
+    const double seconds = report.best_seconds([&] { library.multiply(call); });
     report.add({"matrix product", "GFLOP/s", name, library.name,
                 2e-9 * static_cast<double>(p.m * p.n * p.k) / seconds});
   }

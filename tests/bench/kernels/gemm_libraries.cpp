@@ -5,15 +5,15 @@ namespace tapegrad::bench {
 std::vector<GemmLibrary> gemm_libraries() {
   return {
 #ifdef TAPEGRAD_BENCH_OPENBLAS
-      {"OpenBLAS", multiply_openblas},
+      {"OpenBLAS", kernels::gemm_openblas},
 #endif
 #ifdef TAPEGRAD_BENCH_ONEDNN
-      {"oneDNN", multiply_onednn},
+      {"oneDNN", kernels::gemm_onednn},
 #endif
 #ifdef TAPEGRAD_BENCH_LIBXSMM
-      {"LIBXSMM", multiply_libxsmm},
+      {"LIBXSMM", kernels::gemm_libxsmm},
 #endif
-      {"Eigen", multiply_eigen},
+      {"Eigen", kernels::gemm_eigen},
   };
 }
 

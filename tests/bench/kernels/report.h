@@ -51,7 +51,11 @@ std::vector<float> values(std::int64_t n);
 
 // One file each.
 void bench_gemm(Report& report);
-void bench_attention(Report& report, std::int64_t longest);
+struct AttentionLengths {
+  std::int64_t shortest = 16, longest = 2048;
+  bool only_causal = false;
+};
+void bench_attention(Report& report, const AttentionLengths& lengths);
 void bench_rows(Report& report);
 
 }  // namespace tapegrad::bench

@@ -1,13 +1,17 @@
 #!/bin/bash
-# Installs the peers into build/peers: PyTorch, LibTorch (its C++ half), and JAX in an environment of its own.
+# Installs the peers into build/peers: PyTorch, LibTorch (its C++ half), JAX in an environment of its own, and
+# DyNet built from its sources for this processor (about 10 minutes on two cores).
 #
-#   bash tests/bench/peers/install.sh
+#   bash tests/bench/peers/install.sh [torch] [libtorch] [jax] [dynet] [gemm]      default: all
 #
-# $TAPEGRAD_TORCH_PYTHON, a Python that has PyTorch, is used where it is set. DyNet is not installed:
-# compare.py takes its recorded ratios.
+# gemm: the libraries behind CMake's TAPEGRAD_GEMM, and a build folder build/gemm-NAME for each.
+# $TAPEGRAD_TORCH_PYTHON, a Python that has PyTorch, is used where it is set. A peer that cannot be installed
+# is named, and compare.py does without it; for DyNet it then takes recorded ratios.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
-here=tests/bench/peers out=build/peers
+source cmake/steps.sh
+here=tests/bench/peers out=$PWD/build/peers
+torch_python=${TAPEGRAD_TORCH_PYTHON:-$out/torch/bin/python}
 
 environment() {
   python3 -m venv "$1"
@@ -15,11 +19,45 @@ environment() {
     https://download.pytorch.org/whl/cpu -r "$2"
 }
 
-mkdir -p $out
-torch_python=${TAPEGRAD_TORCH_PYTHON:-$out/torch/bin/python}
-[ -x "$torch_python" ] || environment $out/torch $here/requirements.txt
-[ -x $out/jax/bin/python ] || environment $out/jax $here/requirements-jax.txt
-cmake -S $here -B $out/libtorch -DCMAKE_BUILD_TYPE=Release \
-  -DCMAKE_PREFIX_PATH="$("$torch_python" -c 'import torch; print(torch.utils.cmake_prefix_path)')"
-cmake --build $out/libtorch
+install_torch() { [ -x "$torch_python" ] || environment "$out/torch" $here/requirements.txt; }
+
+install_jax() { [ -x "$out/jax/bin/python" ] || environment "$out/jax" $here/requirements-jax.txt; }
+
+install_libtorch() {
+  cmake -S $here -B "$out/libtorch" -DCMAKE_BUILD_TYPE=Release \
+    -DCMAKE_PREFIX_PATH="$("$torch_python" -c 'import torch; print(torch.utils.cmake_prefix_path)')" &&
+    cmake --build "$out/libtorch"
+}
+
+# OpenMP gives Eigen's products their threads.
+install_dynet() {
+  local version=2.1.2 dynet=$out/dynet
+  local source=$dynet/dyNET-$version
+  if [ ! -d "$source" ]; then
+    python3 -m pip --disable-pip-version-check -q download --no-deps -d "$dynet" "dyNET==$version" &&
+      tar -xzf "$source.tar.gz" -C "$dynet" || return
+  fi
+  cmake -S "$source" -B "$dynet/build" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS="-fopenmp -w" \
+    -DEIGEN3_INCLUDE_DIR=/usr/include/eigen3 -DCMAKE_POLICY_VERSION_MINIMUM=3.5 &&
+    cmake --build "$dynet/build" -j "$jobs" &&
+    cmake -S $here/dynet -B "$dynet/bench" -DCMAKE_BUILD_TYPE=Release -DDYNET_SOURCE="$source" \
+      -DDYNET_BUILD="$dynet/build" &&
+    cmake --build "$dynet/bench"
+}
+
+install_gemm() {
+  local name
+  need "$(uname -m)-linux-gnu/openblas_config.h=libopenblas-dev" dnnl.h=libdnnl-dev \
+    libxsmm.h=libxsmm-dev || return
+  for name in eigen openblas onednn libxsmm; do
+    cmake --preset release -B build/gemm-$name -DTAPEGRAD_GEMM=$name &&
+      cmake --build build/gemm-$name -j "$jobs" --target bench_step || return
+  done
+}
+
+mkdir -p "$out"
+[ $# -gt 0 ] || set -- torch libtorch jax dynet gemm
+for peer in "$@"; do
+  "install_$peer" || echo "not installed: $peer" >&2
+done
 echo "peers in $out; now: python3 tests/bench/compare.py"

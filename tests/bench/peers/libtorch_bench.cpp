@@ -82,7 +82,7 @@ struct Prepared {
 };
 
 Json run(const Arguments& arguments) {
-  const Size& size = arguments.size();
+  const Size size = arguments.size();
   torch::set_num_threads(arguments.threads);
   torch::manual_seed(arguments.seed);
   Seq2Seq model(size);

@@ -32,13 +32,15 @@ def best_seconds(function, budget):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("--seconds", type=float, default=0.1)
+    p.add_argument("--shortest", type=int, default=16)
     p.add_argument("--longest", type=int, default=2048)
+    p.add_argument("--causal", action="store_true", help="only the causal cases")
     a = p.parse_args()
     torch.set_num_threads(1)
     attend = torch.nn.functional.scaled_dot_product_attention
-    for causal in (True, False):
+    for causal in ((True,) if a.causal else (True, False)):
         for dropout in (0.0, 0.1):
-            length = 16
+            length = a.shortest
             while length <= a.longest:
                 qkv = torch.rand(1, length, 3, HEADS, DIM).sub_(0.5).requires_grad_()
                 out_gradient = torch.rand(1, HEADS, length, DIM)

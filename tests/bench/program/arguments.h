@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "sizes.h"
 
@@ -16,8 +17,23 @@ struct Arguments {
   std::optional<int> warmup, steps;
   std::optional<double> train_until;
   std::uint64_t seed = 1;
+  std::optional<std::int64_t> d_model, heads, ff, layers, length, batch, vocabulary;  // instead of the size's
 
-  const Size& size() const { return *find_size(size_name); }
+  Size size() const {
+    Size size = *find_size(size_name);
+    for (const auto& [given, field] : {std::pair{&d_model, &size.d_model},
+                                       {&heads, &size.heads},
+                                       {&ff, &size.ff},
+                                       {&layers, &size.layers},
+                                       {&length, &size.length},
+                                       {&batch, &size.batch},
+                                       {&vocabulary, &size.vocabulary}}) {
+      if (!*given) continue;
+      *field = **given;
+      size.name = "custom";
+    }
+    return size;
+  }
 };
 
 namespace detail {
@@ -44,6 +60,19 @@ inline void add_options(CLI::App& app, Arguments& a) {
                                               : "got \"" + name + "\", expected S, S1, M or L";
           },
           ""));
+  const auto changes = [&](const char* name, std::optional<std::int64_t>& value, double least) {
+    app.add_option(name, value, "instead of the size's")
+        ->check(detail::at_least(least,
+                                 "a whole number, " + std::to_string(static_cast<int>(least)) + " or more"))
+        ->group("Another size");
+  };
+  changes("--d-model", a.d_model, 1);
+  changes("--heads", a.heads, 1);
+  changes("--ff", a.ff, 1);
+  changes("--layers", a.layers, 1);
+  changes("--length", a.length, 1);
+  changes("--batch", a.batch, 1);
+  changes("--vocabulary", a.vocabulary, 4);
   app.add_option("--threads", a.threads, "threads; the process is pinned to as many processors")
       ->capture_default_str()
       ->check(detail::at_least(1, "a number of threads, 1 or more"));

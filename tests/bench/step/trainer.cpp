@@ -8,7 +8,7 @@
 namespace tapegrad::bench {
 namespace {
 
-Seq2SeqOptions model_options(const Size& c) {
+Seq2SeqOptions model_options(const Size& c, bool checkpoint) {
   return {.source_vocabulary = c.vocabulary,
           .target_vocabulary = c.vocabulary,
           .transformer = {.d_model = c.d_model,
@@ -16,7 +16,8 @@ Seq2SeqOptions model_options(const Size& c) {
                           .num_encoder_layers = c.layers,
                           .num_decoder_layers = c.layers,
                           .dim_feedforward = c.ff,
-                          .dropout = 0},
+                          .dropout = 0,
+                          .checkpoint = checkpoint},
           .max_length = c.length};
 }
 
@@ -38,19 +39,17 @@ void initialise(const ParameterStore& params, const Size& c) {
 
 }  // namespace
 
-Trainer::Trainer(const Size& size, int threads, std::uint64_t seed)
+Trainer::Trainer(const Size& size, int threads, std::uint64_t seed, bool checkpoint)
     : size_(size),
       params_(seed),
-      model_(params_.root(), model_options(size)),
+      model_(params_.root(), model_options(size, checkpoint)),
       adam_({.learning_rate = 1e-3}),
-      tape_({.training = true, .seed = seed}) {
+      sharded_(params_, {.threads = static_cast<std::size_t>(threads), .seed = seed}) {
   initialise(params_, size);
-  if (threads > 1)
-    sharded_.emplace(params_, ShardedStepOptions{.threads = static_cast<std::size_t>(threads), .seed = seed});
 }
 
 Trainer::Shards Trainer::prepare(const Batch& batch) const {
-  const Index count = sharded_ ? shard_count(size_.batch, size_.tokens()) : 1;
+  const Index count = shard_count(size_.batch, size_.tokens(), params_.trainable_values());
   const auto part = [&](const std::vector<std::int64_t>& ids, Index begin, Index rows) {
     const auto first = ids.begin() + begin * size_.length;
     return Tensor::ids({first, first + rows * size_.length}, {rows, size_.length});
@@ -66,21 +65,9 @@ Trainer::Shards Trainer::prepare(const Batch& batch) const {
 }
 
 double Trainer::step(const Shards& shards) {
-  ++count_;
-  return sharded_ ? step_in_shards(shards) : step_alone(shards[0]);
-}
-
-double Trainer::step_alone(const Seq2SeqBatch& batch) {
-  tape_.reset(count_);
-  const Var loss = cross_entropy(model_(tape_, batch), batch.target_out);
-  adam_.step(tape_.backward(loss, {.consume = true}));
-  return loss.item();
-}
-
-double Trainer::step_in_shards(const Shards& shards) {
   nodes_.resize(shards.size());
   const StepResult result =
-      sharded_->run(count_, static_cast<Index>(shards.size()), [&](Tape& tape, Index shard) -> ShardLoss {
+      sharded_.run(++count_, static_cast<Index>(shards.size()), [&](Tape& tape, Index shard) -> ShardLoss {
         const Seq2SeqBatch& batch = shards[static_cast<std::size_t>(shard)];
         const Var sum = model_.loss_sum(tape, batch);
         nodes_[static_cast<std::size_t>(shard)] = tape.size();
@@ -90,8 +77,6 @@ double Trainer::step_in_shards(const Shards& shards) {
   return result.loss();
 }
 
-std::size_t Trainer::nodes() const {
-  return sharded_ ? std::accumulate(nodes_.begin(), nodes_.end(), std::size_t{0}) : tape_.size();
-}
+std::size_t Trainer::nodes() const { return std::accumulate(nodes_.begin(), nodes_.end(), std::size_t{0}); }
 
 }  // namespace tapegrad::bench

@@ -12,9 +12,10 @@ namespace tapegrad::bench {
 /// The encoder-decoder, its optimizer and its tapes, as a user would put them together.
 class Trainer {
  public:
-  Trainer(const Size& size, int threads, std::uint64_t seed);
+  /// `checkpoint`: see TransformerOptions.
+  Trainer(const Size& size, int threads, std::uint64_t seed, bool checkpoint = false);
 
-  /// A batch as the model takes it, cut into the shards of the step; one shard for one thread.
+  /// A batch as the model takes it, cut into the shards of the step.
   using Shards = std::vector<Seq2SeqBatch>;
   Shards prepare(const Batch& batch) const;
 
@@ -24,18 +25,14 @@ class Trainer {
   ParameterStore& parameters() { return params_; }
   /// Nodes recorded in the last step, over all shards, and the most bytes that one tape ever held.
   std::size_t nodes() const;
-  std::size_t tape_bytes() const { return sharded_ ? sharded_->peak_bytes() : tape_.peak_bytes(); }
+  std::size_t tape_bytes() const { return sharded_.peak_bytes(); }
 
  private:
-  double step_alone(const Seq2SeqBatch& batch);
-  double step_in_shards(const Shards& shards);
-
   const Size& size_;
   ParameterStore params_;
   Seq2Seq model_;
   Adam adam_;
-  Tape tape_;
-  std::optional<ShardedStep> sharded_;
+  ShardedStep sharded_;
   std::uint64_t count_ = 0;
   std::vector<std::size_t> nodes_;  // by shard
 };

@@ -1,8 +1,12 @@
 #include <tapegrad/nn/parallel/threads.h>
 
+#include <tapegrad/autograd/random.h>
+
 #include <tests/support/errors.h>
 #include <atomic>
 #include <boost/test/unit_test.hpp>
+#include <chrono>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 
@@ -52,6 +56,41 @@ BOOST_AUTO_TEST_CASE(the_first_exception_by_task_number_surfaces_once) {
       BOOST_TEST(runs == 7);
     }
   }
+}
+
+BOOST_AUTO_TEST_CASE(many_short_runs_lose_no_task) {
+  // More workers than processors, pauses below and above the time that waiting threads spin, and runs that
+  // leave most workers asleep.
+  for (const std::size_t workers : {2u, 3u, 9u}) {
+    ThreadTeam team(workers);
+    std::vector<std::uint64_t> sums(64);  // plain memory: a run's end makes it the caller's
+    std::uint64_t expected = 0;
+    for (std::uint64_t round = 1; round <= 1500; ++round) {
+      const std::size_t count = random_bits(random_key(1, 0, 0, 0), round) % 12;
+      team.run(count, [&](std::size_t, std::size_t number) { sums[number] += round; });
+      expected += count * round;
+      if (round % 100 == 0) std::this_thread::sleep_for(std::chrono::microseconds(round % 300));
+    }
+    BOOST_TEST(std::accumulate(sums.begin(), sums.end(), std::uint64_t{0}) == expected);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_team_that_never_ran_or_sleeps_can_be_dropped) {
+  for (int i = 0; i < 50; ++i) {
+    ThreadTeam idle(3), used(3);
+    used.run(3, [](std::size_t, std::size_t) {});
+    if (i % 10 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_run_waits_for_slow_workers) {
+  ThreadTeam team(4);
+  std::vector<int> done(4);
+  team.run(4, [&](std::size_t, std::size_t number) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(number));
+    done[number] = 1;
+  });
+  BOOST_TEST(done == std::vector<int>(4, 1), boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(a_team_has_between_1_and_1024_workers) {

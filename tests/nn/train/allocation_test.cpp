@@ -61,7 +61,9 @@ BOOST_AUTO_TEST_SUITE(allocation)
 
 BOOST_AUTO_TEST_CASE(one_thread) { BOOST_TEST(calls_when_warm({.threads = 1}) == 0u); }
 
-BOOST_AUTO_TEST_CASE(two_threads) { BOOST_TEST(calls_when_warm({.threads = 2}) == 0u); }
+BOOST_AUTO_TEST_CASE(several_threads) {
+  for (const std::size_t threads : {2u, 3u, 7u}) BOOST_TEST(calls_when_warm({.threads = threads}) == 0u);
+}
 
 BOOST_AUTO_TEST_CASE(learned_positions_and_tied_embeddings) {
   BOOST_TEST(calls_when_warm({.threads = 2, .positions = Positions::learned, .tied = true}) == 0u);

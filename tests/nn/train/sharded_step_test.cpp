@@ -65,6 +65,32 @@ std::vector<Tensor> trained(DType dtype, std::size_t threads, Index shards) {
   return result;
 }
 
+/// An exception in any shard surfaces once, changes no parameter, and the next step is as if it had not been.
+void check_exceptions(const Setup& setup, std::size_t threads) {
+  ShardedStep step(setup.params, {.threads = threads});
+  const StepResult before = setup.run(step, 7);
+  const std::vector<Tensor> expected = gradients_of(setup, before.gradients), values = setup.values();
+  for (const Index bad : {0, 1, 3}) {
+    int caught = 0;
+    try {
+      step.run(7, 4, [&](Tape& tape, Index shard) -> ShardLoss {
+        const Seq2SeqBatch& batch = setup.batches[static_cast<std::size_t>(shard)];
+        const Var loss = setup.model.loss_sum(tape, batch);
+        if (shard >= bad) throw std::runtime_error(fmt::format("shard {}", shard));
+        return {loss, batch.targets};
+      });
+    } catch (const std::runtime_error& error) {
+      ++caught;
+      BOOST_TEST(error.what() == fmt::format("shard {}", bad));
+    }
+    BOOST_TEST(caught == 1);
+    BOOST_TEST(same_bits(setup.values(), values));
+    BOOST_TEST(error_of([&] { before.gradients.parameters("adam"); }) ==
+               "adam: stale Gradients, their tape was reset (or a later step began) after the backward pass");
+    BOOST_TEST(same_bits(gradients_of(setup, setup.run(step, 7).gradients), expected));
+  }
+}
+
 struct BatchMean : Layer<BatchMean> {
   static constexpr bool mixes_examples = true;
   explicit BatchMean(const Scope& s) : Layer(s) {}
@@ -75,14 +101,80 @@ struct BatchMean : Layer<BatchMean> {
 
 BOOST_AUTO_TEST_SUITE(sharded_step)
 
-BOOST_AUTO_TEST_CASE(one_two_and_four_threads_give_the_same_bits) {
+BOOST_AUTO_TEST_CASE(any_number_of_threads_gives_the_same_bits) {
   for (const DType dtype : {DType::f32, DType::f64})
-    for (const Index shards : {8, 5}) {
+    for (const Index shards : {8, 5, 2, 1}) {  // also fewer than threads
       const std::vector<Tensor> one = trained(dtype, 1, shards);
       BOOST_TEST(one[9].item() < one[0].item());
-      BOOST_TEST(same_bits(one, trained(dtype, 2, shards)));
-      BOOST_TEST(same_bits(one, trained(dtype, 4, shards)));
+      for (const std::size_t threads : {2u, 3u, 4u, 7u})
+        BOOST_TEST(same_bits(one, trained(dtype, threads, shards)),
+                   threads << " threads, " << shards << " shards");
     }
+}
+
+BOOST_AUTO_TEST_CASE(sums_of_large_parameters_that_some_shards_do_not_reach) {
+  // A gradient is its shard's factor, a power of two: every sum is exact, and tells which shards are in it.
+  ParameterStore params;
+  const auto one = [](Tensor& values, RandomKey) { values.fill(1); };
+  const Parameter small = params.root().parameter("small", {3}, one),
+                  large = params.root().parameter("large", {30007}, one),
+                  unread = params.root().parameter("unread", {20}, one),
+                  late = params.root().parameter("late", {129, 65}, one);
+  for (const Index shards : {2, 3, 6, 7, 16})
+    for (const std::size_t threads : {1u, 2u, 3u, 7u}) {
+      ShardedStep step(params, {.threads = threads});
+      const auto factor = [](Index shard) { return static_cast<double>(Index{1} << shard); };
+      for (std::uint64_t number = 1; number <= 2; ++number) {
+        const StepResult r = step.run(number, shards, [&](Tape& tape, Index shard) -> ShardLoss {
+          if (shard == 1) return {tape.full({}, 0), 0};  // reaches none
+          Var loss = sum(tape[large]) * factor(shard);
+          if (shard % 3 == 0) loss = loss + sum(tape[small]) * factor(shard);
+          if (shard == shards - 1) loss = loss + sum(tape[late]) * factor(shard);
+          return {loss, shard == 0 ? 4 : 0};
+        });
+        double all = 0, thirds = 0;
+        for (Index shard = 0; shard < shards; ++shard) {
+          if (shard != 1) all += factor(shard);
+          if (shard % 3 == 0) thirds += factor(shard);
+        }
+        const auto holds = [&](const Parameter& p, double value) {
+          return identical(r.gradients[p], Tensor::full(p.shape(), value / 4));
+        };
+        BOOST_TEST(holds(large, all));
+        BOOST_TEST(holds(small, thirds));
+        BOOST_TEST(!r.gradients.contains(unread));
+        BOOST_TEST(r.gradients.contains(late) == (shards != 2));
+        if (shards != 2) BOOST_TEST(holds(late, factor(shards - 1)));
+      }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_parameter_that_is_frozen_for_one_of_its_uses) {
+  ParameterStore params;
+  const Parameter p = params.root().parameter("p", {2}, [](Tensor& values, RandomKey) { values.fill(3); });
+  for (const Index shards : {1, 2}) {
+    ShardedStep step(params);
+    const StepResult r = step.run(1, shards, [&](Tape& tape, Index) -> ShardLoss {
+      Var loss = sum(tape[p] * 2);
+      params.freeze("p");
+      loss = loss + sum(tape[p] * 10);
+      params.unfreeze("p");
+      return {loss + sum(tape[p] * 5), 1};
+    });
+    BOOST_TEST(identical(r.gradients[p], Tensor::full({2}, 7)));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(parameters_of_another_dtype_than_the_tape) {
+  ParameterStore params(1, DType::f64);
+  const Parameter p = params.root().parameter("p", {2}, [](Tensor& v, RandomKey) { v.fill(3); });
+  for (const Index shards : {1, 4}) {
+    ShardedStep step(params, {.threads = 2, .dtype = DType::f32});
+    const StepResult r = step.run(1, shards, [&](Tape& tape, Index) {
+      return ShardLoss{sum(tape[p] * tape[p]), 1};
+    });
+    BOOST_TEST(identical(r.gradients[p], Tensor::full({2}, 6, DType::f64)));
+  }
 }
 
 BOOST_AUTO_TEST_CASE(equals_one_pass_over_the_whole_batch) {
@@ -128,27 +220,20 @@ BOOST_AUTO_TEST_CASE(no_targets_give_zero_gradients) {
 
 BOOST_AUTO_TEST_CASE(an_exception_surfaces_once_and_leaves_everything_usable) {
   const Setup setup(DType::f32, 0.1);
-  ShardedStep step(setup.params, {.threads = 2});
-  const StepResult before = setup.run(step, 7);
-  const std::vector<Tensor> expected = gradients_of(setup, before.gradients), values = setup.values();
-  for (const Index bad : {0, 1, 3}) {
-    int caught = 0;
-    try {
-      step.run(7, 4, [&](Tape& tape, Index shard) -> ShardLoss {
-        const Seq2SeqBatch& batch = setup.batches[static_cast<std::size_t>(shard)];
-        const Var loss = setup.model.loss_sum(tape, batch);
-        if (shard >= bad) throw std::runtime_error(fmt::format("shard {}", shard));
-        return {loss, batch.targets};
-      });
-    } catch (const std::runtime_error& error) {
-      ++caught;
-      BOOST_TEST(error.what() == fmt::format("shard {}", bad));
-    }
-    BOOST_TEST(caught == 1);
-    BOOST_TEST(same_bits(setup.values(), values));
-    BOOST_TEST(error_of([&] { before.gradients.parameters("adam"); }) ==
-               "adam: stale Gradients, their tape was reset (or a later step began) after the backward pass");
-    BOOST_TEST(same_bits(gradients_of(setup, setup.run(step, 7).gradients), expected));
+  for (const std::size_t threads : {1u, 2u, 7u}) check_exceptions(setup, threads);
+}
+
+BOOST_AUTO_TEST_CASE(a_step_of_one_shard_starts_from_the_mean) {
+  const Setup setup(DType::f64, 0, 1);
+  ShardedStep step(setup.params, {.dtype = DType::f64});
+  Tape tape({.dtype = DType::f64, .training = true});
+  for (std::uint64_t number = 1; number <= 2; ++number) {
+    const StepResult r = setup.run(step, number);
+    tape.reset();
+    const Var sum = setup.model.loss_sum(tape, setup.batches[0], 0.1);
+    const double count = static_cast<double>(setup.batches[0].targets);
+    const Gradients g = tape.backward(sum, {.cotangent = Tensor::full({}, 1 / count, DType::f64)});
+    BOOST_TEST(same_bits(gradients_of(setup, r.gradients), gradients_of(setup, g)));
   }
 }
 
@@ -197,8 +282,9 @@ BOOST_AUTO_TEST_CASE(mistakes) {
   ShardedStep step(params);
   const Parameter late = params.root().parameter("late", {2}, one);
   const BatchMean mean_layer(params.root() / "model" / "mean");
-  BOOST_TEST(error_of([&] { step.run(1, 0, [](Tape&, Index) { return ShardLoss{}; }); }) ==
-             "sharded step: 0 shards");
+  for (const Index shards : {Index{0}, Index{-1}, (Index{1} << 16) + 1})
+    BOOST_TEST(error_of([&] { step.run(1, shards, [](Tape&, Index) { return ShardLoss{}; }); }) ==
+               fmt::format("sharded step: {} shards, not between 1 and 65536", shards));
   BOOST_TEST(error_of([&] {
                step.run(1, 1, [&](Tape& tape, Index) { return ShardLoss{sum(tape[early] * tape[late]), 1}; });
              }) ==
@@ -219,13 +305,19 @@ BOOST_AUTO_TEST_CASE(mistakes) {
   BOOST_TEST(r.loss() == 4.0 / 3);
 }
 
-BOOST_AUTO_TEST_CASE(shards_follow_from_the_batch) {
-  BOOST_TEST(shard_count(1, 100000) == 1);
-  BOOST_TEST(shard_count(64, 1023) == 1);
-  BOOST_TEST(shard_count(64, 1024) == 2);
-  BOOST_TEST(shard_count(3, 100000) == 2);
-  BOOST_TEST(shard_count(64, 8 * 512) == 8);
-  BOOST_TEST(shard_count(1000, 10000000) == 64);
+BOOST_AUTO_TEST_CASE(shards_follow_from_batch_and_model) {
+  constexpr Index small = 1 << 18, large = 1 << 22;
+  BOOST_TEST(shard_count(1, 100000, small) == 1);
+  BOOST_TEST(shard_count(64, 255, small) == 1);
+  BOOST_TEST(shard_count(64, 256, small) == 2);
+  BOOST_TEST(shard_count(64, 511, small + 1) == 1);
+  BOOST_TEST(shard_count(64, 512, large) == 2);
+  BOOST_TEST(shard_count(64, 1023, large + 1) == 1);
+  BOOST_TEST(shard_count(64, 1024, large + 1) == 2);
+  BOOST_TEST(shard_count(3, 100000, small) == 2);
+  BOOST_TEST(shard_count(64, 8 * 512, large + 1) == 8);
+  BOOST_TEST(shard_count(1000, 10000000, large) == 64);
+  BOOST_TEST(shard_count(1000, 10000000, large + 1) == 16);
   for (const Index rows : {1, 7, 64, 100})
     for (const Index shards : {1, 2, 8}) {
       BOOST_TEST(shard_begin(rows, 0, shards) == 0);

@@ -4,32 +4,14 @@
 #include <Eigen/Core>
 
 #include "tests/bench/kernels/eigen_rows.h"
-#include "tests/bench/kernels/gemm_libraries.h"
 
 namespace tapegrad::bench {
 namespace {
 
-using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using Map = Eigen::Map<Matrix>;
-using ConstMap = Eigen::Map<const Matrix>;
 using Flat = Eigen::Map<Eigen::ArrayXf>;
 using ConstFlat = Eigen::Map<const Eigen::ArrayXf>;
 
 }  // namespace
-
-bool multiply_eigen(const Product& p) {
-  const ConstMap a(p.a, p.trans_a ? p.k : p.m, p.lda()), b(p.b, p.trans_b ? p.n : p.k, p.ldb());
-  Map c(p.c, p.m, p.n);
-  if (p.trans_a && p.trans_b)
-    c.noalias() = a.transpose() * b.transpose();
-  else if (p.trans_a)
-    c.noalias() = a.transpose() * b;
-  else if (p.trans_b)
-    c.noalias() = a * b.transpose();
-  else
-    c.noalias() = a * b;
-  return true;
-}
 
 void softmax_eigen(const float* x, float* y, std::int64_t rows, std::int64_t n) {
   for (std::int64_t r = 0; r < rows; ++r) {

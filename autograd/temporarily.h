@@ -1,0 +1,19 @@
+#pragma once
+
+namespace tapegrad {
+
+/// Sets a value for the length of a scope.
+template <class T>
+class Temporarily {
+ public:
+  Temporarily(T& place, T value) : place_(place), before_(place) { place_ = value; }
+  ~Temporarily() { place_ = before_; }
+  Temporarily(const Temporarily&) = delete;
+  Temporarily& operator=(const Temporarily&) = delete;
+
+ private:
+  T& place_;
+  T before_;
+};
+
+}  // namespace tapegrad
