@@ -128,12 +128,13 @@ void Recomputation::close(Tape& tape, const detail::Segment& segment, const Tape
     const Parameter* parameter;
     const std::string* path;
     std::uint32_t was;
+    bool trained;
   };
   ScratchVector<Place> places;
   ScratchVector<Lifted> parameters;
   for (const std::uint32_t i : found.parameters) {
     const Node& n = tape.nodes_[i];
-    parameters.push_back({n.parameter, n.path, n.first_output});
+    parameters.push_back({n.parameter, n.path, n.first_output, n.needs_grad});
   }
   constexpr std::uint32_t none = UINT32_MAX;
   ScratchVector<std::uint32_t> numbers;  // of the results inside
@@ -150,6 +151,9 @@ void Recomputation::close(Tape& tape, const detail::Segment& segment, const Tape
   for (const Lifted& lifted : parameters) {
     const detail::PathGuard guard(tape, lifted.path);
     places.push_back({lifted.was, tape[*lifted.parameter]});
+    expects(places.back().is.needs_grad() == lifted.trained,
+            "checkpoint: parameter '{}' was frozen or unfrozen inside; do it before",
+            lifted.parameter->path());
     found.inputs.push_back(tape.flat_number(places.back().is));
   }
   for (std::size_t k = 0; k < found.constants.size(); ++k)
@@ -196,7 +200,8 @@ void Recomputation::close(Tape& tape, const detail::Segment& segment, const Tape
 
 void Recomputation::run_again(Tape& tape, const Node& node, ScratchVector<std::uint32_t>& results) {
   const auto& op = static_cast<const Recorded&>(*node.op);
-  const Temporarily training(tape.options_.training, op.training), again(tape.running_again_, true);
+  const Temporarily training(tape.options_.training, op.training);
+  const Temporarily<const Node*> again(tape.running_again_, &node);
   const Temporarily draws(tape.draws_, op.draws);
   const detail::PathGuard path(tape, node.path);
   const LayerHooks::Silence no_hooks(tape.hooks_);

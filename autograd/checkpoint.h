@@ -96,7 +96,7 @@ class Recomputation {
 /// layers and whatever else cannot be copied must stay alive as long, and so must all that f captures by
 /// reference. f runs once a backward pass more: it must depend on nothing that changes meanwhile. Throws in
 /// the backward pass when a parameter that f reads has changed (naming it) and when f gives other results;
-/// throws at once when f makes a variable or updates a parameter that it reads.
+/// throws at once when f makes a variable, or updates, freezes or unfreezes a parameter that it reads.
 ///
 /// Taps inside see values and gradients. Hooks inside run in the forward only, and what they saw is dropped
 /// afterwards. On a tape that does not record it is f(x…).

@@ -215,14 +215,26 @@ Var Tape::full(Shape shape, double value) {
   return append_leaf(view, false);
 }
 
+/// The node of a parameter among a checkpoint's inputs: what its function read, whatever was frozen since.
+Var Tape::input_of(const Node& checkpoint, const Parameter& p) const {
+  for (std::uint16_t k = 0; k < checkpoint.input_count; ++k) {
+    const std::uint32_t at = flat_[checkpoint.inputs[k]].node;
+    const Node& input = nodes_[at];
+    if (input.parameter != nullptr && *input.parameter == p && !input.outdated())
+      return {{slot_, input.serial, at}, 0};
+  }
+  return {};
+}
+
 Var Tape::operator[](const Parameter& p) {
   check_not_consumed("parameter", {});
   expects(static_cast<bool>(p), "parameter: an empty Parameter; layers create them through a Scope");
+  if (running_again_ != nullptr)
+    if (const Var before = input_of(*running_again_, p)) return before;
   Lifted& lifted = lifted_[p.data()];
   if (lifted.stamp.slot != nullptr && alive(lifted.stamp)) {
     const Node& known = nodes_[lifted.stamp.node];
-    const bool as_before = running_again_ || known.needs_grad == (p.trainable() && options_.record);
-    if (!known.outdated() && as_before) return {lifted.stamp, 0};
+    if (!known.outdated() && known.needs_grad == (p.trainable() && options_.record)) return {lifted.stamp, 0};
   }
   TensorView view = p.value().view();
   if (view.dtype != dtype()) {
@@ -286,11 +298,12 @@ void Tape::throw_stale(std::string_view op, const Stamp& stamp) const {
 }
 
 void Tape::throw_version(std::string_view op, const Node& leaf) const {
+  const std::uint64_t now = leaf.parameter->version();
+  const std::uint64_t recorded = now - (static_cast<std::uint32_t>(now) - leaf.parameter_version);
   throw Error(
       fmt::format("{}: parameter '{}' is at version {}, but version {} was recorded; update parameters after "
-                  "backward, or "
-                  "record again",
-                  op, leaf.parameter->path(), leaf.parameter->version(), leaf.parameter_version));
+                  "backward, or record again",
+                  op, leaf.parameter->path(), now, recorded));
 }
 
 void Tape::refuse(const Op& op, OpTraits traits, std::size_t inputs) const {

@@ -234,6 +234,7 @@ class Tape {
   }
   [[noreturn]] void throw_version(std::string_view op, const Node& leaf) const;
   const void* transposed_copy(const Var& weight);
+  Var input_of(const Node& checkpoint, const Parameter& p) const;
 
   TapeOptions options_;
   LifetimeSlot* slot_ = nullptr;
@@ -255,9 +256,9 @@ class Tape {
     void* object;
     void (*destroy)(void*);
   };
-  std::vector<Owned> owned_;           // in the arena, in its order
-  std::uint32_t checkpoint_room_ = 0;  // values that a checkpoint records again at most
-  bool running_again_ = false;         // a checkpoint does it now
+  std::vector<Owned> owned_;             // in the arena, in its order
+  std::uint32_t checkpoint_room_ = 0;    // values that a checkpoint records again at most
+  const Node* running_again_ = nullptr;  // a checkpoint whose function runs now
   std::vector<std::uint64_t> live_passes_;
   struct Lifted {
     Stamp stamp;

@@ -1,10 +1,11 @@
-#include <tapegrad/autograd/kernels/attention.h>
-#include <tapegrad/autograd/ops/linear.h>
-#include <tapegrad/autograd/ops/transpose.h>
 #include <tapegrad/nn/attention.h>
 
 #include <algorithm>
 #include <cmath>
+
+#include <tapegrad/autograd/kernels/attention.h>
+#include <tapegrad/autograd/ops/linear.h>
+#include <tapegrad/autograd/ops/transpose.h>
 
 namespace tapegrad {
 namespace {

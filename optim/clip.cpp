@@ -5,18 +5,53 @@
 #include <type_traits>
 
 #include <tapegrad/autograd/kernels/elementwise.h>
+#include <tapegrad/autograd/scratch.h>
 
 namespace tapegrad {
 namespace {
 
-double sum_of_squares(std::span<const Gradients::Entry> entries) {
-  double squares = 0;
+/// A piece of a gradient, small enough to share out; the pieces do not depend on the threads.
+struct Piece {
+  TensorView gradient;
+  Index begin, size;
+  template <class T>
+  T* data() const {
+    return gradient.data<T>() + begin;
+  }
+};
+
+ScratchVector<Piece> pieces_of(std::span<const Gradients::Entry> entries) {
+  constexpr Index most = 1 << 16;
+  ScratchVector<Piece> pieces;
   for (const Gradients::Entry& entry : entries)
-    dispatch(entry.gradient.dtype, [&](auto zero) {
-      squares += static_cast<double>(
-          kernels::sum_squares(entry.gradient.data<decltype(zero)>(), entry.gradient.size()));
+    for (Index begin = 0; begin < entry.gradient.size(); begin += most)
+      pieces.push_back({entry.gradient, begin, std::min(most, entry.gradient.size() - begin)});
+  return pieces;
+}
+
+/// body(number of the piece, piece), on the threads of the step that made the gradients where there are some.
+template <class F>
+void for_each_piece(const ScratchVector<Piece>& pieces, Workers* workers, F&& body) {
+  constexpr Index worth = 1 << 18;  // fewer elements are done before others have woken up
+  Index elements = 0;
+  for (const Piece& piece : pieces) elements += piece.size;
+  if (workers == nullptr || elements < worth)
+    for (std::size_t i = 0; i < pieces.size(); ++i) body(i, pieces[i]);
+  else
+    workers->run(pieces.size(), [&](std::size_t, std::size_t i) { body(i, pieces[i]); });
+}
+
+double sum_of_squares(std::span<const Gradients::Entry> entries, Workers* workers) {
+  const ScratchVector<Piece> pieces = pieces_of(entries);
+  ScratchVector<double> squares(pieces.size());
+  for_each_piece(pieces, workers, [&](std::size_t i, const Piece& piece) {
+    dispatch(piece.gradient.dtype, [&]<class T>(T) {
+      squares[i] = static_cast<double>(kernels::sum_squares(piece.data<T>(), piece.size));
     });
-  return squares;
+  });
+  double sum = 0;
+  for (const double part : squares) sum += part;
+  return sum;
 }
 
 template <class F>
@@ -32,7 +67,7 @@ void for_each_value(std::span<const Gradients::Entry> entries, F&& body) {
 
 double grad_norm(const Gradients& gradients, double norm_type) {
   const auto entries = gradients.parameters("grad_norm");
-  if (norm_type == 2) return std::sqrt(sum_of_squares(entries));
+  if (norm_type == 2) return std::sqrt(sum_of_squares(entries, gradients.workers()));
   expects(norm_type == 1 || (std::isinf(norm_type) && norm_type > 0),
           "grad_norm: norm_type {} is none of 1, 2 and infinity", norm_type);
   double norm = 0;
@@ -51,12 +86,13 @@ double clip_grad_norm(const Gradients& gradients, double max_norm, double norm_t
   const double norm = grad_norm(gradients, norm_type);
   const double factor = max_norm / (norm + 1e-6);
   if (factor >= 1) return norm;
-  for (const Gradients::Entry& entry : gradients.parameters("clip_grad_norm"))
-    dispatch(entry.gradient.dtype, [&](auto zero) {
-      using T = decltype(zero);
-      T* g = entry.gradient.data<T>();
-      kernels::scale(g, static_cast<T>(factor), g, entry.gradient.size());
-    });
+  for_each_piece(pieces_of(gradients.parameters("clip_grad_norm")), gradients.workers(),
+                 [&](std::size_t, const Piece& piece) {
+                   dispatch(piece.gradient.dtype, [&]<class T>(T) {
+                     T* g = piece.data<T>();
+                     kernels::scale(g, static_cast<T>(factor), g, piece.size);
+                   });
+                 });
   return norm;
 }
 

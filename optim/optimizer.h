@@ -60,7 +60,12 @@ class Optimizer {
   class Part {
    public:
     Part(const Slot& slot, const TensorView& value, const TensorView& gradient, double learning_rate)
-        : slot_(&slot), value_(value), gradient_(gradient), size_(value.size()), rate_(learning_rate) {}
+        : slot_(&slot),
+          value_(value),
+          gradient_(gradient),
+          size_(value.size()),
+          steps_(slot.steps),
+          rate_(learning_rate) {}
     /// Those of its elements that stand in [begin, end).
     Part operator()(Index begin, Index end) const;
 
@@ -80,7 +85,7 @@ class Optimizer {
       return slot_->tensors[field].view().template data<T>() + begin_;
     }
     /// Steps, this one included.
-    double steps() const { return slot_->steps; }
+    double steps() const { return steps_; }
     double learning_rate() const { return rate_; }
     double weight_decay(double otherwise) const { return slot_->group.weight_decay.value_or(otherwise); }
 
@@ -88,6 +93,7 @@ class Optimizer {
     const Slot* slot_;
     TensorView value_, gradient_;
     Index begin_ = 0, size_;
+    double steps_;  // the slot's may go on: a parameter that was frozen and thawed has two gradients
     double rate_;
   };
 

@@ -22,9 +22,11 @@ struct AdamArgs {
 /// Adam (Kingma and Ba, 2015, arXiv 1412.6980; Loshchilov and Hutter, 2019, arXiv 1711.05101), PyTorch's
 /// formulas:
 ///
-///   g = grad * grad_scale (+ weight_decay * param);   param *= 1 - learning_rate * weight_decay when
-///   decoupled m += (1 - beta1) * (g - m);   v = beta2 * v + (1 - beta2) * g * g param -= learning_rate /
-///   bias_correction1 * m / (sqrt(v) / sqrt(bias_correction2) + eps)
+///     g = grad * grad_scale (+ weight_decay * param)
+///     param *= 1 - learning_rate * weight_decay when decoupled
+///     m += (1 - beta1) * (g - m)
+///     v = beta2 * v + (1 - beta2) * g * g
+///     param -= learning_rate / bias_correction1 * m / (sqrt(v) / sqrt(bias_correction2) + eps)
 template <class T>
 void adam(T* param, const T* grad, T* m, T* v, Index n, const AdamArgs& args);
 

@@ -18,7 +18,8 @@ template <class T>
 TAPEGRAD_INLINE bool fits_lanes(const AttentionArgs<T>& args) {
   const Index elements = args.batch * args.heads * args.query_len * args.key_len;
   return args.query_len >= 4 && args.query_len <= kLaneKeys && args.key_len <= kLaneKeys && !args.keep &&
-         !args.bias && !args.weights && args.query_strides.head == args.head_dim && elements < Index{1} << 32;
+         !args.bias && !args.weights && args.value_dim > 0 && args.query_strides.head == args.head_dim &&
+         elements < Index{1} << 32;
 }
 
 /// to[p * 16 + i] = src[i * ld + p] for i < rows and p < width. What stands in the lanes behind is finite
@@ -207,13 +208,13 @@ void attention_forward_lanes(const AttentionArgs<T>& args) {
     }
 }
 
-/// Products w and cotangents d of the dropped-out weights, both [n, 16], to weights, to `used` as they were
-/// multiplied with the values, and to cotangents of the products, for one vector of queries; `dot` is
-/// sum(out * dout) of each.
+/// Products w and cotangents d of the dropped-out weights, both [n, 16], to weights as they were multiplied
+/// with the values, and to cotangents of the products, for one vector of queries; `dot` is sum(out * dout) of
+/// each.
 template <class T, bool ragged>
 TAPEGRAD_INLINE void softmax_lanes_backward(const AttentionArgs<T>& args, const Dropout<T>& dropout,
                                             const QueryLanes<T, ragged>& lanes, Vector<T> dot, Index n, T* w,
-                                            T* d, T* used) {
+                                            T* d) {
   const Vector<T> max = lanes.live.load(args.row_max + lanes.row),
                   inverse = lanes.live.load(args.row_inverse_sum + lanes.row);
   const IntVector<T> some = inverse != 0;
@@ -229,7 +230,7 @@ TAPEGRAD_INLINE void softmax_lanes_backward(const AttentionArgs<T>& args, const 
       cotangent = dropped(cotangent, factor);
       dropped_weight = dropped(weight, factor);
     }
-    store(used + at, dropped_weight);
+    store(w + at, dropped_weight);
     const Vector<T> v = weight * (cotangent - dot);
     store(d + at, lanes.select(j, some ? v : Vector<T>{}, T{0}) * scale);
   }
@@ -274,11 +275,10 @@ void attention_backward_lanes(const AttentionArgs<T>& args, const AttentionGradi
   const Index width = args.heads * args.head_dim, out_width = args.heads * args.value_dim;
   const auto bytes = [](Index rows) { return static_cast<std::size_t>(rows * kLanes) * sizeof(T); };
   T* queries = static_cast<T*>(workspace(Scratch::keys, bytes(width)));
-  T* douts = static_cast<T*>(workspace(Scratch::values, bytes(2 * out_width + args.heads)));
-  T *outs = douts + out_width * kLanes, *dots = outs + out_width * kLanes;
-  T* w = static_cast<T*>(workspace(Scratch::scores, 3 * kLaneScores * sizeof(T)));
+  T* douts = static_cast<T*>(workspace(Scratch::values, bytes(2 * out_width)));
+  T *outs = douts + out_width * kLanes, *dots = outs;  // a head's dots lie before what later heads read
+  T* w = static_cast<T*>(workspace(Scratch::scores, 2 * kLaneScores * sizeof(T)));
   T* d = w + kLaneScores;
-  T* used = args.dropout > 0 ? d + kLaneScores : w;
   BackwardPlan<T> plans[kLaneKeys / kLanes];
   for (Index b = 0; b < args.batch; ++b)
     for (Index q = 0; q < args.query_len; q += kLanes) {
@@ -309,7 +309,7 @@ void attention_backward_lanes(const AttentionArgs<T>& args, const AttentionGradi
               args, h, [&](const auto& lanes) __attribute__((always_inline)) {
                 const Index i = at + lanes.first;
                 softmax_lanes_backward(args, dropout, lanes, load(dots + h * kLanes + lanes.first), block.n,
-                                       w + i, d + i, used + i);
+                                       w + i, d + i);
               });
         });
         each_head([&](Index h, Index at) __attribute__((always_inline)) {
@@ -317,7 +317,7 @@ void attention_backward_lanes(const AttentionArgs<T>& args, const AttentionGradi
           if (grads.dvalue) {
             if (!grads.add_to_value && q == 0)
               zero_rows(grads.dvalue, grads.dvalue_strides, unseen, args.key_len, args.value_dim);
-            plan.dvalue(used + at, grads.dout + here.in(grads.dout_strides),
+            plan.dvalue(w + at, grads.dout + here.in(grads.dout_strides),
                         grads.dvalue + keys.in(grads.dvalue_strides));
           }
           if (grads.dquery)

@@ -34,11 +34,11 @@ struct BackwardScratch {
     const Index key_size = round_up(packed_size<T>(args.head_dim, kTileKeys), kLanes),
                 value_size = round_up(packed_size<T>(args.value_dim, kTileKeys), kLanes),
                 plain_size = round_up(packed_size<T>(kTileKeys, args.head_dim), kLanes);
-    Parts<T> head(Scratch::values, rows * (2 * ld + value_ld) + round_up(rows, kLanes) + lane_size);
+    Parts<T> head(Scratch::values, rows * (2 * ld + value_ld) + round_up(rows + kLanes, kLanes) + lane_size);
     query = head.take(rows * ld);
     dout = head.take(rows * value_ld);
     dquery = head.take(rows * ld);
-    dot = head.take(rows);
+    dot = head.take(rows + kLanes);  // dot_rows writes 16 at a time, from any query on
     lanes = head.take(lane_size);
     Parts<T> block(Scratch::keys, key_size + value_size + plain_size + kTileKeys * (ld + value_ld));
     key_t = block.take(key_size);

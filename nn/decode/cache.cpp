@@ -45,6 +45,7 @@ void DecoderCache::grow(Index slots, Index capacity) {
 }
 
 void DecoderCache::copy(Index from, Index to) {
+  if (time_ == 0) return;  // there may be no memory yet
   for (const LayerPast& layer : layers_) {
     const TensorView keys = layer.past.keys.view(), values = layer.past.values.view();
     const Index width = keys.shape[1], size = width * capacity_;

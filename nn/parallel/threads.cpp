@@ -31,10 +31,11 @@ void ThreadTeam::stop() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-/// Starts the next round of workers 1 … workers − 1; what was written before is theirs to read.
+/// Starts the next round of workers 1 … workers − 1; what was written before is theirs to read. Sequentially
+/// consistent, here and in `loop`: notify_one must not look for sleepers before the change is there.
 void ThreadTeam::call(std::size_t workers) {
   for (std::size_t worker = 1; worker < workers; ++worker) {
-    seats_[worker].round.fetch_add(1, std::memory_order_release);
+    seats_[worker].round.fetch_add(1);
     seats_[worker].round.notify_one();
   }
 }
@@ -76,7 +77,7 @@ void ThreadTeam::loop(std::size_t worker) {
     while (!spin(called)) round.wait(seen, std::memory_order_acquire);
     if (stop_) return;
     work(worker);
-    if (running_.fetch_sub(1, std::memory_order_acq_rel) == 1) running_.notify_one();
+    if (running_.fetch_sub(1) == 1) running_.notify_one();
   }
 }
 

@@ -160,7 +160,8 @@ StepResult ShardedStep::combine() {
         break;
       }
   slot_->live_pass = slot_->next_serial++;
-  result.gradients = Gradients(entries_, {slot_, slot_->live_pass, Stamp::pass}, &team_);
+  result.gradients =
+      Gradients(entries_, {slot_, slot_->live_pass, Stamp::pass}, active_ > 1 ? &team_ : nullptr);
   return result;
 }
 

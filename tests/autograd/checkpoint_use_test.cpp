@@ -121,6 +121,27 @@ BOOST_AUTO_TEST_CASE(a_function_that_changes_is_refused) {
         "0 results (and taps) instead of 1");
 }
 
+BOOST_AUTO_TEST_CASE(freezing_inside_is_refused) {
+  Model m;
+  Tape tape({.training = true});
+  const Var x = tape.variable(m.data);
+  const auto freezes = [&](const Var& a) {
+    const Var y = m.first(a);
+    m.params.freeze("first.up");
+    return y;
+  };
+  const auto for_one_use = [&](const Var& a) {
+    const Var y = freezes(a), z = m.first(y);
+    m.params.unfreeze("first.up");
+    return z;
+  };
+  const std::string message = "checkpoint: parameter 'first.up' was frozen or unfrozen inside; do it before";
+  const std::size_t size = tape.size();
+  BOOST_TEST(error_of([&] { checkpoint(for_one_use, x); }) == message);
+  BOOST_TEST(error_of([&] { checkpoint(freezes, x); }) == message);
+  BOOST_TEST(tape.size() == size);
+}
+
 BOOST_AUTO_TEST_CASE(mistakes_are_told) {
   const Model m;
   Tape tape({.training = true}), other;

@@ -19,7 +19,7 @@ END = {"run_end": {"load": [1.0, 0.5, 0.25]}}
 
 def line(name, number, ms, **more):
     return {"size": "S", "threads": 1, "name": name, "round": number, "load": 0.5, "step_ms": ms,
-            "peak_rss_mb": 10.0, **more}
+            "tokens_per_s": 320e3 / ms, "peak_rss_mb": 10.0, **more}
 
 
 def own(number, ms, **more):
@@ -89,6 +89,9 @@ def step_checks():
     real = compare_tables.SECTIONS["steps"]([*STEPS[:-1], line("dynet", 0, 1.5)])
     yield ("a DyNet that ran takes the place of its record",
            "| S | 1 | 5.00 × | 0.75 × (DyNet) |" in real and "†" not in real)
+    two = compare_tables.SECTIONS["steps"]([*STEPS[:-1], own(0, 1.0, threads=2),
+                                            line("jax", 0, 6.0, threads=2)])
+    yield "a peer may leave threads idle", "| S | 2 | 10.0 × | 5.00 × (JAX) |" in two
     yield "a run that did not end says so", "0.1 0.2 0.3 before, cut short;" in real
 
 
@@ -123,7 +126,7 @@ def scaling_checks():
     runs = [own(0, ms, threads=count, fma_peak_gflops=200.0 * count)
             for count, ms in ((1, 8.0), (2, 5.0), (4, 4.0))]
     table, _ = scaling_report.SECTIONS["threads"]([RUN, *runs])
-    yield "threads", "| S | 4 | 4.00 (4.00–4.00) | 2.00 × | 50 % | 100 | 50 % | 5 |" in table
+    yield "threads", "| S | 320 | 4 | 4.00 (4.00–4.00) | 2.00 × | 50 % | 100 | 50 % | 5 |" in table
 
 
 def page_checks():

@@ -4,7 +4,6 @@ import json
 import os
 import pathlib
 import shlex
-import shutil
 import subprocess
 import sys
 
@@ -37,10 +36,10 @@ def commit():
 
 
 def package_versions():
-    if shutil.which("dpkg-query") is None:
-        return {}
-    found = output(["dpkg-query", "-W", "-f", "${Package} ${Version}\\n", *PACKAGES])
-    return {PACKAGES[name]: version for name, version in map(str.split, found.splitlines())}
+    """Those of the packages that are installed; asked one by one, as dpkg-query fails where one is not."""
+    found = {name: output(["dpkg-query", "-W", "-f", "${Version}", package])
+             for package, name in PACKAGES.items()}
+    return {name: version for name, version in found.items() if version}
 
 
 def python_versions(python, modules):
@@ -73,7 +72,10 @@ def begin(part, versions):
 def record(path, part, versions, lines, append=False):
     """Writes the lines of a run as they come, between its first and its last."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a" if append else "w", encoding="utf-8") as kept:
+    begun = path.with_suffix(".begun")  # a run that comes to nothing leaves the earlier lines alone
+    if append and path.exists():
+        begun.write_bytes(path.read_bytes())
+    with begun.open("a" if append else "w", encoding="utf-8") as kept:
         def keep(line):
             kept.write(json.dumps(line, ensure_ascii=False) + "\n")
             kept.flush()
@@ -81,6 +83,7 @@ def record(path, part, versions, lines, append=False):
         for line in lines:
             keep(line)
         keep({"run_end": {"load": load()}})
+    begun.replace(path)
 
 
 def read(path):

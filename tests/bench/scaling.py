@@ -36,6 +36,7 @@ def parse():
     p.add_argument("--sizes", nargs="+", choices=["S", "M", "L"], default=["S", "M", "L"], help="threads")
     p.add_argument("--threads", nargs="+", type=int, default=[1, 2, 4, 8, 16])
     p.add_argument("--steps", type=int, help="threads: timed steps, instead of the size's own")
+    p.add_argument("--batch", type=int, help="threads: sequences a step, instead of the size's own")
     p.add_argument("--lines", type=pathlib.Path, help="keep the lines here and leave the page alone")
     p.add_argument("--from", dest="source", type=pathlib.Path, metavar="LINES")
     p.add_argument("--page", type=pathlib.Path, default=ROOT / "docs/benchmarks.md")
@@ -82,8 +83,10 @@ def threads(a):
         for number in range(a.rounds):
             for count in counts:
                 options = ["--size", size, "--threads", count]
-                line = run(a, options + ([] if a.steps is None else ["--steps", a.steps]))
-                line.update(round=number, load=round(os.getloadavg()[0], 1))
+                options += [] if a.steps is None else ["--steps", a.steps]
+                options += [] if a.batch is None else ["--batch", a.batch]
+                line = run(a, options)
+                line.update(size=size, round=number, load=round(os.getloadavg()[0], 1))
                 print(f"{size:3} round {number}: {count:2} threads {line['step_ms']:10.3f} ms", flush=True)
                 yield line
 

@@ -115,15 +115,17 @@ def threads_section(lines):
             faster = one / middle(found)
             peak.append(middle(found, "fma_peak_gflops") / count)
             spread = f"{number(middle(found))} ({number(min(times))}–{number(max(times))})"
-            rows.append([size, str(count), spread, ratio(faster), f"{100 * faster / count:.0f} %",
+            tokens = 1e-3 * found[0]["tokens_per_s"] * found[0]["step_ms"]
+            rows.append([size, f"{tokens:.0f}", str(count), spread, ratio(faster),
+                         f"{100 * faster / count:.0f} %",
                          number(middle(found, "gflops")),
                          f"{100 * middle(found, 'share_of_peak'):.0f} %",
                          f"{middle(found, 'peak_rss_mb'):.0f}"])
     return "\n\n".join([provenance.text(lines, max(peak)),
                         "Milliseconds a step, median of the rounds' medians (spread); the FMA peak is that "
                         "of as many threads at once:",
-                        table(["size", "threads", "ms", "faster than one", "of ideal", "GFLOP/s",
-                               "of the FMA peak", "process, MB"], rows)]), {}
+                        table(["size", "tokens", "threads", "ms", "faster than one", "of ideal",
+                               "GFLOP/s", "of the FMA peak", "process, MB"], rows)]), {}
 
 
 SECTIONS = {"size": size_section, "threads": threads_section}

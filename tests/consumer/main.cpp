@@ -1,10 +1,16 @@
-// Uses the installed library: an error of ours, caught by its type.
+// Uses the installed library: a matrix product, which needs what TAPEGRAD_GEMM links, and an error of ours,
+// caught by its type.
 #include <tapegrad/autograd/error.h>
+#include <tapegrad/autograd/kernels/gemm.h>
 
 #include <cstdio>
 #include <string>
 
 int main() {
+  const float a = 2, b = 3;
+  float c = 0;
+  tapegrad::kernels::gemm(false, false, 1, 1, 1, &a, 1, &b, 1, &c, 1);
+  if (c != 6) return 1;
   try {
     tapegrad::expects(false, "consumer: {} is not {}", 1, 2);
   } catch (const tapegrad::Error& error) {

@@ -14,6 +14,7 @@ struct AttentionOptions {
   Index causal_offset = 0;
   bool lengths = false, keep = false, bias = false, dweights = false;
   double dropout = 0;
+  bool constant_bias = false;  // of which no gradient is asked for
 };
 
 template <class T>
@@ -109,7 +110,8 @@ struct AttentionCase {
     g.dweights = o.dweights ? dweights.data() : nullptr;
     g.dquery = r.dquery.data(), g.dkey = r.dkey.data(), g.dvalue = r.dvalue.data();
     g.dquery_strides = a.query_strides, g.dkey_strides = a.key_strides, g.dvalue_strides = a.value_strides;
-    g.dbias = o.bias || all_gradients ? r.dbias.data() : nullptr, g.dbias_strides = a.bias_strides;
+    g.dbias = (o.bias && !o.constant_bias) || all_gradients ? r.dbias.data() : nullptr;
+    g.dbias_strides = a.bias_strides;
     g.add_to_query = g.add_to_key = g.add_to_value = add;
     table.attention_forward(a);
     table.attention_backward(a, g);

@@ -86,7 +86,8 @@ void every_path() {
   for (const AttentionShape& shape : std::vector<AttentionShape>{
            {2, 2, 40, 35, 16, 16}, {2, 2, 64, 64, 8, 20}, {2, 2, 110, 133, 16, 20}, {1, 2, 270, 300, 32, 32}})
     for (AttentionOptions options : all_options()) {
-      options.bias = options.dweights = false;
+      options.dweights = false;
+      options.constant_bias = true;
       AttentionCase<T> test(source, shape, options);
       each_variant<T>([&](const Table<T>& table) {
         for (const bool add : {true, false}) {
@@ -219,6 +220,26 @@ BOOST_AUTO_TEST_CASE(a_fully_masked_row_is_zero_everywhere) {
           BOOST_TEST(r.dvalue[test.at(1, h, k, 30, 8, 0)] == 0.5f);
         }
       }
+  });
+}
+
+// Finite queries and keys whose products are all -inf: like a row without keys.
+BOOST_AUTO_TEST_CASE(overflowing_scores_pass_on_nothing) {
+  Source source(28);
+  AttentionCase<float> test(source, {1, 2, 20, 17, 8, 8}, {});
+  std::fill(test.query.begin(), test.query.end(), 1e20f);
+  std::fill(test.key.begin(), test.key.end(), -1e20f);
+  each_variant<float>([&](const Table<float>& table) {
+    for (const bool with_weights : {false, true}) {
+      const auto r = test.run(table, with_weights);
+      for (Index h = 0; h < 2; ++h)
+        for (Index e = 0; e < 8; ++e) {
+          BOOST_TEST(r.out[test.at(0, h, 19, 20, 8, e)] == 0.0f);
+          BOOST_TEST(r.dquery[test.at(0, h, 19, 20, 8, e)] == 0.5f);
+          BOOST_TEST(r.dkey[test.at(0, h, 16, 17, 8, e)] == 0.5f);
+          BOOST_TEST(r.dvalue[test.at(0, h, 16, 17, 8, e)] == 0.5f);
+        }
+    }
   });
 }
 

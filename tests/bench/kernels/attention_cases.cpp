@@ -35,6 +35,7 @@ struct Sentence {
     args.row_max = row_max.data();
     args.row_inverse_sum = row_sum.data();
     grads.dout = dout.data();
+    grads.add_to_query = grads.add_to_key = grads.add_to_value = false;  // as in a step, and in PyTorch
     grads.dout_strides = args.out_strides;
     grads.dquery = dqkv.data();
     grads.dkey = dqkv.data() + width;

@@ -6,17 +6,21 @@
 #
 # gemm: the libraries behind CMake's TAPEGRAD_GEMM, and a build folder build/gemm-NAME for each.
 # $TAPEGRAD_TORCH_PYTHON, a Python that has PyTorch, is used where it is set. A peer that cannot be installed
-# is named, and compare.py does without it; for DyNet it then takes recorded ratios.
+# is named, and compare.py does without it; for DyNet it then takes recorded ratios. Where packages come from
+# is for pip's own settings to say: PyTorch without CUDA, which is fairer in memory, and all that LibTorch can
+# be built with where there is no CUDA, takes PIP_EXTRA_INDEX_URL.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
 source cmake/steps.sh
 here=tests/bench/peers out=$PWD/build/peers
 torch_python=${TAPEGRAD_TORCH_PYTHON:-$out/torch/bin/python}
 
+# environment FOLDER REQUIREMENTS: half of one would count as installed, so that none is left.
 environment() {
-  python3 -m venv "$1"
-  "$1/bin/python" -m pip --disable-pip-version-check -q install --extra-index-url \
-    https://download.pytorch.org/whl/cpu -r "$2"
+  { python3 -c 'import ensurepip' 2> /dev/null || need ensurepip=python3-venv; } && python3 -m venv "$1" &&
+    timeout 1800 "$1/bin/python" -m pip --disable-pip-version-check -q install --retries 2 -r "$2" && return
+  rm -rf "$1"
+  return 1
 }
 
 install_torch() { [ -x "$torch_python" ] || environment "$out/torch" $here/requirements.txt; }
@@ -34,7 +38,8 @@ install_dynet() {
   local version=2.1.2 dynet=$out/dynet
   local source=$dynet/dyNET-$version
   if [ ! -d "$source" ]; then
-    python3 -m pip --disable-pip-version-check -q download --no-deps -d "$dynet" "dyNET==$version" &&
+    timeout 600 python3 -m pip --disable-pip-version-check -q download --retries 2 --no-deps -d "$dynet" \
+      "dyNET==$version" &&
       tar -xzf "$source.tar.gz" -C "$dynet" || return
   fi
   cmake -S "$source" -B "$dynet/build" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS="-fopenmp -w" \
