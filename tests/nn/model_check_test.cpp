@@ -1,5 +1,6 @@
 // Gradients of the whole encoder-decoder: against finite differences, and kernels against definitions.
 #include <tapegrad/autograd/gradcheck.h>
+#include <tapegrad/autograd/kernels/variants.h>
 #include <tapegrad/autograd/ops.h>
 #include <tapegrad/autograd/samples.h>
 
@@ -111,7 +112,11 @@ BOOST_AUTO_TEST_CASE(gradients_of_tied_embeddings_and_learned_positions) {
 }
 
 BOOST_AUTO_TEST_CASE(kernels_equal_definitions_with_dropout_f64) { check_definitions(DType::f64, 1e-12); }
-BOOST_AUTO_TEST_CASE(kernels_equal_definitions_with_dropout_f32) { check_definitions(DType::f32, 1e-6); }
+BOOST_AUTO_TEST_CASE(kernels_equal_definitions_with_dropout_f32) {
+  // Without fused multiply-adds every term is rounded twice.
+  const bool generic = kernels::active_isa() == kernels::Isa::generic;
+  check_definitions(DType::f32, generic ? 2e-6 : 1e-6);
+}
 
 BOOST_AUTO_TEST_SUITE_END()
 
