@@ -31,7 +31,8 @@ def processor():
 
 def commit():
     name = output(["git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD"])
-    changed = output(["git", "-C", str(ROOT), "status", "--porcelain", "--untracked-files=no"])
+    changed = output(["git", "-C", str(ROOT), "status", "--porcelain", "--untracked-files=no", "--", ".",
+                      ":!docs"])  # this very run writes there
     return (name or "unknown") + (" with changes" if changed else "")
 
 
