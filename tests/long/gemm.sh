@@ -1,6 +1,6 @@
 #!/bin/bash
-# Every test with each library behind the matrix products; what promises the bits of own kernels is skipped and
-# says so.
+# Every test with each library behind the matrix products; what promises the bits of own kernels is skipped
+# and says so.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source cmake/steps.sh

@@ -41,7 +41,8 @@ install_dynet() {
     timeout 600 python3 -m pip --disable-pip-version-check -q download --retries 2 --no-deps -d "$dynet" \
       "dyNET==$version" &&
       rm -rf "$dynet/unpacked" && mkdir "$dynet/unpacked" &&
-      tar -xzf "$source.tar.gz" -C "$dynet/unpacked" && mv "$dynet/unpacked/dyNET-$version" "$source" || return
+      tar -xzf "$source.tar.gz" -C "$dynet/unpacked" &&
+      mv "$dynet/unpacked/dyNET-$version" "$source" || return
   fi
   cmake -S "$source" -B "$dynet/build" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS="-fopenmp -w" \
     -DEIGEN3_INCLUDE_DIR=/usr/include/eigen3 -DCMAKE_POLICY_VERSION_MINIMUM=3.5 &&
