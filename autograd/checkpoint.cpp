@@ -20,7 +20,7 @@ struct Recorded final : Primitive {
   std::uint64_t begin, end;  // serials of what was dropped
 
   const char* name() const override { return "checkpoint"; }
-  const char* formula() const override { return "y = f(x);  dx: f is recorded again and walked back"; }
+  Formula formula() const override { return "y = f(x);  dx: f is recorded again and walked back"; }
   int outputs() const override { return count; }
   Shape shape(Views, int output) const override { return results[output].shape; }
   void forward(Views, Views) const override { assert(false); }

@@ -3,10 +3,19 @@
 namespace tapegrad {
 
 Cotangents::Cotangents(Arena& arena, Arena& lasting_arena, std::uint32_t outputs, bool reuse)
-    : arena_(arena), lasting_arena_(lasting_arena), reuse_(reuse) {
+    : arena_(arena), lasting_arena_(lasting_arena), places_(outputs), reuse_(reuse) {
   buffers_ = arena.array<void*>(outputs);
   std::memset(buffers_, 0, outputs * sizeof(void*));
   if (reuse) free_.fill(nullptr);
+}
+
+void Cotangents::reserve(std::uint32_t outputs) {
+  if (outputs <= places_) return;
+  void** more = arena_.array<void*>(outputs);
+  std::memcpy(more, buffers_, places_ * sizeof(void*));
+  std::memset(more + places_, 0, (outputs - places_) * sizeof(void*));
+  buffers_ = more;
+  places_ = outputs;
 }
 
 void* Cotangents::sum(std::uint32_t flat, const TensorView& like, bool lasting) {

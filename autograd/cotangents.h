@@ -21,6 +21,15 @@ class Cotangents {
   /// Whether a buffer has no element left that holds nothing.
   bool full(std::uint32_t flat) const { return buffers_[flat] != nullptr && partial_.empty(); }
 
+  /// The elements of a buffer that hold something.
+  Range written(std::uint32_t flat) const {
+    for (const Partial& p : partial_)
+      if (p.flat == flat) return {p.begin, p.end};
+    return everything;
+  }
+  /// Makes room for `outputs` flat outputs where there is less.
+  void reserve(std::uint32_t outputs);
+
   /// Null where nothing arrived.
   void* operator[](std::uint32_t flat) const { return buffers_[flat]; }
   void* const* buffers() const { return buffers_; }
@@ -103,6 +112,7 @@ class Cotangents {
 
   Arena &arena_, &lasting_arena_;
   void** buffers_;
+  std::uint32_t places_;
   bool reuse_;
   ScratchVector<Partial> partial_;  // few: weights that are read by ranges of rows
   std::array<Block*, 256> free_;    // by size class; set up with `reuse_` only

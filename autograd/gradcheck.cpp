@@ -331,8 +331,10 @@ GradcheckResult gradcheck(const CheckedFunction& f, const std::vector<Tensor>& i
   return Check(f, inputs, &params, options).run();
 }
 
-GradcheckResult gradgradcheck(const CheckedFunction& f, const std::vector<Tensor>& inputs,
-                              const GradcheckOptions& options) {
+namespace {
+
+GradcheckResult check_gradient(const CheckedFunction& f, const std::vector<Tensor>& inputs,
+                               ParameterStore* params, const GradcheckOptions& options) {
   expects(!inputs.empty(), "gradgradcheck: needs at least one input");
   Shape result;
   {
@@ -346,16 +348,31 @@ GradcheckResult gradgradcheck(const CheckedFunction& f, const std::vector<Tensor
   all.push_back(weights(result, options.seed + 1));
   const auto gradient = [&](const std::vector<Var>& vars) {
     Tape& tape = vars[0].tape();
-    const std::vector<Var> x(vars.begin(), vars.end() - 1);
+    std::vector<Var> x(vars.begin(), vars.end() - 1);
     const Var loss = sum_to(f(x) * vars.back(), {});
     const Gradients g = tape.backward(loss, {.create_graph = true});
+    if (params != nullptr)
+      for (const Parameter& p : *params) x.push_back(tape[p]);
     Var total = tape.full({}, 0);
     for (std::size_t i = 0; i < x.size(); ++i)
       if (g.contains(x[i]))
         total = total + sum_to(g.var(x[i]) * tape.constant(weights(x[i].shape(), options.seed + 2 + i)), {});
     return total;
   };
-  return gradcheck(gradient, all, options);
+  const CheckedFunction checked = gradient;
+  return Check(checked, all, params, options).run();
+}
+
+}  // namespace
+
+GradcheckResult gradgradcheck(const CheckedFunction& f, const std::vector<Tensor>& inputs,
+                              const GradcheckOptions& options) {
+  return check_gradient(f, inputs, nullptr, options);
+}
+
+GradcheckResult gradgradcheck(const CheckedFunction& f, const std::vector<Tensor>& inputs,
+                              ParameterStore& params, const GradcheckOptions& options) {
+  return check_gradient(f, inputs, &params, options);
 }
 
 }  // namespace tapegrad

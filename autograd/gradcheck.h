@@ -60,5 +60,8 @@ GradcheckResult gradcheck(const CheckedFunction& f, const std::vector<Tensor>& i
 /// the last input.
 GradcheckResult gradgradcheck(const CheckedFunction& f, const std::vector<Tensor>& inputs,
                               const GradcheckOptions& options = {});
+/// The same with respect to the parameters too: those of `params` that train are among the x_i.
+GradcheckResult gradgradcheck(const CheckedFunction& f, const std::vector<Tensor>& inputs,
+                              ParameterStore& params, const GradcheckOptions& options = {});
 
 }  // namespace tapegrad

@@ -20,9 +20,9 @@ Tensor repeated(const TensorView& narrow, const Shape& wide) {
 }
 
 /// Runs again what lies between one input of one op and a result.
-class Replay {
+class NodeReplay {
  public:
-  Replay(const Tape& tape, std::uint32_t node, std::uint32_t slot, const Var& y)
+  NodeReplay(const Tape& tape, std::uint32_t node, std::uint32_t slot, const Var& y)
       : tape_(tape), first_(node), slot_(slot) {
     const std::uint32_t last = y.stamp().node;
     y_ = tape.node(last).first_output + y.output();
@@ -110,7 +110,8 @@ class Replay {
   std::vector<Tensor> moved_;  // by number of output; empty where nothing moves
 };
 
-double derivative(Replay& replay, Tensor& x, Index at, const std::vector<double>& cotangent, double step) {
+double derivative(NodeReplay& replay, Tensor& x, Index at, const std::vector<double>& cotangent,
+                  double step) {
   double* values = x.data<double>();
   const double before = values[at];
   double estimates[std::size(stencil_refinements)];
@@ -149,7 +150,7 @@ std::vector<GradientPart> gradient_parts(const Tape& tape, const Var& x, const V
     const Node& n = tape.node(i);
     for (std::uint32_t slot = 0; slot < n.input_count; ++slot) {
       if (n.op == nullptr || n.inputs[slot] != number) continue;
-      Replay replay(tape, i, slot, y);
+      NodeReplay replay(tape, i, slot, y);
       if (!replay.reaches()) continue;
       Tensor value = replay.widest();
       budget -= value.size();

@@ -40,13 +40,43 @@ class LayerHooks {
   }
   void run(const std::string& path, const Var& result) const {
     if (silent_) return;
-    for (const auto& [pattern, hook] : hooks_)
+    for (std::size_t i = 0; i < hooks_.size(); ++i) {
+      const auto [pattern, hook] = hooks_[i];  // a copy: the hook may add others
       if (path_matches(pattern, path)) hook(path, result);
+    }
   }
 
  private:
   std::vector<std::pair<std::string, Hook>> hooks_;
   bool silent_ = false;
+};
+
+/// Functions that run in a backward pass, when the gradient of a layer's result is complete and before it
+/// flows on into the layer: to measure, to log, to stop. Layers that ran before a hook was added are not
+/// seen. While a hook runs its tape refuses to record, to walk back, to be rewound and to be reset: that
+/// throws. With `.consume` the gradient is valid during the call alone.
+class GradientHooks {
+ public:
+  using Hook = std::function<void(const std::string& path, const Var& result, const Tensor& gradient)>;
+
+  /// `pattern` as in ParameterStore::freeze: `*` stands for any characters.
+  void add(std::string pattern, Hook hook) { hooks_.emplace_back(std::move(pattern), std::move(hook)); }
+  void clear() { hooks_.clear(); }
+  bool empty() const { return hooks_.empty(); }
+  bool wants(const std::string& path) const {
+    for (const auto& [pattern, hook] : hooks_)
+      if (path_matches(pattern, path)) return true;
+    return false;
+  }
+  void run(const std::string& path, const Var& result, const Tensor& gradient) const {
+    for (std::size_t i = 0; i < hooks_.size(); ++i) {
+      const auto [pattern, hook] = hooks_[i];
+      if (path_matches(pattern, path)) hook(path, result, gradient);
+    }
+  }
+
+ private:
+  std::vector<std::pair<std::string, Hook>> hooks_;
 };
 
 }  // namespace tapegrad

@@ -72,15 +72,15 @@ class Layer {
                 "layer: it mixes examples, so its result would depend on how a sharded step cuts the batch");
       auto result = static_cast<const Self&>(*this).forward(std::forward<Args>(args)...);
       if constexpr (std::is_same_v<decltype(result), Var>)
-        tape.hooks().run(*path_, result);
+        tape.run_hooks(*path_, result);
       else if constexpr (requires {
                            { result.context } -> std::convertible_to<const Var&>;
                          })
-        tape.hooks().run(*path_, result.context);
+        tape.run_hooks(*path_, result.context);
       else if constexpr (requires {
                            { result.normed } -> std::convertible_to<const Var&>;
                          })
-        tape.hooks().run(*path_, result.normed);
+        tape.run_hooks(*path_, result.normed);
       return result;
     } catch (Error& error) {
       error.add_path(*path_);

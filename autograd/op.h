@@ -4,10 +4,12 @@
 #include <deque>
 #include <iterator>
 #include <new>
+#include <source_location>
 #include <span>
 #include <type_traits>
 #include <vector>
 
+#include <tapegrad/autograd/attributes.h>
 #include <tapegrad/autograd/scratch.h>
 #include <tapegrad/autograd/var.h>
 
@@ -129,17 +131,40 @@ struct PullbackArgs {
   std::span<const bool> needs;
 };
 
+/// An op's forward and backward formula in one line, `y = a b;  da = dy b', db = a' dy`, and where it stands:
+/// with its rule, since nobody writes it elsewhere.
+struct Formula {
+  constexpr Formula(const char* formula, std::source_location at = std::source_location::current())
+      : text(formula), where(at) {}
+  const char* text;
+  std::source_location where;
+};
+
 /// An operation with its attributes, kept on the tape so that it can be walked back and run again. Derive
 /// from Primitive or Fused. Attributes must be trivially destructible (the arena never runs destructors):
 /// numbers, Shapes, RandomKeys, and arrays that `Tape::keep` copied into the arena.
 class Op {
  public:
   virtual const char* name() const = 0;
-  /// The forward and backward formula in one line each, for dumps and the explorer.
-  virtual const char* formula() const = 0;
+  /// For dumps, steps and the explorer.
+  virtual Formula formula() const = 0;
+  /// Adds what a reader of a dump wants to know of this op beside its inputs: axes, factors, masks.
+  virtual void attributes(Attributes&) const {}
+  /// Floating-point operations of `forward`, about: 2 m n k for a product [m, k] [k, n]; one for each element
+  /// that users see of an op that says nothing here.
+  virtual double flops(Views inputs, Views outputs) const {
+    static_cast<void>(inputs);
+    double count = 0;
+    for (int k = 0; k < this->outputs(); ++k)
+      count += static_cast<double>(outputs[static_cast<std::size_t>(k)].size());
+    return count;
+  }
   /// Number of results that users see; `saved()` more are kept for the backward pass only.
   virtual int outputs() const { return 1; }
   virtual int saved() const { return 0; }
+  /// True for a result whose cotangent `backward` completes in place: it lies inside of the op, on the way to
+  /// another result, so that what is known from elsewhere is not all. It then always has memory.
+  virtual bool completes(int output) const { return static_cast<void>(output), false; }
   /// Shape of result `output` (saved ones follow the visible ones). Throws Error when the inputs do not fit.
   virtual Shape shape(Views inputs, int output) const = 0;
   /// Computes all results; every element of `outputs` must be written.
@@ -174,7 +199,7 @@ class Op {
 struct OpType {
   std::size_t bytes;
   const Op* (*clone)(const Op& op, void* at);
-  bool overwrites, passes_on;  // whether the functions of this name can say anything
+  bool overwrites, passes_on, completes;  // whether the functions of this name can say anything
 
   template <class O>
   static const OpType& of() {
@@ -184,7 +209,8 @@ struct OpType {
     static constexpr OpType type{
         sizeof(O), [](const Op& op, void* at) -> const Op* { return new (at) O(static_cast<const O&>(op)); },
         !std::is_same_v<decltype(&O::overwrites), decltype(&Op::overwrites)>,
-        !std::is_same_v<decltype(&O::passes_on), decltype(&Op::passes_on)>};
+        !std::is_same_v<decltype(&O::passes_on), decltype(&Op::passes_on)>,
+        !std::is_same_v<decltype(&O::completes), decltype(&Op::completes)>};
     return type;
   }
 };
@@ -214,7 +240,8 @@ class Primitive : public Op {
 
 /// An op that is *defined* by other ops and has a fused kernel, forward and backward, that computes the same.
 /// A tape with `.fused = false` records the definition instead, and so does a backward pass that must be
-/// differentiated again.
+/// differentiated again. One that says `static constexpr bool composite = true;` is made of fused ops that
+/// are worth seeing one by one: a tape with `.show_parts` records those.
 class Fused : public Op {
  public:
   bool has_backward() const final { return true; }

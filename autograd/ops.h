@@ -15,10 +15,12 @@
 #include <tapegrad/autograd/ops/index.h>
 #include <tapegrad/autograd/ops/linear.h>
 #include <tapegrad/autograd/ops/linear_activation.h>
+#include <tapegrad/autograd/ops/masked_softmax.h>
 #include <tapegrad/autograd/ops/matmul.h>
 #include <tapegrad/autograd/ops/norm.h>
 #include <tapegrad/autograd/ops/reduce.h>
 #include <tapegrad/autograd/ops/reshape.h>
+#include <tapegrad/autograd/ops/scale_gradient.h>
 #include <tapegrad/autograd/ops/slice.h>
 #include <tapegrad/autograd/ops/softmax.h>
 #include <tapegrad/autograd/ops/transpose.h>

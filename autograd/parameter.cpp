@@ -82,6 +82,7 @@ Parameter ParameterStore::create(std::string path, Shape shape, const Initialize
   data->value = Tensor(shape, dtype_);
   data->buffer = buffer;
   init(data->value, random_key(seed_, path_hash(path), 0, 0));
+  data->initial = init.rule(shape);
   list_.emplace_back(std::move(data));
   by_path_.emplace(std::move(path), list_.back());
   return list_.back();

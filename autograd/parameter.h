@@ -1,8 +1,10 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <unordered_map>
 #include <vector>
 
@@ -10,6 +12,12 @@
 #include <tapegrad/autograd/tensor.h>
 
 namespace tapegrad {
+
+/// What a rule of initial values promises: its formula, and mean and standard deviation of the values.
+struct InitialRule {
+  std::string formula;
+  double mean = 0, deviation = 0;
+};
 
 struct ParameterData {
   std::string path;
@@ -19,6 +27,7 @@ struct ParameterData {
       0;  ///< grows with every change, so that a recording can tell that it is out of date
   bool frozen = false;
   bool buffer = false;  ///< saved with the model, never trained
+  std::optional<InitialRule> initial;
 };
 
 /// A named value outside every tape, shared by the layer, the store and the optimizer: a handle.
@@ -37,6 +46,8 @@ class Parameter {
   std::uint64_t version() const { return data_->version; }
   bool trainable() const { return !data_->frozen && !data_->buffer; }
   bool is_buffer() const { return data_->buffer; }
+  /// The rule that filled it at first, where its initializer tells one.
+  const std::optional<InitialRule>& initial_rule() const { return data_->initial; }
   explicit operator bool() const { return data_ != nullptr; }
 
   /// The only way to change a value: `change(Tensor&)`. The version grows before, so that a change that
@@ -68,8 +79,29 @@ class Parameter {
   std::shared_ptr<ParameterData> data_;
 };
 
-/// Fills a new parameter. The key depends on the store's seed and the parameter's path alone.
-using Initializer = std::function<void(Tensor& values, RandomKey key)>;
+/// Fills a new parameter: any `void(Tensor& values, RandomKey key)`, and what it promises, if anything. The
+/// key depends on the store's seed and the parameter's path alone.
+class Initializer {
+ public:
+  using Rule = std::function<InitialRule(const Shape& shape)>;
+
+  Initializer() = default;
+  Initializer(std::nullptr_t) {}
+  template <class F>
+    requires(!std::is_same_v<std::remove_cvref_t<F>, Initializer> &&
+             std::is_invocable_v<F&, Tensor&, RandomKey>)
+  Initializer(F&& fill, Rule rule = {}) : fill_(std::forward<F>(fill)), rule_(std::move(rule)) {}
+
+  void operator()(Tensor& values, RandomKey key) const { fill_(values, key); }
+  std::optional<InitialRule> rule(const Shape& shape) const {
+    return rule_ ? std::optional(rule_(shape)) : std::nullopt;
+  }
+  explicit operator bool() const { return static_cast<bool>(fill_); }
+
+ private:
+  std::function<void(Tensor& values, RandomKey key)> fill_;
+  Rule rule_;
+};
 
 class Scope;
 

@@ -6,6 +6,7 @@
 
 #include <tapegrad/autograd/checkpoint.h>
 #include <tapegrad/autograd/kernels/elementwise.h>
+#include <tapegrad/autograd/temporarily.h>
 
 namespace tapegrad {
 namespace {
@@ -92,12 +93,13 @@ void Tape::drop_owned(std::size_t used) {
 }
 
 bool Tape::alive_pass(std::uint64_t serial) const {
-  return std::find(live_passes_.begin(), live_passes_.end(), serial) != live_passes_.end();
+  return std::binary_search(live_passes_.begin(), live_passes_.end(), serial);
 }
 
 void Tape::reset() { reset(options_.step, options_.shard); }
 
 void Tape::reset(std::uint64_t step, std::uint64_t shard) {
+  check_no_hook("reset");
   nodes_.truncate(0);
   flat_.truncate(0);
   drop_owned(0);
@@ -105,6 +107,7 @@ void Tape::reset(std::uint64_t step, std::uint64_t shard) {
   gradient_arena_.rewind(0);
   draws_ = 0;
   epoch_ = slot_->next_serial++;
+  watched_.clear();
   live_passes_.clear();
   taps_.clear();
   consumed_loss_ = 0;
@@ -123,10 +126,12 @@ Tape::Mark Tape::mark() const {
           .outputs = flat_.size(),
           .arena = arena_.used(),
           .gradients = gradient_arena_.used(),
-          .taps = taps_.collected().size()};
+          .taps = taps_.collected().size(),
+          .watched = watched_.size()};
 }
 
 void Tape::rewind(const Mark& mark) {
+  check_no_hook("rewind");
   expects(mark.slot == slot_, "rewind: this mark was made on another tape");
   expects(mark.epoch == epoch_, "rewind: this mark is outdated, the tape was reset after it was made");
   // Nodes are a stack: where the mark's last one still stands, so do all before it.
@@ -136,6 +141,7 @@ void Tape::rewind(const Mark& mark) {
   while (!live_passes_.empty() && live_passes_.back() >= mark.serial) live_passes_.pop_back();
   gradient_arena_.rewind(mark.gradients);
   taps_.truncate(mark.taps);
+  watched_.resize(std::min(watched_.size(), mark.watched));
   nodes_.truncate(mark.nodes);
   flat_.truncate(mark.outputs);
   drop_owned(mark.arena);
@@ -157,6 +163,13 @@ std::size_t Tape::bytes() const {
 
 std::size_t Tape::peak_bytes() const {
   return arena_.peak() + gradient_arena_.peak() + nodes_.peak_bytes() + flat_.peak_bytes();
+}
+
+void Tape::watch_gradient(const std::string& path, const Var& result) {
+  if (!result.needs_grad() || !gradient_hooks_.wants(path)) return;
+  const std::uint32_t at = result.stamp().node;
+  watched_.push_back({at, result.output(), &path});
+  nodes_[at].watched = true;
 }
 
 RandomKey Tape::next_draw() { return random_key(options_.seed, options_.step, options_.shard, draws_++); }
@@ -183,6 +196,7 @@ Var Tape::number(Node& node) {
 }
 
 Var Tape::append_leaf(const TensorView& view, bool needs_grad) {
+  check_no_hook("leaf");
   const Mark before = mark();
   try {
     auto* output = new (arena_.allocate(sizeof(TensorView))) TensorView(view);
@@ -307,6 +321,7 @@ void Tape::throw_version(std::string_view op, const Node& leaf) const {
 }
 
 void Tape::refuse(const Op& op, OpTraits traits, std::size_t inputs) const {
+  check_no_hook(op.name());
   check_not_consumed(op.name(), {});
   expects(inputs <= UINT16_MAX, "{}: {} operands, at most {} are possible", op.name(), inputs, UINT16_MAX);
   throw Error(fmt::format("{}: {} results, at most {} are possible", op.name(), traits.outputs, UINT16_MAX));
@@ -317,7 +332,7 @@ void Tape::refuse(const Op& op, OpTraits traits, std::size_t inputs) const {
 Var Tape::append(const Op& op, const OpType& type, OpTraits traits, std::span<const Operand> inputs) {
   const std::size_t count = inputs.size();
   const std::uint32_t outputs = traits.outputs;
-  if (consumed_loss_ != 0 || count > UINT16_MAX || outputs > UINT16_MAX) [[unlikely]]
+  if (consumed_loss_ != 0 || hooked_ != nullptr || count > UINT16_MAX || outputs > UINT16_MAX) [[unlikely]]
     refuse(op, traits, count);
   const std::size_t arena_before = arena_.used(), index = nodes_.size(), first_output = flat_.size();
   try {
@@ -349,6 +364,8 @@ Var Tape::append(const Op& op, const OpType& type, OpTraits traits, std::span<co
       views.put(count + k, &value);
     }
     op.forward(in, out);
+    if (options_.check) [[unlikely]]
+      check_finite(op, in, out, numbers, index);
 
     Node& node = nodes_.add();
     node.op = options_.record ? type.clone(op, kept + op_at) : nullptr;
@@ -360,6 +377,7 @@ Var Tape::append(const Op& op, const OpType& type, OpTraits traits, std::span<co
     node.has_backward = traits.has_backward;
     node.overwrites = type.overwrites;
     node.passes_on = type.passes_on && outputs == 1;
+    node.completes = type.completes;
     return number(node);
   } catch (...) {
     nodes_.truncate(index);
@@ -369,7 +387,7 @@ Var Tape::append(const Op& op, const OpType& type, OpTraits traits, std::span<co
   }
 }
 
-VarList Tape::define(const Fused& op, std::span<const Operand> inputs) {
+VarList Tape::define(const Fused& op, std::span<const Operand> inputs, bool composite) {
   check_not_consumed(op.name(), {});
   CallBuffer<const TensorView*> views(inputs.size());
   VarList operands;
@@ -381,7 +399,18 @@ VarList Tape::define(const Fused& op, std::span<const Operand> inputs) {
     operands.push_back(x);
   }
   op.shape({views.data(), inputs.size()}, 0);  // the same errors as the kernel's
-  return attempt([&] { return op.define(operands); });
+  return attempt([&] {
+    if (!options_.check || composite) return op.define(operands);
+    // In between, infinities may be meant: a softmax takes masked scores as -inf.
+    const std::size_t position = nodes_.size();
+    VarList results;
+    {
+      const Temporarily unchecked(options_.check, false);
+      results = op.define(operands);
+    }
+    check_finite(op, operands, results, position);
+    return results;
+  });
 }
 
 Tape& Var::tape(std::string_view op) const {

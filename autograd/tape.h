@@ -14,10 +14,17 @@
 
 namespace tapegrad {
 
+class BackwardSteps;
+class Replay;
+struct StepOptions;
+
 struct TapeOptions {
   DType dtype = DType::f32;  ///< the one dtype that this tape computes in
   bool training = false;     ///< dropout is active
   bool fused = true;         ///< run fused kernels; false records their definitions in primitive ops
+  bool show_parts = false;   ///< record ops that are composites of others as their parts, to look at
+  /// Stop at the first op, forward or backward, that makes a NaN or an infinity: a NonFiniteError names it.
+  bool check = false;
   /// false: same values, but nothing can be walked back and no op is kept. Values stay until `rewind` or
   /// `reset`.
   bool record = true;
@@ -53,7 +60,8 @@ struct alignas(64) Node {
   bool needs_grad = false;
   bool checkpoint = false;    // a backward pass records it again, see checkpoint.h
   bool has_backward = false;  // the op has one, and can say something in these functions:
-  bool overwrites : 1 = false, passes_on : 1 = false;
+  bool overwrites : 1 = false, passes_on : 1 = false, completes : 1 = false;
+  bool watched : 1 = false;        // a gradient hook waits for it
   std::uint32_t first_output = 0;  // flat number of outputs[0]
   std::uint16_t input_count = 0, output_count = 0;
 
@@ -102,6 +110,12 @@ class Tape {
   /// Gradients of `loss` with respect to everything recorded before it. `loss` must have one element unless a
   /// cotangent is given.
   Gradients backward(const Var& loss, const BackwardOptions& options = {});
+  /// The same one op at a time: `for (const Step& s : tape.backward_steps(loss))`; see autograd/steps.h.
+  BackwardSteps backward_steps(const Var& loss, StepOptions options);
+  BackwardSteps backward_steps(const Var& loss);
+  /// What all that depends on `x` would be, had `x` this value; the tape stays as it is. See
+  /// autograd/inspect/replay.h.
+  Replay replay_from(const Var& x, const Tensor& value) const;
 
   /// Forgets everything recorded; handles become stale, memory stays reserved. The draw counter starts again.
   void reset();
@@ -116,7 +130,7 @@ class Tape {
     const LifetimeSlot* slot = nullptr;
     std::uint64_t epoch = 0, serial = 0, last = 0,
                   draws = 0;  // `serial`: the next one; `last`: of the last node
-    std::size_t nodes = 0, outputs = 0, arena = 0, gradients = 0, taps = 0;
+    std::size_t nodes = 0, outputs = 0, arena = 0, gradients = 0, taps = 0, watched = 0;
   };
   Mark mark() const;
   void rewind(const Mark& mark);
@@ -162,7 +176,7 @@ class Tape {
   template <class O>
   VarList record(const O& op, std::span<const Operand> inputs) {
     if constexpr (std::is_base_of_v<Fused, O>)
-      if (!options_.fused) return define(op, inputs);
+      if (expands<O>()) return define(op, inputs, is_composite<O>());
     const Stamp stamp = append(op, OpType::of<O>(), OpTraits::of(op), inputs).stamp();
     VarList results;
     for (int k = 0; k < op.outputs(); ++k) results.push_back({stamp, static_cast<std::uint32_t>(k)});
@@ -172,7 +186,7 @@ class Tape {
   template <class O>
   Var record_one(const O& op, std::span<const Operand> inputs) {
     if constexpr (std::is_base_of_v<Fused, O>)
-      if (!options_.fused) return define(op, inputs)[0];
+      if (expands<O>()) return define(op, inputs, is_composite<O>())[0];
     return append(op, OpType::of<O>(), OpTraits::of(op), inputs);
   }
 
@@ -193,7 +207,22 @@ class Tape {
   Taps& taps() { return taps_; }
   /// Functions that run after layers, by path.
   LayerHooks& hooks() { return hooks_; }
+  /// Functions that run in the backward pass when the gradient of a layer's result is known, by path.
+  GradientHooks& gradient_hooks() { return gradient_hooks_; }
+  /// Whether what the layer `path` does may go into one op with its neighbours: nobody looks at its result.
+  bool may_fuse(const std::string& path) const {
+    return options_.fused && !options_.show_parts && !hooks_.wants(path) && !gradient_hooks_.wants(path);
+  }
+  /// Runs the hooks of `path` for the result of its layer.
+  void run_hooks(const std::string& path, const Var& result) {
+    hooks_.run(path, result);
+    if (!gradient_hooks_.empty()) watch_gradient(path, result);
+  }
 
+  /// Result `output` of the node at `index`.
+  Var handle(std::uint32_t index, std::uint32_t output = 0) const {
+    return {{slot_, nodes_[index].serial, index}, output};
+  }
   const Node& node(std::uint32_t index) const { return nodes_[index]; }
   /// Value of the flat output `number`.
   const TensorView& output(std::uint32_t number) const { return *flat_[number].view; }
@@ -207,12 +236,27 @@ class Tape {
  private:
   friend class Var;
   friend class BackwardPass;
+  friend class BackwardSteps;
   friend class Gradients;
   friend class Recomputation;
+  friend class Replay;
 
   Var append(const Op& op, const OpType& type, OpTraits traits, std::span<const Operand> inputs);
   [[noreturn]] void refuse(const Op& op, OpTraits traits, std::size_t inputs) const;
-  VarList define(const Fused& op, std::span<const Operand> inputs);
+  VarList define(const Fused& op, std::span<const Operand> inputs, bool composite);
+  template <class O>
+  static constexpr bool is_composite() {
+    if constexpr (requires { O::composite; }) return O::composite;
+    return false;
+  }
+  template <class O>
+  bool expands() const {
+    return !options_.fused || (is_composite<O>() && options_.show_parts);
+  }
+  void check_finite(const Op& op, Views inputs, Views outputs, const std::uint32_t* numbers,
+                    std::size_t position) const;
+  void check_finite(const Op& op, const VarList& inputs, const VarList& outputs, std::size_t position) const;
+  void watch_gradient(const std::string& path, const Var& result);
   Var leaf(const Tensor& x, bool needs_grad, const char* kind);
   bool alive_pass(std::uint64_t serial) const;
   [[noreturn]] void throw_stale(std::string_view op, const Stamp& stamp) const;
@@ -225,6 +269,12 @@ class Tape {
   bool holds(const Stamp& stamp) const {
     return stamp.slot == slot_ && stamp.node < nodes_.size() && nodes_[stamp.node].serial == stamp.serial;
   }
+  /// A pass reads the tape while its gradient hooks run.
+  void check_no_hook(std::string_view op) const {
+    if (hooked_ != nullptr) [[unlikely]]
+      throw_hooked(op);
+  }
+  [[noreturn]] void throw_hooked(std::string_view op) const;
   [[noreturn]] void throw_operand(std::string_view op, std::size_t position, const Var& x) const;
   void check_not_consumed(std::string_view op, const Stamp& stamp) const;
   /// A leaf shares its parameter's memory: after an update its values are not what was recorded.
@@ -249,6 +299,12 @@ class Tape {
   std::uint64_t draws_ = 0, epoch_ = 0;  // a serial of its own for every reset
   Taps taps_;
   LayerHooks hooks_;
+  GradientHooks gradient_hooks_;
+  struct Watched {
+    std::uint32_t node, output;
+    const std::string* path;
+  };
+  std::vector<Watched> watched_;  // in the order in which the layers ran
   const std::string* path_;
   bool transposed_weights_ = false;
   std::uint64_t consumed_loss_ = 0;  // serial of the loss that consumed this recording, or 0
@@ -256,10 +312,11 @@ class Tape {
     void* object;
     void (*destroy)(void*);
   };
-  std::vector<Owned> owned_;             // in the arena, in its order
-  std::uint32_t checkpoint_room_ = 0;    // values that a checkpoint records again at most
-  const Node* running_again_ = nullptr;  // a checkpoint whose function runs now
-  std::vector<std::uint64_t> live_passes_;
+  std::vector<Owned> owned_;                // in the arena, in its order
+  std::uint32_t checkpoint_room_ = 0;       // values that a checkpoint records again at most
+  const std::string* hooked_ = nullptr;     // the layer whose gradient hooks run now
+  const Node* running_again_ = nullptr;     // a checkpoint whose function runs now
+  std::vector<std::uint64_t> live_passes_;  // ascending
   struct Lifted {
     Stamp stamp;
     Parameter parameter;  // keeps it alive as long as a node may point to it

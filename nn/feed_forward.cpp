@@ -15,7 +15,7 @@ FeedForward::FeedForward(const Scope& scope, Index width, Index hidden, Activati
 
 Var FeedForward::operator()(const Var& x) const {
   Tape& tape = x.tape("layer");
-  const bool fused = tape.options().fused && !tape.hooks().wants(linear1.path());
+  const bool fused = tape.may_fuse(linear1.path());
   const auto apart = [&] {
     const Var hidden = linear1(x);
     return activation == Activation::relu ? relu(hidden) : gelu(hidden);

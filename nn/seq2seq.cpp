@@ -89,8 +89,8 @@ Var Seq2Seq::embed(Tape& tape, const Embedding& table, const std::optional<Learn
                    const Tensor& ids, Index first) const {
   const double scale = std::sqrt(static_cast<double>(options.transformer.d_model));
   const Parameter& rows = learned ? learned->weight : positions->table;
-  const bool fused = tape.options().fused && !tape.hooks().wants(table.path()) &&
-                     !tape.hooks().wants(learned ? learned->path() : positions->path()) && ids.rank() > 0 &&
+  const bool fused = tape.may_fuse(table.path()) &&
+                     tape.may_fuse(learned ? learned->path() : positions->path()) && ids.rank() > 0 &&
                      first + ids.shape()[-1] <= rows.shape()[0];  // the layers say what is wrong
   const auto apart = [&] {
     const Var x = table(tape, ids) * scale;

@@ -23,7 +23,8 @@ BOOST_AUTO_TEST_CASE(taps_inside_see_values_and_gradients) {
       const Gradients g = tape.backward(sum(y * y), {.create_graph = create_graph});
       Results results = {g[x].clone()};
       std::vector<std::string> names;
-      for (const auto& [name, value] : tape.taps().collected()) {
+      for (const auto& [name, value, heads] : tape.taps().collected()) {
+        BOOST_TEST(heads == 0);
         names.push_back(name);
         results.push_back(value.value().clone());
         results.push_back(g[value].clone());

@@ -13,7 +13,7 @@ using namespace test;
 /// y_j = sum_i a_ij b_j, by an op that checks nothing and writes one number for every element of b.
 struct Careless final : Primitive {
   const char* name() const override { return "careless"; }
-  const char* formula() const override { return "y_j = sum_i a_ij b_j"; }
+  Formula formula() const override { return "y_j = sum_i a_ij b_j"; }
   Shape shape(Views in, int) const override { return {in[0].shape[1]}; }
   void forward(Views in, Views out) const override {
     for (Index j = 0; j < in[1].size(); ++j) {

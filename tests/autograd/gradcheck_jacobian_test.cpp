@@ -14,7 +14,7 @@ struct Affine final : Primitive {
   Raw raw;
   explicit Affine(Pull written, Raw looped = nullptr) : pull(written), raw(looped) {}
   const char* name() const override { return "affine"; }
-  const char* formula() const override { return "y = a w + bias"; }
+  Formula formula() const override { return "y = a w + bias"; }
   Shape shape(Views in, int) const override {
     expects(in.size() < 3 || in[2].shape == Shape{in[1].shape[1]}, "affine: shapes");
     Shape result = in[0].shape;
@@ -41,7 +41,7 @@ struct Softmax final : Primitive {
   Pull pull;
   explicit Softmax(Pull written) : pull(written) {}
   const char* name() const override { return "soft"; }
-  const char* formula() const override { return "y = softmax x"; }
+  Formula formula() const override { return "y = softmax x"; }
   Shape shape(Views in, int) const override { return in[0].shape; }
   void forward(Views in, Views out) const override {
     const Index columns = in[0].shape[1];
@@ -59,7 +59,7 @@ struct Softmax final : Primitive {
 struct Taken final : Primitive {
   static constexpr Index rows[] = {0, 1, 0, 2, 1};
   const char* name() const override { return "taken"; }
-  const char* formula() const override { return "y_i = x_k"; }
+  Formula formula() const override { return "y_i = x_k"; }
   Shape shape(Views in, int) const override { return {5, in[0].shape[1]}; }
   void forward(Views in, Views out) const override {
     const Index columns = in[0].shape[1];

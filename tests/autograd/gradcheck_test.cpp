@@ -18,7 +18,7 @@ struct Cube final : Primitive {
   bool blind;  // its gradient takes x for a constant
   explicit Cube(double wrong, bool once_only = false) : factor(wrong), blind(once_only) {}
   const char* name() const override { return "cube"; }
-  const char* formula() const override { return "y = x^3;  dx = 3 x^2 dy"; }
+  Formula formula() const override { return "y = x^3;  dx = 3 x^2 dy"; }
   Shape shape(Views in, int) const override { return in[0].shape; }
   void forward(Views in, Views out) const override {
     for (Index i = 0; i < in[0].size(); ++i) out[0].data<double>()[i] = std::pow(in[0].data<double>()[i], 3);

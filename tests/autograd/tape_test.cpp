@@ -18,7 +18,7 @@ struct Fragile final : Primitive {
   Fragile(bool forward_throws, bool pullback_throws)
       : in_forward(forward_throws), in_pullback(pullback_throws) {}
   const char* name() const override { return "fragile"; }
-  const char* formula() const override { return "y = x;  dx = dy"; }
+  Formula formula() const override { return "y = x;  dx = dy"; }
   Shape shape(Views in, int) const override { return in[0].shape; }
   void forward(Views in, Views out) const override {
     if (in_forward) throw std::runtime_error("forward broke");
@@ -36,7 +36,7 @@ struct Misshapen final : Primitive {
   bool none;
   explicit Misshapen(bool returns_none) : none(returns_none) {}
   const char* name() const override { return "misshapen"; }
-  const char* formula() const override { return "y = x"; }
+  Formula formula() const override { return "y = x"; }
   Shape shape(Views in, int) const override { return in[0].shape; }
   void forward(Views in, Views out) const override { convert(in[0], out[0]); }
   VarList pullback(const PullbackArgs& p) const override {

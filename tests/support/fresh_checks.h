@@ -53,7 +53,16 @@ class NodeBackward {
                   std::numeric_limits<T>::quiet_NaN());
       });
     }
-    node_.op->backward({inputs_, outputs_, views, doutputs_, flags});
+    std::vector<CotangentView> doutputs = doutputs_;
+    Results completed;  // what the op changes in place is changed in a copy
+    for (int k = 0; k < node_.op->outputs(); ++k) {
+      if (!node_.op->completes(k)) continue;
+      const auto at = static_cast<std::size_t>(k);
+      const TensorView& y = outputs_[at];
+      completed.push_back(cotangents_[at] ? cotangents_[at].clone() : Tensor(y.shape, y.dtype));
+      doutputs[at].bytes = completed.back().view().bytes;
+    }
+    node_.op->backward({inputs_, outputs_, views, doutputs, flags});
     return sums;
   }
 

@@ -109,6 +109,34 @@ inline std::string raw_equals_pullback(const Sample& sample) {
   return near(run(sample, options), run(sample, options, {.create_graph = true}), 1e-12);
 }
 
+/// The cotangents of results inside of ops (`Op::completes`), which the raw backwards complete in place, are
+/// those of the definitions.
+inline std::string completed_equal_pullback(const Sample& sample) {
+  const auto inside = [&](bool create_graph) {
+    Tape tape(options_for(sample, DType::f64));
+    const Var y = sample.call(variables(tape, sample));
+    const std::size_t recorded = tape.size();
+    std::vector<std::pair<std::string, Tensor>> found;
+    if (!y.needs_grad()) return found;
+    const Gradients g = tape.backward(y, {.create_graph = create_graph, .cotangent = cotangent_for(y)});
+    for (std::uint32_t i = 0; i < recorded; ++i) {
+      const Op* op = tape.node(i).op;
+      for (int k = 0; op != nullptr && k < op->outputs(); ++k) {
+        if (!op->completes(k)) continue;
+        const Var x = tape.handle(i, static_cast<std::uint32_t>(k));
+        found.emplace_back(fmt::format("{}, result {}", op->name(), k),
+                           g.contains(x) ? g[x].clone() : Tensor());
+      }
+    }
+    return found;
+  };
+  const auto raw = inside(false), expected = inside(true);
+  for (std::size_t i = 0; i < raw.size(); ++i)
+    if (const double d = distance(raw[i].second, expected[i].second); !(d <= 1e-12))
+      return fmt::format("{}: its completed cotangent differs by {}", raw[i].first, d);
+  return {};
+}
+
 /// Kernels and definitions give the same.
 inline std::string kernel_equals_definition(const Sample& sample) {
   for (const DType dtype : {DType::f32, DType::f64}) {

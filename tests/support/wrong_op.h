@@ -20,7 +20,7 @@ struct Elementwise final : Primitive {
   Raw raw;
   explicit Elementwise(Pull written, Raw looped = nullptr) : pull(written), raw(looped) {}
   const char* name() const override { return "mine"; }
-  const char* formula() const override { return "y = f(a, b)"; }
+  Formula formula() const override { return "y = f(a, b)"; }
   Shape shape(Views in, int) const override {
     Shape result;
     expects(broadcast(in.front().shape, in.back().shape, result), "mine: shapes");
