@@ -6,6 +6,7 @@
 #include <tapegrad/autograd/ops/matmul.h>
 #include <tapegrad/autograd/ops/reduce.h>
 #include <tapegrad/autograd/ops/reshape.h>
+#include <tapegrad/autograd/ops/slice.h>
 #include <tapegrad/autograd/ops/transpose.h>
 #include <tapegrad/nn/init.h>
 
@@ -22,6 +23,13 @@ Var split_heads(const Var& x, Index heads) {
           heads, s);
   expects(heads > 0 && s[-1] % heads == 0, "attention: {} heads do not divide the last axis of {}", heads, s);
   return transpose(reshape(x, {s.rank() == 3 ? s[0] : 1, s[-2], heads, s[-1] / heads}), 1, 2);
+}
+
+/// [batch, heads, query, dim] -> [batch, query, heads · dim], or without batch where `rank` is 2
+Var merge_heads(const Var& x, int rank) {
+  const Shape s = x.shape();
+  const Var merged = transpose(x, 1, 2);
+  return rank == 2 ? reshape(merged, {s[2], s[1] * s[3]}) : reshape(merged, {s[0], s[2], s[1] * s[3]});
 }
 
 /// x / ‖x‖ over the last axis; a zero row stays zero.
@@ -88,8 +96,11 @@ void check_extents(const Var& query, const Var& key, const Var& value) {
 
 AttentionResult attention_by_score(const Var& query, const Var& key, const Var& value,
                                    const DotProductAttentionOptions& options) {
-  AttentionOptions inner{
-      .mask = options.mask, .bias = options.bias, .dropout = options.dropout, .heads = options.heads};
+  AttentionOptions inner{.mask = options.mask,
+                         .bias = options.bias,
+                         .dropout = options.dropout,
+                         .heads = options.heads,
+                         .scores = options.scores};
   if (options.score == Score::scaled_dot) return attention_with_weights(query, key, value, inner);
   inner.scale = 1;
   if (options.score == Score::dot) return attention_with_weights(query, key, value, inner);
@@ -106,12 +117,7 @@ AttentionResult attention_by_score(const Var& query, const Var& key, const Var& 
     q = affine(q, 0);  // the scores are all in the bias
   }
   AttentionResult result = attention_with_weights(q, k, v, inner);
-  if (options.heads > 0) {
-    const Shape s = result.context.shape();  // [batch, heads, query, dim] -> [batch, query, heads · dim]
-    const Var merged = transpose(result.context, 1, 2);
-    result.context =
-        query.rank() == 2 ? reshape(merged, {s[2], s[1] * s[3]}) : reshape(merged, {s[0], s[2], s[1] * s[3]});
-  }
+  if (options.heads > 0) result.context = merge_heads(result.context, query.rank());
   return result;
 }
 
@@ -143,42 +149,83 @@ MultiHeadAttention::Projected MultiHeadAttention::project(const Var& query, cons
           linear_bias_part(value, tape[v_proj_weight], b, 2 * d)};
 }
 
-/// One product makes all that comes from one value, where the weights lie in one matrix.
-AttentionResult MultiHeadAttention::context(const Var& query, const Var& key, const Var& value,
-                                            const Mask& mask, bool weights) const {
+/// The same where key and value are one: parts of what one product makes, as the packed op reads them.
+MultiHeadAttention::Projected MultiHeadAttention::slices(const Var& query, const Var& key) const {
+  Tape& tape = query.tape();
+  const Index d = out_proj.weight.shape()[0];
+  const Var w = tape[in_proj_weight], b = in_proj_bias ? tape[in_proj_bias] : Var();
+  if (same(query, key)) {
+    const Var qkv = linear(query, w, b);
+    return {slice(qkv, -1, 0, d), slice(qkv, -1, d, d), slice(qkv, -1, 2 * d, d)};
+  }
+  const Var q = linear_rows(query, w, b, 0, d), kv = linear_rows(key, w, b, d, 2 * d);
+  return {q, slice(kv, -1, 0, d), slice(kv, -1, d, d)};
+}
+
+void MultiHeadAttention::check(const Var& query, const Var& key, const Var& value) const {
   check_width("query", "d_model", query, in_proj_weight ? in_proj_weight : q_proj_weight);
   check_width("key", "kdim", key, in_proj_weight ? in_proj_weight : k_proj_weight);
   check_width("value", "vdim", value, in_proj_weight ? in_proj_weight : v_proj_weight);
   check_extents(query, key, value);
-  if (in_proj_weight && options.score == Score::scaled_dot && same(key, value)) {
-    Tape& tape = query.tape();
+}
+
+void MultiHeadAttention::tap(const char* name, const Var& value, Index packed_heads) const {
+  Taps& taps = value.tape().taps();
+  if (taps.wants(path(), name)) taps.add(path(), name, value, packed_heads);
+}
+
+/// One product makes all that comes from one value, where the weights lie in one matrix. A tape that shows
+/// parts has every projection and every head apart.
+AttentionResult MultiHeadAttention::context(const Var& query, const Var& key, const Var& value,
+                                            const Mask& mask, bool weights) const {
+  check(query, key, value);
+  Tape& tape = query.tape();
+  const auto wants = [&](const char* name) { return tape.taps().wants(path(), name); };
+  const bool scores = wants("scores"), parts = tape.options().show_parts;
+  weights |= wants("weights");
+  const bool together = in_proj_weight && options.score == Score::scaled_dot && same(key, value) && !parts;
+  AttentionResult result;
+  if (together && !wants("query") && !wants("key") && !wants("value")) {
     const Index d = out_proj.weight.shape()[0];
     const Var w = tape[in_proj_weight], b = in_proj_bias ? tape[in_proj_bias] : Var();
-    const PackedAttentionOptions packed_options{heads, mask, options.dropout, weights};
-    if (same(query, key)) return attention_packed(linear(query, w, b), packed_options);
-    return attention_packed(linear_rows(query, w, b, 0, d), linear_rows(key, w, b, d, 2 * d), packed_options);
+    const PackedAttentionOptions packed_options{heads, mask, options.dropout, weights, scores};
+    result = same(query, key) ? attention_packed(linear(query, w, b), packed_options)
+                              : attention_packed(linear_rows(query, w, b, 0, d),
+                                                 linear_rows(key, w, b, d, 2 * d), packed_options);
+  } else {
+    Projected in = together ? slices(query, key) : project(query, key, value);
+    if (parts) in = {split_heads(in.query, heads), split_heads(in.key, heads), split_heads(in.value, heads)};
+    const Index side_by_side = parts ? 0 : heads;
+    tap("query", in.query, side_by_side);
+    tap("key", in.key, side_by_side);
+    tap("value", in.value, side_by_side);
+    if (options.score == Score::scaled_dot && !weights && !scores)
+      result.context = attention(in.query, in.key, in.value,
+                                 {.mask = mask, .dropout = options.dropout, .heads = side_by_side});
+    else
+      result = attention_by_score(in.query, in.key, in.value,
+                                  {.score = options.score,
+                                   .mask = mask,
+                                   .dropout = options.dropout,
+                                   .heads = side_by_side,
+                                   .scores = scores});
   }
-  const Projected in = project(query, key, value);
-  if (options.score == Score::scaled_dot && !weights)
-    return {attention(in.query, in.key, in.value, {.mask = mask, .dropout = options.dropout, .heads = heads}),
-            {}};
-  return attention_by_score(
-      in.query, in.key, in.value,
-      {.score = options.score, .mask = mask, .dropout = options.dropout, .heads = heads});
+  if (scores) tap("scores", result.scores);
+  if (weights) tap("weights", result.weights);
+  tap("context", result.context, parts ? 0 : heads);
+  if (parts) result.context = merge_heads(result.context, query.rank());
+  return result;
 }
 
 Var MultiHeadAttention::forward(const Var& query, const Var& key, const Var& value, const Mask& mask) const {
-  if (query.tape().taps().wants(path(), "weights"))
-    return forward(query, key, value, mask, WithWeights{}).context;
   return out_proj(context(query, key, value, mask, false).context);
 }
 
 AttentionResult MultiHeadAttention::forward(const Var& query, const Var& key, const Var& value,
                                             const Mask& mask, WithWeights) const {
-  Tape& tape = query.tape();
-  const AttentionResult result = context(query, key, value, mask, true);
-  if (tape.taps().wants(path(), "weights")) tape.taps().add(path(), "weights", result.weights);
-  return {out_proj(result.context), result.weights};
+  AttentionResult result = context(query, key, value, mask, true);
+  result.context = out_proj(result.context);
+  return result;
 }
 
 }  // namespace tapegrad

@@ -17,9 +17,10 @@ enum class Score {
 struct DotProductAttentionOptions {
   Score score = Score::scaled_dot;
   Mask mask = {};
-  Var bias = {};       ///< added to the scores before the mask; broadcasts to [batch, heads, query, key]
-  double dropout = 0;  ///< of the weights, on a training tape
-  Index heads = 0;     ///< 0: query [batch, heads, time, dim]; else all packed, [batch, time, heads · dim]
+  Var bias = {};        ///< added to the scores before the mask; broadcasts to [batch, heads, query, key]
+  double dropout = 0;   ///< of the weights, on a training tape
+  Index heads = 0;      ///< 0: query [batch, heads, time, dim]; else all packed, [batch, time, heads · dim]
+  bool scores = false;  ///< also give the scores that the mask is laid on, with the bias
 };
 
 /// softmax(score(Q, K) + bias, masked) V, with the score as an option; a fully masked row gives zeros. The
@@ -43,7 +44,8 @@ struct WithWeights {};
 /// value, heads contiguous), `in_proj_bias` [3 d_model], `out_proj.weight`, `out_proj.bias`; where kdim or
 /// vdim differs from d_model, `q_proj_weight` [d_model, d_model], `k_proj_weight` [d_model, kdim] and
 /// `v_proj_weight` [d_model, vdim] stand in the place of `in_proj_weight`. Each weight of the in-projection
-/// starts xavier-uniform, each bias at 0. Tap: `weights`.
+/// starts xavier-uniform, each bias at 0. Taps, each with its gradient (`tap_values`): `scores`, before the
+/// mask; `weights`, before dropout; `context`, before `out_proj`; `query`, `key` and `value`, projected.
 struct MultiHeadAttention : Layer<MultiHeadAttention> {
   /// Throws unless `heads` divides `d_model`, and on a negative kdim or vdim.
   MultiHeadAttention(const Scope& scope, Index d_model, Index heads,
@@ -78,8 +80,11 @@ struct MultiHeadAttention : Layer<MultiHeadAttention> {
     Var query, key, value;
   };
   Projected project(const Var& query, const Var& key, const Var& value) const;
+  Projected slices(const Var& query, const Var& key) const;
+  void check(const Var& query, const Var& key, const Var& value) const;
   AttentionResult context(const Var& query, const Var& key, const Var& value, const Mask& mask,
                           bool weights) const;
+  void tap(const char* name, const Var& value, Index heads = 0) const;
   Var attend(const Var& query, const KeyValues& cache, const CacheRows& rows) const;
   void check_steps(const Tape& tape) const;
 };

@@ -18,7 +18,7 @@ struct CachedAttention final : Primitive {
   Index heads;
 
   const char* name() const override { return "cached_attention"; }
-  const char* formula() const override { return "c = softmax(s q k') v"; }
+  Formula formula() const override { return "c = softmax(s q k') v"; }
   bool differentiable() const override { return false; }
   VarList pullback(const PullbackArgs&) const override { return VarList(1); }
 

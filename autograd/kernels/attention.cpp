@@ -1,4 +1,5 @@
 #include <tapegrad/autograd/kernels/attention_lanes.h>
+#include <tapegrad/autograd/kernels/attention_taps.h>
 #include <tapegrad/autograd/kernels/attention_tiles_backward.h>
 #include <tapegrad/autograd/kernels/attention_tiles_forward.h>
 #include <tapegrad/autograd/kernels/packed_gemm.h>
@@ -61,23 +62,15 @@ struct Head {
 
 template <class T>
 void attention_forward(const AttentionArgs<T>& args) {
-  if (fits_lanes(args))
+  const bool lanes = fits_lanes(args);
+  if (lanes)
     attention_forward_lanes(args);
   else
-    attention_forward_tiles(args);
-}
-
-/// dbias += d of one row.
-template <class T>
-void add_bias_gradient(const AttentionGradients<T>& grads, Place at, const T* d, Index n) {
-  T* to = grads.dbias + at.in(grads.dbias_strides);
-  const Index step = grads.dbias_strides.key;
-  if (step == 1)
-    for_each_vector<T>(
-        n, [&](auto mask, Index j)
-               __attribute__((always_inline)) { mask.store(to + j, mask.load(to + j) + mask.load(d + j)); });
-  else
-    for (Index j = 0; j < n; ++j) to[j * step] += d[j];
+    attention_forward_tiles(args);  // which write the weights
+  if (!args.scores && !(lanes && args.weights)) return;
+  AttentionArgs<T> tapped = args;
+  if (!lanes) tapped.weights = nullptr;
+  AttentionTaps<T>(tapped).values();
 }
 
 /// Where the gradients of keys and values are written, not added to: the keys that the first block of queries
@@ -181,13 +174,29 @@ void attention_backward_rows(const AttentionArgs<T>& args, const AttentionGradie
   }
 }
 
+/// Null for cotangents that are all zeros, so that nobody's looking at a result chooses another path.
 template <class T>
-void attention_backward(const AttentionArgs<T>& args, const AttentionGradients<T>& grads) {
+const T* arrived(const AttentionArgs<T>& args, const T* cotangents) {
+  const Index size = cotangents ? args.batch * args.heads * args.query_len * args.key_len : 0;
+  for (Index i = 0; i < size; ++i)
+    if (cotangents[i] != 0) return cotangents;
+  return nullptr;
+}
+
+template <class T>
+void attention_backward(const AttentionArgs<T>& args, const AttentionGradients<T>& given) {
+  AttentionGradients<T> grads = given;
+  grads.dweights = arrived(args, given.dweights);
+  grads.dscores = arrived(args, given.dscores);
   if (fits_lanes(args) && grads.dout && !grads.dweights && !grads.dbias &&
       grads.dout_strides.head == args.value_dim && args.out_strides.head == args.value_dim)
-    return attention_backward_lanes(args, grads);
-  if (fits_tiles(grads)) return attention_backward_tiles(args, grads);
-  attention_backward_rows(args, grads);
+    attention_backward_lanes(args, grads);
+  else if (fits_tiles(grads))
+    attention_backward_tiles(args, grads);
+  else
+    attention_backward_rows(args, grads);
+  if (grads.dscores || grads.weights_gradient || grads.scores_gradient)
+    AttentionTaps<T>(args).gradients(grads);
 }
 
 }  // namespace

@@ -56,7 +56,8 @@ struct AttentionArgs {
   RandomKey dropout_key;
 
   T* weights =
-      nullptr;  ///< out, [batch, heads, query, key] contiguous, or null: probabilities before dropout
+      nullptr;          ///< out, [batch, heads, query, key] contiguous, or null: probabilities before dropout
+  T* scores = nullptr;  ///< likewise: scale * query key^T + bias, of masked keys too
   T* row_max =
       nullptr;  ///< out in the forward, in for the backward: [batch, heads, query], maximum allowed score
   T* row_inverse_sum = nullptr;  ///< likewise: 1 / sum of exp(score - max); 0 for a fully masked row
@@ -66,7 +67,11 @@ template <class T>
 struct AttentionGradients {
   const T* dout = nullptr;
   HeadStrides dout_strides;
-  const T* dweights = nullptr;  ///< [batch, heads, query, key] contiguous, cotangent of `weights`, or null
+  // [batch, heads, query, key], contiguous:
+  const T* dweights = nullptr;    ///< cotangents of `weights`; all zeros are as good as null
+  const T* dscores = nullptr;     ///< cotangents of `scores`, likewise
+  T* weights_gradient = nullptr;  ///< out, or null: dropout(dout value^T) + dweights, which it may be
+  T* scores_gradient = nullptr;   ///< out, or null: what passes through softmax, + dscores, which it may be
 
   T* dquery = nullptr;  ///< += ; each of these may be null
   T* dkey = nullptr;
@@ -81,13 +86,16 @@ struct AttentionGradients {
 ///
 /// A key takes part when causal, key_lengths and keep all allow it; a fully masked row gives zeros in out,
 /// weights and gradients. Keys outside the causal or length bounds are not read, and padding a sentence
-/// changes no bit of its results. `weights`, when asked for, changes no bit of `out`.
+/// changes no bit of its results. `weights` and `scores`, when asked for, change no bit of `out`, and scores
+/// are those of keys outside the bounds, too.
 /// row_max and row_inverse_sum may both be null when no backward follows.
 template <class T>
 void attention_forward(const AttentionArgs<T>& args);
 
 /// Adds the gradients of attention_forward, recomputing the weights with the same bits from row_max and
-/// row_inverse_sum. dout null means zero (then dvalue gets nothing). Does not read `args.weights`.
+/// row_inverse_sum. dout null means zero (then dvalue gets nothing). Does not read `args.weights` or
+/// `args.scores`. `weights_gradient` and `scores_gradient`, when asked for, change no bit of the others; like
+/// `dscores`, they are of keys outside the bounds, too.
 template <class T>
 void attention_backward(const AttentionArgs<T>& args, const AttentionGradients<T>& grads);
 

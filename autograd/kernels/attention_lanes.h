@@ -18,8 +18,8 @@ template <class T>
 TAPEGRAD_INLINE bool fits_lanes(const AttentionArgs<T>& args) {
   const Index elements = args.batch * args.heads * args.query_len * args.key_len;
   return args.query_len >= 4 && args.query_len <= kLaneKeys && args.key_len <= kLaneKeys && !args.keep &&
-         !args.bias && !args.weights && args.value_dim > 0 && args.query_strides.head == args.head_dim &&
-         elements < Index{1} << 32;
+         !args.bias && (!args.weights || args.row_max) && args.value_dim > 0 &&
+         args.query_strides.head == args.head_dim && elements < Index{1} << 32;
 }
 
 /// to[p * 16 + i] = src[i * ld + p] for i < rows and p < width. What stands in the lanes behind is finite

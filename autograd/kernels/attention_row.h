@@ -153,6 +153,19 @@ TAPEGRAD_INLINE void softmax_row_backward(const T* w, T* d, Index n, T dot) {
       });
 }
 
+/// dbias += d of n keys of a row.
+template <class T>
+void add_bias_gradient(const AttentionGradients<T>& grads, Place at, const T* d, Index n) {
+  T* to = grads.dbias + at.in(grads.dbias_strides);
+  const Index step = grads.dbias_strides.key;
+  if (step == 1)
+    for_each_vector<T>(
+        n, [&](auto mask, Index j)
+               __attribute__((always_inline)) { mask.store(to + j, mask.load(to + j) + mask.load(d + j)); });
+  else
+    for (Index j = 0; j < n; ++j) to[j * step] += d[j];
+}
+
 /// sum[i] of out * dout, value by value, for kLanes rows in lanes, [value_dim, 16] both.
 template <class T>
 TAPEGRAD_INLINE void dot_lanes(const T* out, const T* dout, Index value_dim, T* sum) {

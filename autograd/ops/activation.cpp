@@ -16,7 +16,7 @@ namespace {
 
 struct Tanh final : Unary<Primitive> {
   const char* name() const override { return "tanh"; }
-  const char* formula() const override { return "y = tanh x;  dx = dy (1 - y^2)"; }
+  Formula formula() const override { return "y = tanh x;  dx = dy (1 - y^2)"; }
   void forward(Views in, Views out) const override {
     run(in, out, [](auto* x, auto* y, Index n) { kernels::tanh(x, y, n); });
   }
@@ -31,7 +31,7 @@ struct Tanh final : Unary<Primitive> {
 
 struct Sigmoid final : Unary<Primitive> {
   const char* name() const override { return "sigmoid"; }
-  const char* formula() const override { return "y = 1 / (1 + e^-x);  dx = dy y (1 - y)"; }
+  Formula formula() const override { return "y = 1 / (1 + e^-x);  dx = dy y (1 - y)"; }
   void forward(Views in, Views out) const override {
     run(in, out, [](auto* x, auto* y, Index n) { kernels::sigmoid(x, y, n); });
   }
@@ -47,7 +47,7 @@ struct Sigmoid final : Unary<Primitive> {
 
 struct Relu final : Unary<Primitive> {
   const char* name() const override { return "relu"; }
-  const char* formula() const override { return "y = max(x, 0);  dx = dy where x > 0, else 0"; }
+  Formula formula() const override { return "y = max(x, 0);  dx = dy where x > 0, else 0"; }
   void forward(Views in, Views out) const override {
     run(in, out, [](auto* x, auto* y, Index n) { kernels::relu(x, y, n); });
   }
@@ -65,7 +65,7 @@ struct Relu final : Unary<Primitive> {
 
 struct GeluByErf final : Unary<Fused> {
   const char* name() const override { return "gelu"; }
-  const char* formula() const override {
+  Formula formula() const override {
     return "y = x P(x), P the normal distribution function;  dx = dy (P(x) + x P'(x))";
   }
   void forward(Views in, Views out) const override {
@@ -81,7 +81,7 @@ struct GeluByErf final : Unary<Fused> {
 
 struct GeluByTanh final : Unary<Fused> {
   const char* name() const override { return "gelu_tanh"; }
-  const char* formula() const override {
+  Formula formula() const override {
     return "y = x (1 + tanh u) / 2, u = sqrt(2 / pi) (x + 0.044715 x^3);  dx = dy (y / x + x u' (1 - tanh^2 "
            "u) / 2)";
   }
@@ -103,7 +103,7 @@ struct GeluByTanh final : Unary<Fused> {
 
 struct Silu final : Unary<Fused> {
   const char* name() const override { return "silu"; }
-  const char* formula() const override { return "y = x s, s = sigmoid(x);  dx = dy (s + y (1 - s))"; }
+  Formula formula() const override { return "y = x s, s = sigmoid(x);  dx = dy (s + y (1 - s))"; }
   void forward(Views in, Views out) const override {
     run(in, out, [](auto* x, auto* y, Index n) {
       kernels::sigmoid(x, y, n);
@@ -128,7 +128,7 @@ struct Silu final : Unary<Fused> {
 
 struct Softplus final : Unary<Primitive> {
   const char* name() const override { return "softplus"; }
-  const char* formula() const override { return "y = ln(1 + e^x);  dx = dy sigmoid(x)"; }
+  Formula formula() const override { return "y = ln(1 + e^x);  dx = dy sigmoid(x)"; }
   void forward(Views in, Views out) const override {
     map(in, out, [](auto x) { return (x > 0 ? x : 0) + std::log1p(std::exp(-std::abs(x))); });
   }

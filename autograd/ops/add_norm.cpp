@@ -11,6 +11,7 @@ namespace {
 
 /// Inputs: x and f, then weight and bias where they are given.
 struct AddLayerNorm final : Fused {
+  static constexpr bool composite = true;
   double eps, p;  // p = 0: no draw was taken
   RandomKey key;
   std::size_t weight, bias;  // position among the inputs, 0 where left out
@@ -23,10 +24,11 @@ struct AddLayerNorm final : Fused {
              : has_weight ? 3
                           : 2) {}
   const char* name() const override { return "add_layer_norm"; }
-  const char* formula() const override {
+  Formula formula() const override {
     return "y = sh w + b, sh = (s - mean(s)) / sqrt(var(s) + eps), s = x + dropout(f);  dx = ds + (g - "
            "mean(g) - sh mean(g sh)) / sqrt(var(s) + eps), g = dy w, df = dx where f was kept";
   }
+  void attributes(Attributes& a) const override { put(a, "eps", eps), put(a, "p", p); }
   int outputs() const override { return 2; }  // y and s
   int saved() const override { return 2; }    // mean and 1 / deviation of each row
 

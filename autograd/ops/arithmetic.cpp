@@ -81,7 +81,7 @@ class Arithmetic : public Broadcasting {
 
 struct Add final : Broadcasting {
   const char* name() const override { return "add"; }
-  const char* formula() const override { return "c = a + b;  da = dc, db = dc"; }
+  Formula formula() const override { return "c = a + b;  da = dc, db = dc"; }
   void forward(Views in, Views out) const override {
     if (in[0].shape == in[1].shape)
       dispatch(out[0].dtype, [&](auto zero) {
@@ -126,7 +126,7 @@ struct Add final : Broadcasting {
 
 struct Sub final : Arithmetic {
   const char* name() const override { return "sub"; }
-  const char* formula() const override { return "c = a - b;  da = dc, db = -dc"; }
+  Formula formula() const override { return "c = a - b;  da = dc, db = -dc"; }
   void forward(Views in, Views out) const override {
     map(in, out, [](auto a, auto b) { return a - b; });
   }
@@ -148,7 +148,7 @@ struct Sub final : Arithmetic {
 
 struct Mul final : Arithmetic {
   const char* name() const override { return "mul"; }
-  const char* formula() const override { return "c = a * b;  da = dc * b, db = dc * a"; }
+  Formula formula() const override { return "c = a * b;  da = dc * b, db = dc * a"; }
   void forward(Views in, Views out) const override {
     map(in, out, [](auto a, auto b) { return a * b; });
   }
@@ -165,7 +165,7 @@ struct Mul final : Arithmetic {
 
 struct Div final : Arithmetic {
   const char* name() const override { return "div"; }
-  const char* formula() const override { return "c = a / b;  da = dc / b, db = -dc * c / b"; }
+  Formula formula() const override { return "c = a / b;  da = dc / b, db = -dc * c / b"; }
   void forward(Views in, Views out) const override {
     map(in, out, [](auto a, auto b) { return a / b; });
   }
@@ -188,7 +188,7 @@ struct Extremum final : Broadcasting {
   bool largest;
   explicit Extremum(bool max) : largest(max) {}
   const char* name() const override { return largest ? "maximum" : "minimum"; }
-  const char* formula() const override {
+  Formula formula() const override {
     return "c = max(a, b) or min(a, b), NaN if one is;  the chosen operand gets dc, equal ones half each";
   }
   void forward(Views in, Views out) const override {
@@ -229,7 +229,8 @@ struct Affine final : Primitive {
   double scale, shift;
   Affine(double factor, double summand) : scale(factor), shift(summand) {}
   const char* name() const override { return "affine"; }
-  const char* formula() const override { return "y = scale x + shift;  dx = scale dy"; }
+  Formula formula() const override { return "y = scale x + shift;  dx = scale dy"; }
+  void attributes(Attributes& a) const override { put(a, "scale", scale), put(a, "shift", shift); }
   Shape shape(Views in, int) const override { return in[0].shape; }
   void forward(Views in, Views out) const override {
     dispatch(out[0].dtype, [&](auto zero) {
@@ -262,7 +263,8 @@ struct BroadcastTo final : Primitive {
   Shape target;
   explicit BroadcastTo(const Shape& shape) : target(shape) {}
   const char* name() const override { return "broadcast_to"; }
-  const char* formula() const override { return "y = x repeated;  dx = dy summed to x's shape"; }
+  Formula formula() const override { return "y = x repeated;  dx = dy summed to x's shape"; }
+  void attributes(Attributes& a) const override { put(a, "shape", fmt::format("{}", target)); }
   Shape shape(Views in, int) const override {
     Shape result;
     expects(broadcast(in[0].shape, target, result) && result == target,
@@ -289,9 +291,10 @@ struct SumTo final : Primitive {
   Shape target;
   explicit SumTo(const Shape& shape) : target(shape) {}
   const char* name() const override { return "sum_to"; }
-  const char* formula() const override {
+  Formula formula() const override {
     return "y = x summed over repeated axes;  dx = dy repeated to x's shape";
   }
+  void attributes(Attributes& a) const override { put(a, "shape", fmt::format("{}", target)); }
   Shape shape(Views in, int) const override {
     Shape result;
     expects(broadcast(in[0].shape, target, result) && result == in[0].shape,

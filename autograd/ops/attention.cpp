@@ -2,118 +2,50 @@
 
 #include <cmath>
 
-#include <tapegrad/autograd/kernels/attention.h>
+#include <tapegrad/autograd/held_attention.h>
 #include <tapegrad/autograd/ops/arithmetic.h>
-#include <tapegrad/autograd/ops/compare.h>
-#include <tapegrad/autograd/ops/detach.h>
 #include <tapegrad/autograd/ops/dropout.h>
 #include <tapegrad/autograd/ops/elementwise.h>
+#include <tapegrad/autograd/ops/masked_softmax.h>
 #include <tapegrad/autograd/ops/matmul.h>
 #include <tapegrad/autograd/ops/reduce.h>
 #include <tapegrad/autograd/ops/reshape.h>
+#include <tapegrad/autograd/ops/slice.h>
 #include <tapegrad/autograd/ops/transpose.h>
 #include <tapegrad/autograd/samples.h>
 
 namespace tapegrad {
 namespace {
 
-/// Where heads lie: packed side by side in the last axis, or on an axis of their own (then `heads` is
-/// unused).
-struct Layout {
-  bool packed;
-  Index heads;
-};
-
-/// The extents that query, key and value agree on. Throws when they do not.
-struct Extents {
-  Index batch = 1, heads = 1, query, key, dim, value_dim;
-
-  Extents(const Layout& layout, Views in) : packed(layout.packed), rank(in[0].shape.rank()) {
-    const Shape &q = in[0].shape, &k = in[1].shape, &v = in[2].shape;
-    const int most = packed ? 3 : 4;
-    expects(rank >= 2 && rank <= most && k.rank() == rank && v.rank() == rank,
-            "attention: query {}, key {} and value {} must have the "
-            "same rank, from 2 to {}: {}",
-            q, k, v, most,
-            packed ? "[batch, time, heads * dim], or without batch"
-                   : "[batch, heads, time, dim], or without heads, or without both");
-    for (int i = 0; i < rank - 2; ++i)
-      expects(q[i] == k[i] && q[i] == v[i],
-              "attention: query {}, key {} and value {} differ in the extent of axis {}, {}", q, k, v, i,
-              i == 0 ? "batch" : "heads");
-    expects(k[-2] == v[-2], "attention: key {} and value {} differ in the number of keys, axis {}", k, v,
-            rank - 2);
-    expects(q[-1] == k[-1], "attention: query {} and key {} differ in the last axis", q, k);
-    if (packed)
-      expects(q[-1] % layout.heads == 0 && v[-1] % layout.heads == 0,
-              "attention: {} heads do not divide the last axes of query {} and value {}", layout.heads, q, v);
-    if (rank > 2) batch = q[0];
-    heads = packed ? layout.heads : rank == 4 ? q[1] : 1;
-    query = q[-2];
-    key = k[-2];
-    dim = packed ? q[-1] / heads : q[-1];
-    value_dim = packed ? v[-1] / heads : v[-1];
-  }
-
-  Shape scores() const { return {batch, heads, query, key}; }
-  Shape context() const {
-    if (rank == 2) return {query, packed ? heads * value_dim : value_dim};
-    if (packed) return {batch, query, heads * value_dim};
-    return rank == 3 ? Shape{batch, query, value_dim} : Shape{batch, heads, query, value_dim};
-  }
-  /// Of an operand with `width` elements a head and step of time.
-  kernels::HeadStrides strides(Index time, Index width) const {
-    if (packed) return {time * heads * width, width, heads * width};
-    return {heads * time * width, time * width, width};
-  }
-
- private:
-  bool packed;
-  int rank;
-};
-
-/// softmax over the last axis of the scores that `mask` keeps; exact zeros elsewhere, also in a row of which
-/// nothing is left.
-Var masked_softmax(Var scores, const MaskView& mask) {
-  if (scores.size() == 0) return exp(scores);
-  if (mask.empty()) {
-    const Var e = exp(scores - detach(max(scores, -1, true)));
-    return e / sum(e, -1, true);
-  }
-  Tensor blocked = mask.to_tensor(scores.shape());
-  for (std::uint8_t& b : std::span(blocked.data<std::uint8_t>(), static_cast<std::size_t>(blocked.size())))
-    b ^= 1;
-  scores = masked_fill(scores, blocked, -1e30);  // never the largest, unless nothing is left
-  const Var e = masked_fill(exp(scores - detach(max(scores, -1, true))), blocked, 0);
-  const Var total = sum(e, -1, true);  // [batch, heads, query, 1]
-  return e / masked_fill(total, equal(total, total.tape().full({}, 0)), 1);
-}
-
 /// Inputs: query, key, value, then the bias where there is one.
 struct Attention final : Fused {
-  Layout layout;
-  MaskView mask;
-  double scale, dropout;
-  RandomKey draw;
-  bool weights;
+  static constexpr bool composite = true;
+  HeadLayout layout;
+  double scale;
+  HeldAttention held;
 
   const char* name() const override { return "attention"; }
-  const char* formula() const override {
-    return "c = dropout(w) v, w = softmax(mask(s q k' + b));  dv = dropout(w)' dc, g = dropout(dc v') + dw, "
-           "ds = w (g - sum(w g)), "
-           "dq = s ds k, dk = s ds' q, db = ds";
+  Formula formula() const override {
+    return "c = dropout(w) v, w = softmax(mask(a)), a = s q k' + b;  dv = dropout(w)' dc, g = dropout(dc v') "
+           "+ "
+           "dw, e = w (g - sum(w g)) + da, dq = s e k, dk = s e' q, db = e";
   }
-  int outputs() const override { return weights ? 2 : 1; }
+  void attributes(Attributes& list) const override {
+    if (layout.packed) list.emplace_back("heads", static_cast<double>(layout.heads));
+    held.attributes(list);
+  }
+  int outputs() const override { return held.outputs(); }
   int saved() const override { return 2; }  // maximum and 1 / sum of each row of scores
+  bool completes(int output) const override { return held.completes(output); }
 
   Shape shape(Views in, int output) const override {
-    const Extents e(layout, in);
+    const AttentionExtents e(layout, in);
     if (output == 0) {
-      mask.check("attention", e.scores());
+      held.mask.check("attention", e.scores());
       if (in.size() > 3) check_bias(in[3].shape, e.scores());
       return e.context();
     }
-    return weights && output == 1 ? e.scores() : Shape{e.batch, e.heads, e.query};
+    return output < outputs() ? e.scores() : Shape{e.batch, e.heads, e.query};
   }
 
   void forward(Views in, Views out) const override {
@@ -123,6 +55,10 @@ struct Attention final : Fused {
     });
   }
 
+  double flops(Views in, Views) const override {
+    const AttentionExtents e(layout, in);
+    return 2 * static_cast<double>(e.scores().size()) * static_cast<double>(e.dim + e.value_dim);
+  }
   Range overwrites(std::size_t input, Views, Views) const override {
     return input < 3 ? everything : nothing;
   }
@@ -133,7 +69,7 @@ struct Attention final : Fused {
       kernels::AttentionGradients<T> grads;
       grads.dout = b.doutputs[0].data<T>();
       grads.dout_strides = args.out_strides;
-      grads.dweights = weights ? b.doutputs[1].data<T>() : nullptr;
+      held.put(grads, b.doutputs);
       grads.dquery = b.dinputs[0].data<T>();
       grads.dkey = b.dinputs[1].data<T>();
       grads.dvalue = b.dinputs[2].data<T>();
@@ -152,20 +88,23 @@ struct Attention final : Fused {
   VarList define(std::span<const Var> in) const override {
     ViewList views;
     for (std::size_t i = 0; i < 3; ++i) views.push_back({nullptr, in[i].shape(), in[i].dtype()});
-    const Extents e(layout, views);
+    const AttentionExtents e(layout, views);
     const auto heads_first = [&](const Var& x, Index time, Index dim) {  // -> [batch, heads, time, dim]
-      if (!layout.packed) return reshape(x, {e.batch, e.heads, time, dim});
+      if (!layout.packed) return x.rank() == 4 ? x : reshape(x, {e.batch, e.heads, time, dim});
       return permute(reshape(x, {e.batch, time, e.heads, dim}), {0, 2, 1, 3});
     };
     const Var q = heads_first(in[0], e.query, e.dim), k = heads_first(in[1], e.key, e.dim),
               v = heads_first(in[2], e.key, e.value_dim);
     Var scores = affine(matmul(q, k, {.transpose_b = true}), factor(e.dim));  // [batch, heads, query, key]
     if (in.size() > 3) scores = scores + in[3];
-    const Var p = masked_softmax(scores, mask);
-    const Var context =
-        matmul(dropout > 0 ? dropout_with(p, dropout, draw) : p, v);  // [batch, heads, query, value_dim]
-    const Var result = reshape(layout.packed ? permute(context, {0, 2, 1, 3}) : context, e.context());
-    return weights ? VarList{result, p} : VarList{result};
+    const Var p = masked_softmax_with(scores, held.mask);
+    const Var kept = held.dropout > 0 ? dropout_with(p, held.dropout, held.draw) : p;
+    const Var context = matmul(kept, v);  // [batch, heads, query, value_dim]
+    const Var merged = layout.packed ? permute(context, {0, 2, 1, 3}) : context;
+    VarList results{merged.shape() == e.context() ? merged : reshape(merged, e.context())};
+    if (held.weights) results.push_back(p);
+    if (held.scores) results.push_back(scores);
+    return results;
   }
 
  private:
@@ -180,14 +119,9 @@ struct Attention final : Fused {
             scores);
   }
 
-  static kernels::ScoreStrides score_strides(const Shape& from, const Shape& scores) {
-    const auto s = broadcast_strides(from, scores);
-    return {s[0], s[1], s[2], s[3]};
-  }
-
   template <class T>
   kernels::AttentionArgs<T> arguments(Views in, Views out) const {
-    const Extents e(layout, in);
+    const AttentionExtents e(layout, in);
     kernels::AttentionArgs<T> args;
     args.batch = e.batch;
     args.heads = e.heads;
@@ -204,20 +138,11 @@ struct Attention final : Fused {
     args.value_strides = e.strides(e.key, e.value_dim);
     args.out_strides = e.strides(e.query, e.value_dim);
     args.scale = static_cast<T>(factor(e.dim));
-    args.causal = mask.causal;
-    args.causal_offset = mask.causal_offset;
-    args.key_lengths = mask.lengths.data<std::int64_t>();
-    args.keep = mask.keep.data<std::uint8_t>();
-    if (mask.keep) args.keep_strides = score_strides(mask.keep.shape, e.scores());
+    held.put(args, e.scores(), out);
     if (in.size() > 3) {
       args.bias = in[3].data<T>();
       args.bias_strides = score_strides(in[3].shape, e.scores());
     }
-    args.dropout = dropout;
-    args.dropout_key = draw;
-    args.weights = weights ? out[1].data<T>() : nullptr;
-    args.row_max = out[weights ? 2 : 1].data<T>();
-    args.row_inverse_sum = out[weights ? 3 : 2].data<T>();
     return args;
   }
 };
@@ -228,11 +153,8 @@ VarList attention_with(const Var& query, const Var& key, const Var& value, Index
                        const HeldAttention& held) {
   Attention op;
   op.layout = {true, heads};
-  op.mask = held.mask;
   op.scale = 0;
-  op.dropout = held.dropout;
-  op.draw = held.draw;
-  op.weights = held.weights;
+  op.held = held;
   const Var inputs[] = {query, key, value};
   return apply_all(op, inputs);
 }
@@ -248,11 +170,12 @@ VarList run(const Var& query, const Var& key, const Var& value, const AttentionO
   return tape.attempt([&] {
     Attention op;
     op.layout = {options.heads > 0, options.heads > 0 ? options.heads : 1};
-    op.mask = options.mask.keep_on(tape);
     op.scale = options.scale;
-    op.dropout = tape.training() ? options.dropout : 0;
-    op.draw = op.dropout > 0 ? tape.next_draw() : RandomKey{};
-    op.weights = weights;
+    op.held = {.mask = options.mask.keep_on(tape),
+               .dropout = tape.training() ? options.dropout : 0,
+               .weights = weights,
+               .scores = weights && options.scores};
+    if (op.held.dropout > 0) op.held.draw = tape.next_draw();
     VarList inputs{query, key, value};
     if (options.bias) inputs.push_back(options.bias);
     return apply_all(op, {inputs.begin(), inputs.size()});
@@ -268,10 +191,13 @@ Var attention(const Var& query, const Var& key, const Var& value, const Attentio
 AttentionResult attention_with_weights(const Var& query, const Var& key, const Var& value,
                                        const AttentionOptions& options) {
   const VarList results = run(query, key, value, options, true);
-  return {results[0], results[1]};
+  return {results[0], results[1], options.scores ? results[2] : Var()};
 }
 
 namespace {
+
+/// What of weights and scores the loss depends on; gradients inside of the op are there in any case.
+enum class Used { all, none, last_query };
 
 struct Case {
   const char* label;
@@ -279,6 +205,7 @@ struct Case {
   AttentionOptions options = {};  // options.heads > 0: packed
   Shape bias = {};                // rank 0: none
   bool weights = false, training = false;
+  Used used = Used::all;
 };
 
 Tensor random_keep(const Shape& shape) {
@@ -297,9 +224,22 @@ std::string torch_call(const Case& c) {
   if (c.bias.rank() > 0) call += ", bias=d";
   if (o.heads > 0) call += fmt::format(", heads={}", o.heads);
   if (o.scale != 0) call += fmt::format(", scale={}", o.scale);
-  if (!c.weights) return call + ")";
+  if (!c.weights || c.used == Used::none) return call + ")";
+  if (o.scores) {
+    const char* part = c.used == Used::last_query ? "[-1, -1, -1]" : "";
+    return fmt::format(
+        "(lambda c, w, s: c * (1 + w{}.square().sum() + s{}.sin().sum()))(*{}, "
+        "weights=True, scores=True))",
+        part, part, call);
+  }
   return fmt::format("(lambda context, weights: context * (1 + weights.square().sum()))(*{}, weights=True))",
                      call);
+}
+
+/// Of weights or scores, those of the last query of the last head of the last batch.
+Var last_query(Var x) {
+  for (int axis = 0; axis < 3; ++axis) x = slice(x, axis, x.shape()[axis] - 1, 1);
+  return x;
 }
 
 Sample make_sample(const Case& c, double scale = 1.5) {
@@ -316,12 +256,15 @@ Sample make_sample(const Case& c, double scale = 1.5) {
   if (!c.options.mask.empty())
     sample.constants = {{"keep", c.options.mask.to_tensor(c.batch, c.heads, c.query, c.key)}};
   if (c.bias.rank() > 0) sample.inputs.push_back(sample_values(c.bias, -1, 1, 44));
-  sample.call = [options = c.options, weights = c.weights](const std::vector<Var>& in) {
+  sample.call = [options = c.options, weights = c.weights, used = c.used](const std::vector<Var>& in) {
     AttentionOptions with_bias = options;
     if (in.size() > 3) with_bias.bias = in[3];
     if (!weights) return attention(in[0], in[1], in[2], with_bias);
     const AttentionResult r = attention_with_weights(in[0], in[1], in[2], with_bias);
-    return r.context * (1 + sum(square(r.weights)));
+    if (used == Used::none) return r.context;
+    const auto part = [used](const Var& x) { return used == Used::all ? x : last_query(x); };
+    const Var loss = 1 + sum(square(part(r.weights)));
+    return r.context * (r.scores ? loss + sum(sin(part(r.scores))) : loss);
   };
   return sample;
 }
@@ -359,6 +302,14 @@ const OpSamples attention_samples("attention", [] {
       {"bias of each pair, mask", 2, 2, 3, 4, 3, 3, {.mask = random}, {3, 4}},
       {"bias of each key, row without keys", 2, 1, 3, 4, 3, 3, {.mask = dead_row}, {2, 1, 1, 4}},
       {"weights on the loss path", 2, 2, 3, 4, 3, 3, {}, {}, true},
+      {"scores on the loss path", 2, 2, 3, 4, 3, 3, {.mask = keys, .scores = true}, {3, 4}, true},
+      {"scores, unused", 2, 2, 3, 4, 3, 2, {.mask = lengths, .scores = true}, {}, true, false, Used::none},
+      {"scores and bias, unused", 2, 2, 3, 4, 3, 3, {.mask = dead_row, .scores = true}, {3, 4}, true, false,
+       Used::none},
+      {"weights, unused", 2, 2, 3, 4, 3, 2, {.mask = causal}, {}, true, false, Used::none},
+      {"scores of the last query", 2, 2, 3, 4, 3, 3, {.scores = true}, {}, true, false, Used::last_query},
+      {"scores, first rows empty, dropout, unused", 2, 2, 4, 4, 3, 3,
+       {.mask = Mask::causal(-1), .dropout = 0.4, .scores = true}, {}, true, true, Used::none},
       {"weights, causal and bias", 1, 2, 3, 3, 2, 2, {.mask = causal}, {2, 3, 3}, true},
       {"scale", 2, 2, 3, 3, 2, 2, {.scale = 0.3}},
       {"dropout", 2, 2, 3, 4, 3, 3, {.dropout = 0.4}, {}, false, true},
@@ -395,6 +346,12 @@ const OpSamples attention_samples("attention", [] {
       {"wide values, bias", 1, 1, 2, 3, 2, 19, {}, {3}},
       {"blocks of queries, weights, bias", 1, 2, 70, 20, 2, 2, {.mask = Mask::causal(-14)}, {2, 1, 20}, true},
       {"blocks of queries, random mask", 1, 2, 70, 20, 2, 3, {.mask = Mask::keep(random_keep({70, 20}))}},
+      {"blocks of queries, scores", 1, 2, 70, 20, 2, 2, {.mask = Mask::causal(-14), .scores = true},
+       {2, 1, 20}, true},
+      {"blocks of queries, scores, unused", 1, 2, 70, 20, 2, 3, {.mask = causal, .scores = true}, {}, true,
+       false, Used::none},
+      {"queries in lanes, scores, unused", 2, 2, 35, 37, 3, 2,
+       {.mask = early_ends, .dropout = 0.3, .heads = 2, .scores = true}, {}, true, true, Used::none},
       {"long, dropout", 1, 2, 150, 150, 2, 3, {.mask = causal, .dropout = 0.3, .heads = 2}, {}, false, true},
       {"long, lengths, bias", 2, 1, 150, 300, 2, 2, {.mask = Mask::from_lengths(Tensor::ids({170, 300}))},
        {300}}}) {

@@ -9,7 +9,8 @@ struct AttentionOptions {
   double scale = 0;  ///< factor of the scores; 0 means 1 / sqrt(dim)
   double dropout =
       0;  ///< probability for each weight; active when the tape is training, and then takes one draw
-  Index heads = 0;  ///< > 0: the heads lie packed side by side in the last axis
+  Index heads = 0;      ///< > 0: the heads lie packed side by side in the last axis
+  bool scores = false;  ///< `attention_with_weights` gives the scores, too
 };
 
 /// Scaled dot-product attention (Vaswani et al., 2017, arXiv 1706.03762):
@@ -18,9 +19,9 @@ struct AttentionOptions {
 ///     weights = softmax(scores over the keys that the mask keeps; 0 for all others)
 ///     context = dropout(weights) value
 ///
-///     dvalue  = dropout(weights)ᵀ dcontext      dweights' = dropout(dcontext valueᵀ) + dweights
-///     dscores = weights ⊙ (dweights' − Σ_key weights ⊙ dweights'),  dbias = dscores,
-///     dquery  = scale · dscores key             dkey = scale · dscoresᵀ query
+///     dvalue   = dropout(weights)ᵀ dcontext      dweights' = dropout(dcontext valueᵀ) + dweights
+///     dscores' = weights ⊙ (dweights' − Σ_key weights ⊙ dweights') + dscores,  dbias = dscores',
+///     dquery   = scale · dscores' key            dkey = scale · dscores'ᵀ query
 ///
 /// heads = 0: query [batch, heads, query, dim], key [batch, heads, key, dim], value [batch, heads, key,
 /// dim_v] -> [batch, heads, query, dim_v]; without the heads axis, or without batch and heads, the result
@@ -34,22 +35,14 @@ Var attention(const Var& query, const Var& key, const Var& value, const Attentio
 
 struct AttentionResult {
   Var context;
-  Var weights;  ///< [batch, heads, query, key], before dropout; a loss may depend on it
+  Var weights = {};  ///< [batch, heads, query, key], before dropout; a loss may depend on it
+  Var scores = {};   ///< [batch, heads, query, key], before the mask; likewise. Empty unless asked for
 };
 
-/// The same, with the same bits, and the weights of every head as a second result.
+/// The same, with the same bits, and the weights of every head as a second result. Their gradient, and that
+/// of the scores, is what the loss's is on every way, also by the context; masked cells have one of the
+/// weights.
 AttentionResult attention_with_weights(const Var& query, const Var& key, const Var& value,
                                        const AttentionOptions& options = {});
-
-/// What the definitions of other ops record: attributes that the tape already holds.
-struct HeldAttention {
-  MaskView mask;
-  double dropout = 0;  ///< active
-  RandomKey draw;      ///< where dropout > 0
-  bool weights = false;
-};
-/// The results of `attention`, or of `attention_with_weights`, for heads packed in the last axis.
-VarList attention_with(const Var& query, const Var& key, const Var& value, Index heads,
-                       const HeldAttention& held);
 
 }  // namespace tapegrad

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include <tapegrad/autograd/kernels/attention.h>
+#include <tapegrad/autograd/held_attention.h>
 #include <tapegrad/autograd/ops/arithmetic.h>
 #include <tapegrad/autograd/ops/elementwise.h>
 #include <tapegrad/autograd/ops/reduce.h>
@@ -14,16 +14,22 @@ namespace {
 
 /// Inputs: query | key | value, or query and then key | value.
 struct AttentionPacked final : Fused {
+  static constexpr bool composite = true;
   Index heads;
   HeldAttention held;
   explicit AttentionPacked(Index head_count, const HeldAttention& attention)
       : heads(head_count), held(attention) {}
   const char* name() const override { return "attention_packed"; }
-  const char* formula() const override {
+  Formula formula() const override {
     return "c = attention(q, k, v) of q | k | v side by side;  dq | dk | dv side by side";
   }
-  int outputs() const override { return held.weights ? 2 : 1; }
+  void attributes(Attributes& list) const override {
+    list.emplace_back("heads", static_cast<double>(heads));
+    held.attributes(list);
+  }
+  int outputs() const override { return held.outputs(); }
   int saved() const override { return 2; }  // maximum and 1 / sum of each row of scores
+  bool completes(int output) const override { return held.completes(output); }
 
   Shape shape(Views in, int output) const override {
     const bool all = in.size() == 1;
@@ -44,7 +50,7 @@ struct AttentionPacked final : Fused {
       held.mask.check("attention", scores);
       return q.with_tail(1, {all ? q[-1] / 3 : q[-1]});
     }
-    return held.weights && output == 1 ? scores : Shape{scores[0], heads, q[-2]};
+    return output < outputs() ? scores : Shape{scores[0], heads, q[-2]};
   }
 
   void forward(Views in, Views out) const override {
@@ -52,6 +58,9 @@ struct AttentionPacked final : Fused {
              [&](auto zero) { kernels::attention_forward(arguments<decltype(zero)>(in, out)); });
   }
 
+  double flops(Views in, Views out) const override {
+    return 4 * static_cast<double>(out[0].size()) * static_cast<double>(in[in.size() - 1].shape[-2]);
+  }
   Range overwrites(std::size_t, Views, Views) const override { return everything; }
   void backward(const BackwardArgs& b) const override {
     dispatch(b.outputs[0].dtype, [&](auto zero) {
@@ -62,7 +71,7 @@ struct AttentionPacked final : Fused {
       kernels::AttentionGradients<T> grads;
       grads.dout = b.doutputs[0].data<T>();
       grads.dout_strides = args.out_strides;
-      grads.dweights = held.weights ? b.doutputs[1].data<T>() : nullptr;
+      held.put(grads, b.doutputs);
       grads.dquery = b.dinputs[0].data<T>();
       if (T* dkv = b.dinputs[last].data<T>()) {
         grads.dkey = dkv + (last == 0 ? width : 0);
@@ -110,19 +119,7 @@ struct AttentionPacked final : Fused {
     args.key_strides = args.value_strides = strides(kv, all ? 3 : 2);
     args.out_strides = strides(out[0].shape, 1);
     args.scale = args.head_dim == 0 ? 0 : static_cast<T>(1 / std::sqrt(static_cast<double>(args.head_dim)));
-    args.causal = held.mask.causal;
-    args.causal_offset = held.mask.causal_offset;
-    args.key_lengths = held.mask.lengths.data<std::int64_t>();
-    args.keep = held.mask.keep.data<std::uint8_t>();
-    if (held.mask.keep) {
-      const auto s = broadcast_strides(held.mask.keep.shape, {args.batch, heads, q[-2], kv[-2]});
-      args.keep_strides = {s[0], s[1], s[2], s[3]};
-    }
-    args.dropout = held.dropout;
-    args.dropout_key = held.draw;
-    args.weights = held.weights ? out[1].data<T>() : nullptr;
-    args.row_max = out[held.weights ? 2 : 1].data<T>();
-    args.row_inverse_sum = out[held.weights ? 3 : 2].data<T>();
+    held.put(args, {args.batch, heads, q[-2], kv[-2]}, out);
     return args;
   }
 };
@@ -133,10 +130,14 @@ AttentionResult run(std::span<const Var> inputs, const PackedAttentionOptions& o
           o.dropout);
   expects(o.heads > 0, "attention_packed: heads must be positive, got {}", o.heads);
   return tape.attempt([&] {
-    HeldAttention held{o.mask.keep_on(tape), tape.training() ? o.dropout : 0, {}, o.weights};
+    HeldAttention held{.mask = o.mask.keep_on(tape),
+                       .dropout = tape.training() ? o.dropout : 0,
+                       .weights = o.weights,
+                       .scores = o.scores};
     if (held.dropout > 0) held.draw = tape.next_draw();
     const VarList results = apply_all(AttentionPacked(o.heads, held), inputs);
-    return AttentionResult{results[0], o.weights ? results[1] : Var()};
+    return AttentionResult{results[0], o.weights ? results[1] : Var(),
+                           o.scores ? results[results.size() - 1] : Var()};
   });
 }
 
@@ -159,6 +160,7 @@ struct Case {
   Shape query, kv;  // kv of rank 0: `query` is all three
   PackedAttentionOptions options;
   bool training = false;
+  bool unused = false;  // weights and scores: the loss is of the context alone
 };
 
 Sample make_sample(const Case& c, double scale = 1.5) {
@@ -166,10 +168,13 @@ Sample make_sample(const Case& c, double scale = 1.5) {
   const Index width = all ? c.query[-1] / 3 : c.query[-1];
   Sample sample{c.label, {sample_values(c.query, -scale, scale, 51)}, {}};
   if (!all) sample.inputs.push_back(sample_values(c.kv, -scale, scale, 52));
+  const bool used = c.options.weights && !c.unused;
   sample.call = [=, options = c.options](const std::vector<Var>& in) {
     const AttentionResult r =
         all ? attention_packed(in[0], options) : attention_packed(in[0], in[1], options);
-    return options.weights ? r.context * (1 + sum(square(r.weights))) : r.context;
+    if (!used) return r.context;
+    const Var loss = 1 + sum(square(r.weights));
+    return r.context * (options.scores ? loss + sum(sin(r.scores)) : loss);
   };
   sample.training = c.training;
   const auto part = [&](const char* of, Index i) {
@@ -179,7 +184,11 @@ Sample make_sample(const Case& c, double scale = 1.5) {
                                : fmt::format("a, {}, {}", part("b", 0), part("b", 1));
   const char* keep = c.options.mask.empty() ? "" : ", keep=keep";
   sample.torch = fmt::format("attention({}{}, heads={}", call, keep, c.options.heads);
-  if (c.options.weights)
+  if (used && c.options.scores)
+    sample.torch = fmt::format(
+        "(lambda c, w, s: c * (1 + w.square().sum() + s.sin().sum()))(*{}, weights=True, scores=True))",
+        sample.torch);
+  else if (used)
     sample.torch = fmt::format(
         "(lambda context, weights: context * (1 + weights.square().sum()))(*{}, "
         "weights=True))",
@@ -210,6 +219,14 @@ const OpSamples attention_packed_samples("attention_packed", [] {
            {"a memory, no batch", {3, 4}, {2, 8}, {.heads = 2}},
            {"weights", {2, 4, 6}, {}, {.heads = 2, .mask = causal & lengths, .weights = true}},
            {"weights, a memory", {2, 3, 4}, {2, 4, 8}, {.heads = 2, .mask = lengths, .weights = true}},
+           {"scores", {2, 4, 6}, {}, {.heads = 2, .mask = causal, .weights = true, .scores = true}},
+           {"scores, unused",
+            {2, 4, 6},
+            {},
+            {.heads = 2, .mask = causal, .weights = true, .scores = true},
+            false,
+            true},
+           {"scores alone, a memory", {2, 3, 4}, {2, 4, 8}, {.heads = 2, .mask = lengths, .scores = true}},
            {"dropout", {2, 4, 12}, {}, {.heads = 2, .mask = lengths, .dropout = 0.4}, true},
            {"dropout, not training", {1, 3, 6}, {}, {.dropout = 0.4}},
            {"size-1 dimensions", {1, 1, 3}, {}, {.mask = causal}},
@@ -220,6 +237,13 @@ const OpSamples attention_packed_samples("attention_packed", [] {
   for (const Case& c : std::initializer_list<Case>{
            {"queries in lanes", {2, 18, 18}, {}, {.heads = 2, .mask = causal}},
            {"queries in lanes, a memory", {2, 10, 4}, {2, 33, 8}, {.heads = 2, .mask = early_ends}},
+           {"queries in lanes, scores alone", {2, 18, 18}, {}, {.heads = 2, .mask = causal, .scores = true}},
+           {"blocks of queries, weights, unused",
+            {1, 70, 12},
+            {},
+            {.heads = 2, .mask = causal, .weights = true},
+            false,
+            true},
            {"blocks of queries", {1, 70, 6}, {}, {.heads = 1, .mask = causal}}}) {
     samples.push_back(make_sample(c));
     samples.back().differences = false;

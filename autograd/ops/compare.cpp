@@ -39,7 +39,7 @@ struct Where final : Primitive {
   TensorView condition;
   explicit Where(const TensorView& chosen) : condition(chosen) {}
   const char* name() const override { return "where"; }
-  const char* formula() const override {
+  Formula formula() const override {
     return "c = condition ? a : b;  da = condition ? dc : 0, db = condition ? 0 : dc";
   }
 
@@ -102,7 +102,10 @@ struct MaskedFill final : Primitive {
   double value;
   MaskedFill(const TensorView& filled, double number) : mask(filled), value(number) {}
   const char* name() const override { return "masked_fill"; }
-  const char* formula() const override { return "y = mask ? value : x;  dx = mask ? 0 : dy"; }
+  Formula formula() const override { return "y = mask ? value : x;  dx = mask ? 0 : dy"; }
+  void attributes(Attributes& a) const override {
+    put(a, "value", value), put(a, "mask_shape", fmt::format("{}", mask.shape));
+  }
 
   static Shape checked_shape(const Shape& mask, const Shape& x) {
     Shape result;

@@ -13,7 +13,8 @@ struct Concat final : Primitive {
   bool stacked;
   Concat(int at, bool new_axis) : axis(at), stacked(new_axis) {}
   const char* name() const override { return stacked ? "stack" : "concat"; }
-  const char* formula() const override { return "y = x_0, x_1, … along an axis;  dx_i = its part of dy"; }
+  Formula formula() const override { return "y = x_0, x_1, … along an axis;  dx_i = its part of dy"; }
+  void attributes(Attributes& a) const override { put(a, "axis", axis); }
   Shape shape(Views in, int) const override {
     Shape result = in[0].shape;
     for (std::size_t i = 1; i < in.size(); ++i) {

@@ -24,9 +24,14 @@ struct CrossEntropy final : Fused {
       : targets(t), options(o), counted(n) {}
 
   const char* name() const override { return "cross_entropy"; }
-  const char* formula() const override {
+  Formula formula() const override {
     return "loss = -(1 - eps) log p[target] - eps mean(log p), p = softmax(x);  dx = dloss (p - (1 - eps) "
            "onehot(target) - eps / vocab)";
+  }
+  void attributes(Attributes& a) const override {
+    static constexpr const char* reductions[] = {"mean", "sum", "none"};
+    put(a, "ignore_index", options.ignore_index), put(a, "label_smoothing", options.label_smoothing);
+    put(a, "reduction", std::string(reductions[static_cast<int>(options.reduction)]));
   }
   int saved() const override { return 1; }  // log(sum(exp(logits))) of each row
   Shape shape(Views in, int output) const override {

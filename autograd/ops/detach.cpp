@@ -10,7 +10,7 @@ namespace {
 
 struct Detach final : Primitive {
   const char* name() const override { return "detach"; }
-  const char* formula() const override { return "y = x;  dx = 0"; }
+  Formula formula() const override { return "y = x;  dx = 0"; }
   Shape shape(Views in, int) const override { return in[0].shape; }
   void forward(Views in, Views out) const override {
     std::memcpy(out[0].bytes, in[0].bytes, in[0].byte_count());

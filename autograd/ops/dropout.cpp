@@ -11,7 +11,8 @@ struct Dropout final : Primitive {
   RandomKey key;
   Dropout(double probability, RandomKey draw) : p(probability), key(draw) {}
   const char* name() const override { return "dropout"; }
-  const char* formula() const override { return "y = x [u >= p] / (1 - p);  dx = dy [u >= p] / (1 - p)"; }
+  Formula formula() const override { return "y = x [u >= p] / (1 - p);  dx = dy [u >= p] / (1 - p)"; }
+  void attributes(Attributes& a) const override { put(a, "p", p); }
   Shape shape(Views in, int) const override {
     expects(p >= 0 && p <= 1, "dropout: the probability must lie in [0, 1], got {}", p);
     return in[0].shape;

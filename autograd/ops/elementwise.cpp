@@ -14,7 +14,7 @@ namespace {
 
 struct Exp final : Unary<Primitive> {
   const char* name() const override { return "exp"; }
-  const char* formula() const override { return "y = e^x;  dx = dy y"; }
+  Formula formula() const override { return "y = e^x;  dx = dy y"; }
   void forward(Views in, Views out) const override {
     run(in, out, [](auto* x, auto* y, Index n) { kernels::exp(x, y, n); });
   }
@@ -23,7 +23,7 @@ struct Exp final : Unary<Primitive> {
 
 struct Log final : Unary<Primitive> {
   const char* name() const override { return "log"; }
-  const char* formula() const override { return "y = ln x;  dx = dy / x"; }
+  Formula formula() const override { return "y = ln x;  dx = dy / x"; }
   void forward(Views in, Views out) const override {
     run(in, out, [](auto* x, auto* y, Index n) { kernels::log(x, y, n); });
   }
@@ -32,7 +32,7 @@ struct Log final : Unary<Primitive> {
 
 struct Log1p final : Unary<Primitive> {
   const char* name() const override { return "log1p"; }
-  const char* formula() const override { return "y = ln(1 + x);  dx = dy / (1 + x)"; }
+  Formula formula() const override { return "y = ln(1 + x);  dx = dy / (1 + x)"; }
   void forward(Views in, Views out) const override {
     map(in, out, [](auto x) { return std::log1p(x); });
   }
@@ -41,7 +41,7 @@ struct Log1p final : Unary<Primitive> {
 
 struct Expm1 final : Unary<Primitive> {
   const char* name() const override { return "expm1"; }
-  const char* formula() const override { return "y = e^x - 1;  dx = dy (y + 1)"; }
+  Formula formula() const override { return "y = e^x - 1;  dx = dy (y + 1)"; }
   void forward(Views in, Views out) const override {
     map(in, out, [](auto x) { return std::expm1(x); });
   }
@@ -50,7 +50,7 @@ struct Expm1 final : Unary<Primitive> {
 
 struct Sqrt final : Unary<Primitive> {
   const char* name() const override { return "sqrt"; }
-  const char* formula() const override { return "y = sqrt(x);  dx = dy / (2 y)"; }
+  Formula formula() const override { return "y = sqrt(x);  dx = dy / (2 y)"; }
   void forward(Views in, Views out) const override {
     map(in, out, [](auto x) { return std::sqrt(x); });
   }
@@ -59,7 +59,7 @@ struct Sqrt final : Unary<Primitive> {
 
 struct Rsqrt final : Unary<Primitive> {
   const char* name() const override { return "rsqrt"; }
-  const char* formula() const override { return "y = 1 / sqrt(x);  dx = -dy y^3 / 2"; }
+  Formula formula() const override { return "y = 1 / sqrt(x);  dx = -dy y^3 / 2"; }
   void forward(Views in, Views out) const override {
     map(in, out, [](auto x) { return 1 / std::sqrt(x); });
   }
@@ -71,7 +71,7 @@ struct Rsqrt final : Unary<Primitive> {
 
 struct Square final : Unary<Primitive> {
   const char* name() const override { return "square"; }
-  const char* formula() const override { return "y = x^2;  dx = 2 dy x"; }
+  Formula formula() const override { return "y = x^2;  dx = 2 dy x"; }
   void forward(Views in, Views out) const override {
     map(in, out, [](auto x) { return x * x; });
   }
@@ -80,7 +80,7 @@ struct Square final : Unary<Primitive> {
 
 struct Reciprocal final : Unary<Primitive> {
   const char* name() const override { return "reciprocal"; }
-  const char* formula() const override { return "y = 1 / x;  dx = -dy y^2"; }
+  Formula formula() const override { return "y = 1 / x;  dx = -dy y^2"; }
   void forward(Views in, Views out) const override {
     map(in, out, [](auto x) { return 1 / x; });
   }
@@ -91,7 +91,7 @@ struct Reciprocal final : Unary<Primitive> {
 
 struct Abs final : Unary<Primitive> {
   const char* name() const override { return "abs"; }
-  const char* formula() const override { return "y = |x|;  dx = dy sign(x), 0 at x = 0"; }
+  Formula formula() const override { return "y = |x|;  dx = dy sign(x), 0 at x = 0"; }
   void forward(Views in, Views out) const override {
     map(in, out, [](auto x) { return std::abs(x); });
   }
@@ -107,7 +107,7 @@ struct Abs final : Unary<Primitive> {
 
 struct Sin final : Unary<Primitive> {
   const char* name() const override { return "sin"; }
-  const char* formula() const override { return "y = sin x;  dx = dy cos x"; }
+  Formula formula() const override { return "y = sin x;  dx = dy cos x"; }
   void forward(Views in, Views out) const override {
     map(in, out, [](auto x) { return std::sin(x); });
   }
@@ -116,7 +116,7 @@ struct Sin final : Unary<Primitive> {
 
 struct Cos final : Unary<Primitive> {
   const char* name() const override { return "cos"; }
-  const char* formula() const override { return "y = cos x;  dx = -dy sin x"; }
+  Formula formula() const override { return "y = cos x;  dx = -dy sin x"; }
   void forward(Views in, Views out) const override {
     map(in, out, [](auto x) { return std::cos(x); });
   }
@@ -125,7 +125,7 @@ struct Cos final : Unary<Primitive> {
 
 struct NormalCdf final : Unary<Primitive> {
   const char* name() const override { return "normal_cdf"; }
-  const char* formula() const override {
+  Formula formula() const override {
     return "y = (1 + erf(x / sqrt(2))) / 2;  dx = dy e^(-x^2 / 2) / sqrt(2 pi)";
   }
   void forward(Views in, Views out) const override {
@@ -143,7 +143,8 @@ struct Pow final : Unary<Primitive> {
   double exponent;
   explicit Pow(double power) : exponent(power) {}
   const char* name() const override { return "pow"; }
-  const char* formula() const override { return "y = x^p;  dx = p dy x^(p - 1)"; }
+  Formula formula() const override { return "y = x^p;  dx = p dy x^(p - 1)"; }
+  void attributes(Attributes& a) const override { put(a, "exponent", exponent); }
   void forward(Views in, Views out) const override {
     map(in, out, [this](auto x) { return std::pow(x, static_cast<decltype(x)>(exponent)); });
   }
@@ -157,9 +158,10 @@ struct Clamp final : Unary<Primitive> {
   double low, high;
   Clamp(double smallest, double largest) : low(smallest), high(largest) {}
   const char* name() const override { return "clamp"; }
-  const char* formula() const override {
+  Formula formula() const override {
     return "y = min(max(x, low), high);  dx = dy where low <= x <= high, else 0";
   }
+  void attributes(Attributes& a) const override { put(a, "low", low), put(a, "high", high); }
   void forward(Views in, Views out) const override {
     map(in, out, [this](auto x) {
       const auto least = static_cast<decltype(x)>(low), most = static_cast<decltype(x)>(high);

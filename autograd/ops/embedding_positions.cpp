@@ -10,13 +10,18 @@ namespace tapegrad {
 namespace {
 
 struct EmbeddingPositions final : Fused {
+  static constexpr bool composite = true;
   TensorView ids;
   EmbeddingPositionsOptions options;
   EmbeddingPositions(const TensorView& kept, const EmbeddingPositionsOptions& o) : ids(kept), options(o) {}
   const char* name() const override { return "embedding_positions"; }
-  const char* formula() const override {
+  Formula formula() const override {
     return "y[t] = scale weight[ids[t]] + positions[t];  dweight[ids[t]] += scale dy[t], dpositions[t] += "
            "dy[t], without the padding row";
+  }
+  void attributes(Attributes& a) const override {
+    put(a, "scale", options.scale), put(a, "padding_idx", options.padding_idx),
+        put(a, "first", options.first);
   }
 
   Shape shape(Views in, int) const override {

@@ -62,7 +62,8 @@ struct Take final : Primitive {
   Pick pick;
   explicit Take(const Pick& p) : pick(p) {}
   const char* name() const override { return pick.each ? "gather" : "index_select"; }
-  const char* formula() const override { return "y[j] = x[ids[j]] along an axis;  dx[ids[j]] += dy[j]"; }
+  Formula formula() const override { return "y[j] = x[ids[j]] along an axis;  dx[ids[j]] += dy[j]"; }
+  void attributes(Attributes& a) const override { put(a, "axis", pick.axis); }
   Shape shape(Views in, int) const override {
     if (pick.each) return pick.ids.shape;
     Shape result = in[0].shape;
@@ -86,7 +87,8 @@ struct Put final : Primitive {
   Index extent;
   Put(const Pick& p, Index n) : pick(p), extent(n) {}
   const char* name() const override { return pick.each ? "scatter_add" : "index_add"; }
-  const char* formula() const override { return "y[ids[j]] += x[j] along an axis;  dx[j] = dy[ids[j]]"; }
+  Formula formula() const override { return "y[ids[j]] += x[j] along an axis;  dx[j] = dy[ids[j]]"; }
+  void attributes(Attributes& a) const override { put(a, "axis", pick.axis); }
   Shape shape(Views in, int) const override {
     Shape result = in[0].shape;
     result[pick.axis] = extent;
@@ -112,9 +114,10 @@ struct Embedding final : Primitive {
   Index padding;
   Embedding(const TensorView& kept, Index padding_idx) : ids(kept), padding(padding_idx) {}
   const char* name() const override { return "embedding"; }
-  const char* formula() const override {
+  Formula formula() const override {
     return "y[...] = weight[ids[...]];  dweight[ids[...]] += dy[...], without the padding row";
   }
+  void attributes(Attributes& a) const override { put(a, "padding_idx", padding); }
   Shape shape(Views in, int) const override { return ids.shape.with_tail(0, {in[0].shape[1]}); }
   void forward(Views in, Views out) const override {
     const Index width = in[0].shape[1];

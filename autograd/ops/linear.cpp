@@ -20,8 +20,11 @@ struct Linear final : Fused {
   Linear(Index first, Index rows) : begin(first), count(rows), bias_begin(first), whole_bias(true) {}
   explicit Linear(Index bias_first) : begin(0), count(all), bias_begin(bias_first), whole_bias(false) {}
   const char* name() const override { return "linear"; }
-  const char* formula() const override {
-    return "y = x W^T + b;  dx = dy W, dW = dy^T x, db = sum of dy's rows";
+  Formula formula() const override { return "y = x W^T + b;  dx = dy W, dW = dy^T x, db = sum of dy's rows"; }
+  /// Of linear_rows and linear_bias_part alone; a whole linear has none.
+  void attributes(Attributes& a) const override {
+    if (count != all) put(a, "first", begin), put(a, "rows", count);
+    if (!whole_bias) put(a, "bias_first", bias_begin);
   }
 
   Shape shape(Views in, int) const override {
@@ -60,6 +63,9 @@ struct Linear final : Fused {
     });
   }
 
+  double flops(Views in, Views out) const override {
+    return 2 * static_cast<double>(out[0].size()) * static_cast<double>(in[1].shape[1]);
+  }
   Range overwrites(std::size_t input, Views in, Views) const override {
     const Index n = rows(in[1].shape), width = in[1].shape[1];
     if (input == 1 && count != all) return {begin * width, (begin + n) * width};

@@ -13,16 +13,20 @@ namespace tapegrad {
 namespace {
 
 struct LinearActivation final : Fused {
+  static constexpr bool composite = true;
   Activation activation;
   const void* transposed = nullptr;  // Tape::transposed of the weight
   explicit LinearActivation(Activation a) : activation(a) {}
   const char* name() const override { return "linear_activation"; }
-  const char* formula() const override {
+  Formula formula() const override {
     return activation == Activation::relu
                ? "y = relu(a), a = x W^T + b;  da = dy where y > 0, else 0, dx = da W, dW = da^T x, db = sum "
                  "of da's rows"
                : "y = gelu(a), a = x W^T + b;  da = dy gelu'(a), dx = da W, dW = da^T x, db = sum of da's "
                  "rows";
+  }
+  void attributes(Attributes& a) const override {
+    put(a, "activation", std::string(activation == Activation::relu ? "relu" : "gelu"));
   }
   int saved() const override { return activation == Activation::gelu ? 1 : 0; }  // a; relu tells by y's sign
 
@@ -57,6 +61,9 @@ struct LinearActivation final : Fused {
     });
   }
 
+  double flops(Views in, Views out) const override {
+    return 2 * static_cast<double>(out[0].size()) * static_cast<double>(in[1].shape[1]);
+  }
   Range overwrites(std::size_t input, Views, Views) const override {
     return input < 2 ? everything : nothing;
   }

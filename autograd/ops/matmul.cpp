@@ -38,9 +38,8 @@ struct Matmul final : Primitive {
   bool ta, tb;
   explicit Matmul(const MatmulOptions& options) : ta(options.transpose_a), tb(options.transpose_b) {}
   const char* name() const override { return "matmul"; }
-  const char* formula() const override {
-    return "C = op(A) op(B);  dop(A) = dC op(B)^T, dop(B) = op(A)^T dC";
-  }
+  Formula formula() const override { return "C = op(A) op(B);  dop(A) = dC op(B)^T, dop(B) = op(A)^T dC"; }
+  void attributes(Attributes& a) const override { put(a, "transpose_a", ta), put(a, "transpose_b", tb); }
 
   Shape shape(Views in, int) const override {
     const Shape &sa = in[0].shape, &sb = in[1].shape;
@@ -71,6 +70,9 @@ struct Matmul final : Primitive {
     });
   }
 
+  double flops(Views in, Views out) const override {
+    return 2 * static_cast<double>(out[0].size()) * static_cast<double>(Operand(in[0].shape, ta, true).cols);
+  }
   bool has_backward() const override { return true; }
   /// A matrix that is repeated along the batch gathers several products.
   Range overwrites(std::size_t input, Views in, Views) const override {

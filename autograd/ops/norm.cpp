@@ -24,6 +24,7 @@ class Norm : public Fused {
     check(in, bias_, "bias");
     return output == 0 ? x : Shape{x.rows()};
   }
+  void attributes(Attributes& a) const final { put(a, "eps", eps); }
 
  protected:
   ~Norm() = default;
@@ -59,7 +60,7 @@ class Norm : public Fused {
 struct LayerNorm final : Norm {
   using Norm::Norm;
   const char* name() const override { return "layer_norm"; }
-  const char* formula() const override {
+  Formula formula() const override {
     return "y = xh w + b, xh = (x - mean(x)) / sqrt(var(x) + eps);  dx = (g - mean(g) - xh mean(g xh)) / "
            "sqrt(var(x) + eps), g = dy w";
   }
@@ -96,7 +97,7 @@ struct LayerNorm final : Norm {
 struct RmsNorm final : Norm {
   using Norm::Norm;
   const char* name() const override { return "rms_norm"; }
-  const char* formula() const override {
+  Formula formula() const override {
     return "y = xh w, xh = x / sqrt(mean(x^2) + eps);  dx = (g - xh mean(g xh)) / sqrt(mean(x^2) + eps), g = "
            "dy w";
   }

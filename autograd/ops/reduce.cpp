@@ -33,6 +33,12 @@ class Reducing : public Primitive {
     for (int i = axes_.count; !keep_ && i-- > 0;) result = result.without(axes_.first);
     return result;
   }
+  void attributes(Attributes& a) const final {
+    std::string axes = fmt::format("{}", axes_.first);
+    for (int i = 1; i < axes_.count; ++i) axes += fmt::format(", {}", axes_.first + i);
+    axes_.count == 1 ? put(a, "axis", axes_.first) : put(a, "axes", axes_.count == 0 ? "" : axes);
+    put(a, "keep_axis", keep_);
+  }
 
  protected:
   ~Reducing() = default;
@@ -60,7 +66,7 @@ struct Sum final : Reducing {
   bool average;
   Sum(Axes axes, bool keep, bool divide) : Reducing(axes, keep), average(divide) {}
   const char* name() const override { return average ? "mean" : "sum"; }
-  const char* formula() const override {
+  Formula formula() const override {
     return average ? "y = sum(x) / n;  dx = dy / n repeated" : "y = sum(x);  dx = dy repeated";
   }
   void forward(Views in, Views out) const override {
@@ -109,7 +115,7 @@ struct Extreme final : Reducing {
   bool largest;
   Extreme(Axes axes, bool keep, bool max) : Reducing(axes, keep), largest(max) {}
   const char* name() const override { return largest ? "max" : "min"; }
-  const char* formula() const override {
+  Formula formula() const override {
     return largest ? "y = max(x);  the largest share dy equally"
                    : "y = min(x);  the smallest share dy equally";
   }
@@ -167,7 +173,7 @@ struct Extreme final : Reducing {
 struct Norm final : Reducing {
   using Reducing::Reducing;
   const char* name() const override { return "norm"; }
-  const char* formula() const override { return "y = sqrt(sum(x^2));  dx = dy x / y, 0 where y = 0"; }
+  Formula formula() const override { return "y = sqrt(sum(x^2));  dx = dy x / y, 0 where y = 0"; }
   void forward(Views in, Views out) const override {
     const auto [outer, n, inner] = extents(in[0].shape);
     dispatch(out[0].dtype, [&, outer = outer, n = n, inner = inner](auto zero) {

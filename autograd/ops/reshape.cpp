@@ -13,7 +13,8 @@ struct Reshape final : Primitive {
   Shape target;
   explicit Reshape(const Shape& shape) : target(shape) {}
   const char* name() const override { return "reshape"; }
-  const char* formula() const override { return "y = x under another shape;  dx = dy under x's shape"; }
+  Formula formula() const override { return "y = x under another shape;  dx = dy under x's shape"; }
+  void attributes(Attributes& a) const override { put(a, "shape", fmt::format("{}", target)); }
   Shape shape(Views, int) const override { return target; }
   void forward(Views in, Views out) const override {
     std::memcpy(out[0].bytes, in[0].bytes, in[0].byte_count());

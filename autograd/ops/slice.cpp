@@ -18,8 +18,11 @@ struct Slice final : Primitive {
   Slice(int at, Index first, Index count, bool drop_axis)
       : axis(at), begin(first), length(count), drop(drop_axis) {}
   const char* name() const override { return "slice"; }
-  const char* formula() const override {
+  Formula formula() const override {
     return "y = x[begin : begin + length] along an axis;  dx[begin : begin + length] = dy, 0 elsewhere";
+  }
+  void attributes(Attributes& a) const override {
+    put(a, "axis", axis), put(a, "begin", begin), put(a, "length", length);
   }
   Shape shape(Views in, int) const override {
     if (drop) return in[0].shape.without(axis);
@@ -57,8 +60,11 @@ struct Pad final : Primitive {
   Index before, after;
   Pad(int at, Index front, Index back) : axis(at), before(front), after(back) {}
   const char* name() const override { return "pad"; }
-  const char* formula() const override {
+  Formula formula() const override {
     return "y = zeros, x, zeros along an axis;  dx = dy[before : before + extent]";
+  }
+  void attributes(Attributes& a) const override {
+    put(a, "axis", axis), put(a, "before", before), put(a, "after", after);
   }
   Shape shape(Views in, int) const override {
     Shape result = in[0].shape;
@@ -90,9 +96,10 @@ struct Flip final : Primitive {
   int axis;
   explicit Flip(int at) : axis(at) {}
   const char* name() const override { return "flip"; }
-  const char* formula() const override {
+  Formula formula() const override {
     return "y = x in reverse order along an axis;  dx = dy in reverse order";
   }
+  void attributes(Attributes& a) const override { put(a, "axis", axis); }
   Shape shape(Views in, int) const override { return in[0].shape; }
   void forward(Views in, Views out) const override {
     const AxisView x(in[0].shape, axis);

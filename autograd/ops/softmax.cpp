@@ -51,7 +51,8 @@ class RowWise : public Fused {
 
 struct Softmax final : RowWise {
   const char* name() const override { return "softmax"; }
-  const char* formula() const override { return "y = e^x / sum(e^x);  dx = y (dy - sum(dy y))"; }
+  Formula formula() const override { return "y = e^x / sum(e^x);  dx = y (dy - sum(dy y))"; }
+  void attributes(Attributes& a) const override { put(a, "axis", -1); }
   void forward(Views in, Views out) const override {
     for_rows(in[0], [&]<class T>(T, Index rows, Index n) {
       kernels::softmax(in[0].data<T>(), out[0].data<T>(), rows, n);
@@ -71,7 +72,8 @@ struct Softmax final : RowWise {
 
 struct LogSoftmax final : RowWise {
   const char* name() const override { return "log_softmax"; }
-  const char* formula() const override { return "y = x - ln(sum(e^x));  dx = dy - e^y sum(dy)"; }
+  Formula formula() const override { return "y = x - ln(sum(e^x));  dx = dy - e^y sum(dy)"; }
+  void attributes(Attributes& a) const override { put(a, "axis", -1); }
   void forward(Views in, Views out) const override {
     for_rows(in[0], [&]<class T>(T, Index rows, Index n) {
       kernels::log_softmax(in[0].data<T>(), out[0].data<T>(), rows, n);
@@ -91,7 +93,8 @@ struct LogSoftmax final : RowWise {
 
 struct LogSumExp final : RowWise {
   const char* name() const override { return "logsumexp"; }
-  const char* formula() const override { return "y = ln(sum(e^x));  dx = dy e^(x - y)"; }
+  Formula formula() const override { return "y = ln(sum(e^x));  dx = dy e^(x - y)"; }
+  void attributes(Attributes& a) const override { put(a, "axis", -1); }
   Shape shape(Views in, int) const override { return in[0].shape.with_tail(1, {1}); }
   void forward(Views in, Views out) const override {
     for_rows(in[0], [&]<class T>(T, Index rows, Index n) {

@@ -65,9 +65,13 @@ class Walk {
 
 struct Permute final : Primitive {
   std::array<int, Shape::max_rank> axes{};
+  std::size_t rank = 0;
   const char* name() const override { return "permute"; }
-  const char* formula() const override {
+  Formula formula() const override {
     return "y = x with its axes in another order;  dx = dy with them put back";
+  }
+  void attributes(Attributes& a) const override {
+    put(a, "axes", fmt::format("{}", fmt::join(std::span(axes).first(rank), ", ")));
   }
   Shape shape(Views in, int) const override {
     Shape result = in[0].shape;
@@ -85,9 +89,11 @@ struct Permute final : Primitive {
   }
 
  private:
-  Permute inverse(int rank) const {
+  Permute inverse(int axis_count) const {
     Permute back;
-    for (int i = 0; i < rank; ++i) back.axes[static_cast<std::size_t>(axes[static_cast<std::size_t>(i)])] = i;
+    back.rank = static_cast<std::size_t>(axis_count);
+    for (int i = 0; i < axis_count; ++i)
+      back.axes[static_cast<std::size_t>(axes[static_cast<std::size_t>(i)])] = i;
     return back;
   }
 
@@ -130,6 +136,7 @@ Var permute(const Var& x, std::span<const int> axes) {
           "permute: {} axes given for shape {}, which has {}; name every axis once", axes.size(), shape,
           shape.rank());
   Permute op;
+  op.rank = axes.size();
   unsigned seen = 0;
   bool moved = false;
   for (std::size_t i = 0; i < axes.size(); ++i) {

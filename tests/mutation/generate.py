@@ -1,9 +1,9 @@
 """Mutants of every backward rule in a tree, all in one program, one of them alive at a time.
 
 A rule is the body of a function whose name says backward, gradient or pullback, in autograd/ops,
-autograd/kernels and the headers that ops share, or of a function that only rules call. Every mutant is a
-statement, written once more with one edit, behind `::mutation::on(number)`, on a line of its own, so that a
-compiler's message names it.
+autograd/kernels and the headers that ops share, or of a function that only rules call; not of one that users
+call (scale_gradient). Every mutant is a statement, written once more with one edit, behind
+`::mutation::on(number)`, on a line of its own, so that a compiler's message names it.
 """
 import collections
 import dataclasses
@@ -79,10 +79,10 @@ class Generator:
                     calls[callee].add(caller)
                 elif not any(f.head <= at < f.body[0] and f.name == callee for f in self.functions[name]):
                     calls[callee].add("")  # an initialiser at namespace level
-        known = {name for name in defined if ROOT.search(name)}
         headers = (self.root / "autograd").glob("ops/*.h")
         public = "".join(path.read_text(encoding="utf-8") for path in headers)
         defined = {name for name in defined if not re.search(rf"^\w.* {name}\(", public, re.MULTILINE)}
+        known = {name for name in defined if ROOT.search(name)}
         while True:
             callers = {name: calls[name] - {name} for name in defined - known}
             more = {name for name, by in callers.items() if by and by <= known}

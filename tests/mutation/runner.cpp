@@ -29,6 +29,8 @@ struct OpCheck {
 const OpCheck checks[] = {
     {"raw backward = pullback",
      [](const std::string&, const Sample& s) { return op_checks::raw_equals_pullback(s); }},
+    {"completed = pullback",
+     [](const std::string&, const Sample& s) { return op_checks::completed_equal_pullback(s); }},
     {"kernel = definition",
      [](const std::string&, const Sample& s) { return op_checks::kernel_equals_definition(s); }},
     {"f32 follows f64", [](const std::string&, const Sample& s) { return op_checks::f32_follows_f64(s); }},

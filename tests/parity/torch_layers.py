@@ -32,7 +32,7 @@ def scores(kind, query, key):
 
 
 def attend(kind, query, key, value, blocked=None, bias=None):
-    """Context with the heads side by side again, and weights, of [batch, heads, time, dim].
+    """Context with the heads side by side again, weights and scores, of [batch, heads, time, dim].
 
     A row of which nothing is left gives zeros, as in F.scaled_dot_product_attention.
     """
@@ -42,7 +42,7 @@ def attend(kind, query, key, value, blocked=None, bias=None):
     blocked = torch.zeros(1, dtype=torch.bool) if blocked is None else blocked.expand(s.shape)
     nothing = blocked.all(-1, keepdim=True)
     weights = s.masked_fill(blocked & ~nothing, -torch.inf).softmax(-1) * ~nothing
-    return (weights @ value).transpose(1, 2).flatten(2), weights
+    return (weights @ value).transpose(1, 2).flatten(2), weights, s
 
 
 def is_blocked(mask):
@@ -61,7 +61,7 @@ class ScoredAttention(nn.MultiheadAttention):
             blocked = blocked | is_blocked(key_padding_mask)[:, None, None, :]
         packed = zip((query, key, value), self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3))
         q, k, v = (heads(F.linear(x, w, b), self.num_heads) for x, w, b in packed)
-        context, weights = attend(self.score, q, k, v, blocked)
+        context, weights, _ = attend(self.score, q, k, v, blocked)
         return self.out_proj(context), weights
 
 

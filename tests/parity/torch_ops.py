@@ -7,11 +7,11 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 
-def attention(query, key, value, keep=None, bias=None, heads=0, scale=None, weights=False):
+def attention(query, key, value, keep=None, bias=None, heads=0, scale=None, weights=False, scores=False):
     """scaled_dot_product_attention; keep is True where attended, heads > 0 means [batch, time, heads * dim].
 
-    With `weights` also the attention weights, which PyTorch's function does not give: softmax by hand.  A row
-    that keeps nothing is zeros.
+    With `weights` also the attention weights, which PyTorch's function does not give: softmax by hand; with
+    `scores` those, too, before the mask.  A row that keeps nothing is zeros.
     """
     if heads:
         query, key, value = (x.unflatten(-1, (heads, -1)).transpose(-3, -2) for x in (query, key, value))
@@ -19,22 +19,22 @@ def attention(query, key, value, keep=None, bias=None, heads=0, scale=None, weig
     if bias is not None:
         mask = bias if mask is None else bias.masked_fill(~mask, -torch.inf)
     if weights:
-        scores = query @ key.mT * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
+        s = query @ key.mT * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
         if bias is not None:
-            scores = scores + bias
+            s = s + bias
         if keep is not None:
-            scores = scores.masked_fill(~keep.bool(), -torch.inf)
             dead = ~keep.bool().any(-1, keepdim=True)
-            found = torch.softmax(scores.masked_fill(dead, 0), -1).masked_fill(dead, 0)
+            kept = s.masked_fill(~keep.bool(), -torch.inf)
+            found = torch.softmax(kept.masked_fill(dead, 0), -1).masked_fill(dead, 0)
         else:
-            found = torch.softmax(scores, -1)
+            found = torch.softmax(s, -1)
         context = found @ value
     else:
         with sdpa_kernel(SDPBackend.MATH):
             context = F.scaled_dot_product_attention(query, key, value, mask, scale=scale)
     if heads:
         context = context.transpose(-3, -2).flatten(-2)
-    return (context, found) if weights else context
+    return (context, found, s) if scores else (context, found) if weights else context
 
 
 NAMES = {"torch": torch, "F": F, "nn": torch.nn, "math": math, "attention": attention}

@@ -15,11 +15,13 @@ struct AttentionOptions {
   bool lengths = false, keep = false, bias = false, dweights = false;
   double dropout = 0;
   bool constant_bias = false;  // of which no gradient is asked for
+  bool taps = false;           // scores, and the gradients of scores and weights
+  bool dscores = false;
 };
 
 template <class T>
 struct AttentionResult {
-  std::vector<T> out, weights, dquery, dkey, dvalue, dbias;
+  std::vector<T> out, weights, dquery, dkey, dvalue, dbias, scores, weights_gradient, scores_gradient;
 
   template <class F>
   void each(F f) const {
@@ -29,6 +31,9 @@ struct AttentionResult {
     f("dkey", dkey);
     f("dvalue", dvalue);
     f("dbias", dbias);
+    f("scores", scores);
+    f("weights_gradient", weights_gradient);
+    f("scores_gradient", scores_gradient);
   }
 };
 
@@ -38,7 +43,7 @@ template <class T>
 struct AttentionCase {
   AttentionShape s;
   AttentionOptions o;
-  std::vector<T> query, key, value, bias, dout, dweights;
+  std::vector<T> query, key, value, bias, dout, dweights, dscores;
   std::vector<std::uint8_t> keep;
   std::vector<std::int64_t> lengths;
   T scale = static_cast<T>(0.4);
@@ -51,6 +56,7 @@ struct AttentionCase {
     bias = source.values<T>(s.heads * s.query * s.key);
     dout = source.values<T>(s.batch * s.query * row(s.value_dim));
     dweights = source.values<T>(s.batch * s.heads * s.query * s.key);
+    dscores = source.values<T>(s.batch * s.heads * s.query * s.key);
     for (Index i = 0; i < s.batch * s.query * s.key; ++i) keep.push_back(source.next() > -0.4);
     for (Index i = 0; i < std::min<Index>(s.key, s.batch * s.query * s.key); ++i)
       keep[static_cast<std::size_t>(i)] = 0;  // a fully masked row
@@ -86,10 +92,19 @@ struct AttentionCase {
   AttentionResult<T> run(const Table<T>& table, bool with_weights = true, bool all_gradients = false,
                          bool add = true) const {
     const auto size = [](const auto& v) { return v.size(); };
-    AttentionResult<T> r{
-        std::vector<T>(size(dout), T{9}),    std::vector<T>(with_weights ? size(dweights) : 0, T{9}),
-        std::vector<T>(size(query), T(0.5)), std::vector<T>(size(key), T(0.5)),
-        std::vector<T>(size(value), T(0.5)), std::vector<T>(size(bias), T(0.5))};
+    const std::vector<T> none;
+    const auto starting = [](bool given, const std::vector<T>& v) {
+      return given ? v : std::vector<T>(v.size());
+    };
+    AttentionResult<T> r{std::vector<T>(size(dout), T{9}),
+                         std::vector<T>(with_weights ? size(dweights) : 0, T{9}),
+                         std::vector<T>(size(query), T(0.5)),
+                         std::vector<T>(size(key), T(0.5)),
+                         std::vector<T>(size(value), T(0.5)),
+                         std::vector<T>(size(bias), T(0.5)),
+                         std::vector<T>(o.taps ? size(dweights) : 0, T{9}),
+                         o.taps ? starting(o.dweights, dweights) : none,
+                         o.taps ? starting(o.dscores, dscores) : none};
     std::vector<T> max(static_cast<std::size_t>(s.batch * s.heads * s.query)), sum = max;
     kernels::AttentionArgs<T> a;
     a.batch = s.batch, a.heads = s.heads, a.query_len = s.query, a.key_len = s.key;
@@ -104,10 +119,16 @@ struct AttentionCase {
     a.bias = o.bias ? bias.data() : nullptr, a.bias_strides = {0, s.query * s.key, s.key, 1};
     a.dropout = o.dropout, a.dropout_key = random;
     a.weights = with_weights ? r.weights.data() : nullptr;
+    a.scores = o.taps ? r.scores.data() : nullptr;
     a.row_max = max.data(), a.row_inverse_sum = sum.data();
     kernels::AttentionGradients<T> g;
     g.dout = dout.data(), g.dout_strides = a.out_strides;
     g.dweights = o.dweights ? dweights.data() : nullptr;
+    g.dscores = o.dscores ? dscores.data() : nullptr;
+    if (o.taps) {  // in place
+      g.dweights = g.weights_gradient = r.weights_gradient.data();
+      g.dscores = g.scores_gradient = r.scores_gradient.data();
+    }
     g.dquery = r.dquery.data(), g.dkey = r.dkey.data(), g.dvalue = r.dvalue.data();
     g.dquery_strides = a.query_strides, g.dkey_strides = a.key_strides, g.dvalue_strides = a.value_strides;
     g.dbias = (o.bias && !o.constant_bias) || all_gradients ? r.dbias.data() : nullptr;
@@ -124,8 +145,16 @@ struct AttentionCase {
 template <class T>
 AttentionResult<double> AttentionCase<T>::expected() const {
   const auto filled = [](const auto& v, double x) { return std::vector<double>(v.size(), x); };
-  AttentionResult<double> r{filled(dout, 9),  filled(dweights, 0), filled(query, 0.5),
-                            filled(key, 0.5), filled(value, 0.5),  filled(bias, 0.5)};
+  AttentionResult<double> r{filled(dout, 9),
+                            filled(dweights, 0),
+                            filled(query, 0.5),
+                            filled(key, 0.5),
+                            filled(value, 0.5),
+                            filled(bias, 0.5),
+                            {},
+                            {},
+                            {}};
+  if (o.taps) r.scores = r.weights_gradient = r.scores_gradient = filled(dweights, 0);
   const auto get = [](const auto& v, std::size_t i) { return static_cast<double>(v[i]); };
   const auto wide = static_cast<double>(scale);
   for (Index b = 0; b < s.batch; ++b)
@@ -138,6 +167,7 @@ AttentionResult<double> AttentionCase<T>::expected() const {
           for (Index e = 0; e < s.dim; ++e)
             x += get(query, at(b, h, q, s.query, s.dim, e)) * get(key, at(b, h, k, s.key, s.dim, e)) * wide;
           if (o.bias) x += get(bias, bias_at(h, q, k));
+          if (o.taps) r.scores[score(b, h, q, k)] = x;
           if (allowed(b, q, k)) max = std::max(max, x);
         }
         for (Index k = 0; k < s.key; ++k) {
@@ -159,10 +189,13 @@ AttentionResult<double> AttentionCase<T>::expected() const {
             d += kept * get(value, v) * get(dout, to);
           }
           if (o.dweights) d += get(dweights, score(b, h, q, k));
+          if (o.taps) r.weights_gradient[score(b, h, q, k)] = d;
           dot += x * d;
         }
         for (Index k = 0; k < s.key; ++k) {
-          const double ds = w[static_cast<std::size_t>(k)] * (dw[static_cast<std::size_t>(k)] - dot);
+          double ds = w[static_cast<std::size_t>(k)] * (dw[static_cast<std::size_t>(k)] - dot);
+          if (o.dscores) ds += get(dscores, score(b, h, q, k));
+          if (o.taps) r.scores_gradient[score(b, h, q, k)] = ds;
           if (o.bias) r.dbias[bias_at(h, q, k)] += ds;
           for (Index e = 0; e < s.dim; ++e) {
             const std::size_t iq = at(b, h, q, s.query, s.dim, e), ik = at(b, h, k, s.key, s.dim, e);

@@ -24,7 +24,18 @@ std::vector<AttentionOptions> all_options() {
                                         .keep = true,
                                         .bias = true,
                                         .dweights = true,
-                                        .dropout = 0.2}};
+                                        .dropout = 0.2},
+                                       {.causal = true, .dropout = 0.3, .taps = true},
+                                       {.lengths = true, .dweights = true, .dropout = 0.3, .taps = true},
+                                       {.dscores = true},
+                                       {.causal = true,
+                                        .lengths = true,
+                                        .keep = true,
+                                        .bias = true,
+                                        .dweights = true,
+                                        .dropout = 0.2,
+                                        .taps = true,
+                                        .dscores = true}};
   return all;
 }
 
@@ -79,6 +90,32 @@ BOOST_AUTO_TEST_CASE(asking_for_the_weights_changes_no_bit) {
   }
 }
 
+template <class T>
+void taps_change_no_bit() {
+  Source source(29);
+  for (const AttentionShape& shape : std::vector<AttentionShape>{
+           {2, 2, 3, 9, 8, 8}, {2, 2, 40, 35, 16, 16}, {2, 2, 64, 64, 8, 20}, {1, 2, 150, 270, 16, 20}})
+    for (const AttentionOptions& options : all_options()) {
+      AttentionCase<T> test(source, shape, options);
+      each_variant<T>([&](const Table<T>& table) {
+        test.o.taps = false;
+        const auto plain = test.run(table, false);
+        test.o.taps = true;
+        const auto seen = test.run(table, true);
+        BOOST_TEST(same_bits(plain.out, seen.out));
+        BOOST_TEST(same_bits(plain.dquery, seen.dquery));
+        BOOST_TEST(same_bits(plain.dkey, seen.dkey));
+        BOOST_TEST(same_bits(plain.dvalue, seen.dvalue));
+        BOOST_TEST(same_bits(plain.dbias, seen.dbias));
+      });
+    }
+}
+
+BOOST_AUTO_TEST_CASE(asking_for_scores_and_gradients_changes_no_bit) {
+  taps_change_no_bit<float>();
+  taps_change_no_bit<double>();
+}
+
 // Queries in lanes, tiles and whole rows: which of them is taken depends on the lengths and on what is asked.
 template <class T>
 void every_path() {
@@ -92,9 +129,17 @@ void every_path() {
       each_variant<T>([&](const Table<T>& table) {
         for (const bool add : {true, false}) {
           const auto rows = test.run(table, true, true, add);
-          for (const bool with_weights : {true, false}) {
-            const auto other = test.run(table, with_weights, false, add);
+          const auto every_key_kept = [&] {
+            if (options.keep) return test;
+            AttentionCase<T> kept = test;
+            kept.o.keep = true;
+            std::fill(kept.keep.begin(), kept.keep.end(), std::uint8_t{1});
+            return kept;
+          };
+          for (const bool tiles : {true, false}) {
+            const auto other = (tiles ? every_key_kept() : test).run(table, true, false, add);
             BOOST_TEST(same_bits(rows.out, other.out));
+            BOOST_TEST(same_bits(rows.weights, other.weights));
             BOOST_TEST(same_bits(rows.dquery, other.dquery));
             BOOST_TEST(same_bits(rows.dkey, other.dkey));
             BOOST_TEST(same_bits(rows.dvalue, other.dvalue));

@@ -82,6 +82,10 @@ BOOST_AUTO_TEST_CASE(raw_backwards_equal_pullbacks_written_in_ops) {
   for_each_sample([](const std::string&, const Sample& sample) { expect(raw_equals_pullback(sample)); });
 }
 
+BOOST_AUTO_TEST_CASE(completed_cotangents_equal_those_of_definitions) {
+  for_each_sample([](const std::string&, const Sample& sample) { expect(completed_equal_pullback(sample)); });
+}
+
 BOOST_AUTO_TEST_CASE(f32_follows_f64) {
   for_each_sample(
       [](const std::string&, const Sample& sample) { expect(op_checks::f32_follows_f64(sample)); });
