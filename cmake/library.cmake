@@ -28,7 +28,11 @@ endif()
 # start-up is there even when nothing refers to the file).
 add_library(tapegrad_objects OBJECT ${TAPEGRAD_SOURCES})
 tapegrad_target(tapegrad_objects)
-target_compile_options(tapegrad_objects PRIVATE ${TAPEGRAD_FP_FLAGS})
+# Where a rule stands is said in the tree's own terms, see Formula in autograd/op.h.
+file(RELATIVE_PATH source_from_build ${CMAKE_BINARY_DIR} ${PROJECT_SOURCE_DIR})
+string(REGEX REPLACE "/$" "" source_from_build "${source_from_build}")
+target_compile_options(tapegrad_objects PRIVATE ${TAPEGRAD_FP_FLAGS}
+  -fmacro-prefix-map=${PROJECT_SOURCE_DIR}/= -fmacro-prefix-map=${source_from_build}/=)
 target_compile_definitions(tapegrad_objects PRIVATE EIGEN_DONT_PARALLELIZE)
 target_include_directories(tapegrad_objects PUBLIC ${TAPEGRAD_VIEW})
 target_link_libraries(tapegrad_objects PUBLIC Eigen3::Eigen fmt::fmt Threads::Threads)
@@ -61,3 +65,17 @@ target_sources(tapegrad_whole INTERFACE ${TAPEGRAD_OBJECTS})
 target_compile_features(tapegrad_whole INTERFACE cxx_std_20)
 target_include_directories(tapegrad_whole INTERFACE ${TAPEGRAD_VIEW})
 target_link_libraries(tapegrad_whole INTERFACE Eigen3::Eigen fmt::fmt Threads::Threads ${TAPEGRAD_GEMM_LINK})
+
+# The explorer's page and the ops' sources, whose rules it shows, are part of the library as text.
+function(tapegrad_embed function)
+  set(source ${PROJECT_BINARY_DIR}/generated/${function}.cpp)
+  add_custom_command(OUTPUT ${source}
+    COMMAND ${CMAKE_COMMAND} -DOUT=${source} -DFUNCTION=${function} -DROOT=${PROJECT_SOURCE_DIR}
+            "-DFILES=${ARGN}" -P ${PROJECT_SOURCE_DIR}/cmake/embed.cmake
+    DEPENDS ${ARGN} ${PROJECT_SOURCE_DIR}/cmake/embed.cmake VERBATIM)
+  target_sources(tapegrad_objects PRIVATE ${source})
+endfunction()
+file(GLOB page_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/autograd/inspect/page/*.*)
+file(GLOB op_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/autograd/ops/*.cpp)
+tapegrad_embed(page ${page_files})
+tapegrad_embed(ops ${op_files})

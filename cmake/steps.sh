@@ -26,7 +26,7 @@ need() {
 
 build_needs=(g++=g++ cmake=cmake ninja=ninja-build eigen3/Eigen/Core=libeigen3-dev fmt/format.h=libfmt-dev
   CLI/CLI.hpp=libcli11-dev nlohmann/json.hpp=nlohmann-json3-dev)
-test_needs=(boost/test/unit_test.hpp=libboost-test-dev python3=python3 pkg-config=pkg-config)
+test_needs=(boost/test/unit_test.hpp=libboost-test-dev python3=python3 pkg-config=pkg-config dot=graphviz)
 
 # Sets torch_python to a Python with PyTorch, for the tests that compare with it: $TAPEGRAD_TORCH_PYTHON, or
 # one in build/python, made here. When that fails (no network) those tests are skipped and say so.
@@ -35,20 +35,35 @@ need_torch() {
   [ -z "${TAPEGRAD_TORCH_PYTHON:-}" ] || return 0
   cmp -s tests/parity/requirements.txt build/python/requirements.txt && return 0
   echo "installing PyTorch into build/python"
-  if ! install_torch > build/python.log 2>&1; then
+  if ! install_python python tests/parity/requirements.txt > build/python.log 2>&1; then
     rm -rf build/python
     torch_python=$(command -v python3)
     echo "PyTorch cannot be installed (build/python.log says why); what compares with it is skipped" >&2
   fi
 }
 
-install_torch() {
-  rm -rf build/python
+# install_python NAME REQUIREMENTS: an environment of its own in build/NAME.
+install_python() {
+  rm -rf "build/$1"
   { python3 -c 'import ensurepip' || need ensurepip=python3-venv; } &&
-    python3 -m venv build/python &&
-    timeout 1200 build/python/bin/python -m pip --disable-pip-version-check install --retries 2 \
-      -r tests/parity/requirements.txt &&
-    cp tests/parity/requirements.txt build/python/
+    python3 -m venv "build/$1" &&
+    timeout 1200 "build/$1/bin/python" -m pip --disable-pip-version-check install --retries 2 -r "$2" &&
+    cp "$2" "build/$1/"
+}
+
+# Sets browser_python to a Python with Playwright, for the tests of the explorer's page, as need_torch does.
+need_browser() {
+  browser_python=${TAPEGRAD_BROWSER_PYTHON:-$PWD/build/browser/bin/python}
+  command -v chromium > /dev/null || command -v google-chrome > /dev/null || need chromium=chromium ||
+    echo "Chromium cannot be installed; the tests in a browser are skipped" >&2
+  [ -z "${TAPEGRAD_BROWSER_PYTHON:-}" ] || return 0
+  cmp -s tests/browser/requirements.txt build/browser/requirements.txt && return 0
+  echo "installing Playwright into build/browser"
+  if ! install_python browser tests/browser/requirements.txt > build/browser.log 2>&1; then
+    rm -rf build/browser
+    browser_python=$(command -v python3)
+    echo "Playwright cannot be installed (build/browser.log says why); tests that need it are skipped" >&2
+  fi
 }
 
 # test_preset PRESET [CMAKE ARGUMENT]...: configures, builds and tests, and ends with `N passed, N failed`.

@@ -28,8 +28,11 @@ Index shard_count(Index rows, Index tokens, Index parameters) {
 ShardedStep::ShardedStep(const ParameterStore& params, const ShardedStepOptions& options)
     : team_(options.threads), seed_({}, options.dtype), slot_(acquire_slot(nullptr)) {
   for (std::size_t worker = 0; worker < options.threads; ++worker)
-    workers_.push_back(std::make_unique<Worker>(TapeOptions{
-        .dtype = options.dtype, .training = options.training, .sharded = true, .seed = options.seed}));
+    workers_.push_back(std::make_unique<Worker>(TapeOptions{.dtype = options.dtype,
+                                                            .training = options.training,
+                                                            .check = options.check,
+                                                            .sharded = true,
+                                                            .seed = options.seed}));
   for (const Parameter& p : params)
     if (!p.is_buffer()) {
       positions_.emplace(p.data(), parameters_.size());

@@ -30,6 +30,7 @@ struct ShardedStepOptions {
   std::uint64_t seed = 0;
   bool training = true;
   DType dtype = DType::f32;
+  bool check = false;  ///< as TapeOptions::check: a NonFiniteError names the first op
 };
 
 /// Into how many shards a batch of `rows` examples and `tokens` (target) tokens is cut: a power of two, at

@@ -1,0 +1,24 @@
+#pragma once
+#include <cstddef>
+#include <optional>
+#include <source_location>
+#include <string>
+#include <string_view>
+
+namespace tapegrad {
+
+/// The C++ text of a backward rule.
+struct RuleText {
+  std::string place;  ///< `file:line` of its first line
+  std::string text;
+};
+
+/// The rule of the op whose formula is written at `where`: its `backward` or, where it has none, its
+/// `pullback`, up to the closing brace. The ops of this library are found in any folder, since their text is
+/// part of it; other files are read. Nothing when the file or the rule is not found.
+std::optional<RuleText> find_rule(const std::source_location& where);
+
+/// The same in a text.
+std::optional<RuleText> find_rule(std::string_view source, std::string_view file, std::size_t line);
+
+}  // namespace tapegrad
