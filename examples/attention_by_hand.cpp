@@ -1,7 +1,9 @@
 // Attention over three tokens of width 2: every intermediate and every gradient, once by the formulas on
-// paper (with Eigen) and once by the tape.
+// paper (with Eigen) and once by the tape. `attention_by_hand page.html` also writes the explorer's page, in
+// which every step can be walked through.
 #include <cmath>
 
+#include <tapegrad/autograd/inspect/explanation.h>
 #include <tapegrad/autograd/ops.h>
 
 using namespace tapegrad;
@@ -36,7 +38,7 @@ struct Comparison {
   }
 };
 
-int main() {
+int main(int argc, char** argv) {
   // Three tokens, and what makes queries, keys and values of them.
   Matrix X(3, 2), Wq(2, 2), Wk(2, 2), Wv(2, 2);
   X << 1, 0, 0, 1, 1, 1;
@@ -88,6 +90,13 @@ int main() {
   show("dWk", "X' dK", dWk, g[wk]);
   show("dWv", "X' dV", dWv, g[wv]);
   show("dX", "dQ Wq' + dK Wk' + dV Wv'         (X was used three times: parts add up)", dX, g[x]);
+
+  if (argc > 1) {
+    for (const auto& [name, value] : {std::pair{"Q", q}, {"K", k}, {"V", v}, {"S", s}, {"P", p}, {"O", o}})
+      tape.taps().add({name, value});  // so that the page calls them by name
+    write_html(explain(loss, {.title = "attention over three tokens"}), argv[1]);
+    fmt::print("\nthe same step by step: {}\n", argv[1]);
+  }
 
   // The fused op does scores, softmax and mix in one kernel.
   Tape fused({.dtype = DType::f64});

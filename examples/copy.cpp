@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <set>
 
+#include <tapegrad/autograd/inspect/explanation.h>
 #include <tapegrad/nn/decode/greedy.h>
 #include <tapegrad/nn/io/safetensors.h>
 #include <tapegrad/nn/train/progress.h>
@@ -31,7 +32,7 @@ struct Options {
   Index vocab = 11, steps = 2000, batch = 128, threads = 2;
   double seconds = 0, rate = 2e-3;
   std::uint64_t seed = 1;
-  std::string picture = "copy_attention.svg";
+  std::string picture = "copy_attention.svg", explorer = "copy_explorer.html";
 };
 
 /// Uniform draws from a counted generator: the same on every machine.
@@ -122,6 +123,26 @@ std::string spell(const Sequence& s) {
   return text;
 }
 
+std::string name_of(Index id) {
+  return id == bos ? "<s>" : id == eos ? "</s>" : fmt::format("{}", id - first_symbol);
+}
+
+/// One sequence forward and back through the model, step by step, as a page for the browser.
+void write_explorer(const Seq2Seq& model, Sequence sample, const std::string& path) {
+  sample.resize(std::min<std::size_t>(sample.size(), 5));
+  const Seq2SeqBatch batch = make_batch({&sample, 1}, {&sample, 1}, bos, eos, pad);
+  Tape tape({.dtype = DType::f64, .show_parts = true});
+  const Var loss = cross_entropy(model(tape, batch), batch.target_out, {.ignore_index = pad});
+  ExplainOptions what{.title = fmt::format("copying {}", spell(sample)), .target = {name_of(bos)}};
+  for (const Index token : sample) {
+    what.source.push_back(name_of(token));
+    what.target.push_back(name_of(token));
+    what.label.push_back(name_of(token));
+  }
+  what.label.push_back(name_of(eos));
+  write_html(explain(loss, what), path);
+}
+
 /// Copies every sequence, prints the share that came out exactly and a few examples.
 void report(const Seq2Seq& model, const std::set<Sequence>& unseen, const Options& options) {
   const std::vector<Sequence> inputs(unseen.begin(), unseen.end());
@@ -138,12 +159,11 @@ void report(const Seq2Seq& model, const std::set<Sequence>& unseen, const Option
 
   Sequence sample = inputs[inputs.size() / 2];
   sample.resize(std::min<std::size_t>(sample.size(), 8));
-  const auto name = [](Index id) {
-    return id == bos ? "<s>" : id == eos ? "</s>" : fmt::format("{}", id - first_symbol);
-  };
   write_file(options.picture,
-             attention_svg(examples::model_attention(model, sample, sample, bos, name, name)));
+             attention_svg(examples::model_attention(model, sample, sample, bos, name_of, name_of)));
   fmt::print("attention of every head: {}\n", std::filesystem::absolute(options.picture).string());
+  write_explorer(model, sample, options.explorer);
+  fmt::print("every step, forward and backward: {}\n", std::filesystem::absolute(options.explorer).string());
 }
 
 }  // namespace
@@ -171,8 +191,11 @@ int main(int argc, char** argv) {
       ->capture_default_str()
       ->check(CLI::Range(1, 64));
   app.add_option("--picture", options.picture, "where the attention picture goes")->capture_default_str();
+  app.add_option("--explorer", options.explorer, "where the page goes that steps through one sequence")
+      ->capture_default_str();
   return examples::run_program("copy", app, argc, argv, [&] {
     examples::expect_writable_folder("--picture", options.picture);
+    examples::expect_writable_folder("--explorer", options.explorer);
     if (options.seconds == 0) options.seconds = options.vocab > 16 ? 180 : 60;
     const Index vocabulary = first_symbol + options.vocab;
     ParameterStore params(options.seed);

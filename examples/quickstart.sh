@@ -13,7 +13,7 @@ cmake --preset release -DTAPEGRAD_BUILD_TESTS=OFF > build/release.log || { cat b
 cmake --build build/release -j "$jobs" --target programs
 
 # Trains on random sequences, then decodes 1000 that it never saw; the last lines say where the pictures lie.
-build/release/bin/copy --picture build/copy_attention.svg "$@"
+build/release/bin/copy --picture build/copy_attention.svg --explorer build/copy_explorer.html "$@"
 
 echo
 echo "next: build/release/bin/attention_by_hand    three tokens, every number of attention and its gradient"

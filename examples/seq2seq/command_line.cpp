@@ -1,6 +1,7 @@
 #include "examples/seq2seq/command_line.h"
 
 #include <tapegrad/autograd/error.h>
+#include <tapegrad/autograd/inspect/broken_rules.h>
 #include <tapegrad/nn/data/utf8.h>
 
 #include <CLI/CLI.hpp>
@@ -14,13 +15,14 @@ namespace {
 
 constexpr Range beam_range{.low = 1, .high = 1024}, thread_range{.low = 0, .high = 1024};
 
-const std::vector<std::string> commands = {"train", "evaluate", "translate", "inspect", "parity"};
+const std::vector<std::string> commands = {"train", "evaluate", "translate", "explain", "inspect", "parity"};
 
 constexpr std::string_view usage =
     "usage: seq2seq COMMAND …\n\n"
     "  train DATA.tsv --out DIR [options]    learn from source<TAB>target lines\n"
     "  evaluate DIR[,DIR…] DATA.tsv          score one model, or several together\n"
     "  translate DIR < sources > outputs     translate lines\n"
+    "  explain DIR --source … --target …     show one backward pass step by step, as a page\n"
     "  inspect FILE.safetensors              list the tensors of a file\n"
     "  parity IN.safetensors OUT.safetensors compute a PyTorch Transformer and its gradients\n\n"
     "seq2seq COMMAND --help tells more.\n";
@@ -63,7 +65,7 @@ class Arguments {
     } catch (const CLI::ParseError& error) {
       fail(printable(error.what()));
     }
-    check_values();
+    check_values(arguments);
     check_extras();
     for (const std::string& name : positionals_) {
       if (!values_.contains(name))
@@ -118,10 +120,15 @@ class Arguments {
         ->group(group);
   }
 
-  void check_values() const {
+  /// `--NAME=VALUE` may have any value; behind `--NAME`, what looks like an option is taken for one.
+  void check_values(const std::vector<std::string>& arguments) const {
     for (const auto& [name, values] : values_) {
-      if (name.starts_with("--") && values[0].starts_with("--")) {
-        fail(fmt::format("{}: value missing, got {}", name, in_quotes(values[0])));
+      const bool said =
+          std::find(arguments.begin(), arguments.end(), name + "=" + values[0]) != arguments.end();
+      if (name.starts_with("--") && values[0].starts_with("--") && !said) {
+        const bool option = std::find(names_.begin(), names_.end(), values[0]) != names_.end();
+        fail(fmt::format("{}: value missing, got {}{}", name, in_quotes(values[0]),
+                         option ? "" : fmt::format("; as a value it is written {}=…", name)));
       }
       if (values.size() > 1) {
         fail(fmt::format("{}: given twice, got {} and {}", name, in_quotes(values[0]), in_quotes(values[1])));
@@ -253,6 +260,72 @@ Command parse_translate(const std::vector<std::string>& rest) {
                           .attention = arguments.text("--attention")};
 }
 
+/// Each rule that `--break` knows, one a line.
+std::string list_of_broken_rules() {
+  std::string list;
+  for (const BrokenRule& rule : broken_rules()) list += fmt::format("{}: {}\n", rule.name, rule.mistake);
+  return list;
+}
+
+Command parse_explain(const std::vector<std::string>& rest) {
+  Arguments arguments(
+      "explain",
+      "Runs one example through a model, forwards and backwards in f64, with the target as the decoder's\n"
+      "input, and shows every value, every gradient and every rule. The loss is the mean cross-entropy\n"
+      "of the target's tokens, without label smoothing.");
+  arguments.positional("DIR", "folder of a model");
+  arguments.option("source", "TEXT", "what the model reads");
+  arguments.option("target", "TEXT", "what it should write");
+  arguments.option("out", "FILE.html", "the explorer's page; it needs no network", "Results");
+  arguments.flag("text", "the same for a terminal, to standard output", "Results");
+  arguments.option("json", "FILE", "the same as JSON (docs/tape-1.schema.json)", "Results");
+  arguments.option("dot", "FILE", "the graph, for graphviz", "Results");
+  arguments.option("trace", "FILE", "times of all ops, for ui.perfetto.dev", "Results");
+  arguments.option("break", "RULE", "make a backward rule wrong on purpose; `list` lists them");
+  arguments.option(
+      "numeric", "NAME",
+      "gradients checked by finite differences: all, attn (of attention, and samples), none [attn]");
+  arguments.option("title", "TEXT", "of the page");
+  arguments.flag("dropout", "drop values as in training", "Options");
+  arguments.flag("time", "measure each op; the page then differs from run to run", "Options");
+  arguments.option("seed", "N", "of --dropout [1]");
+  arguments.option("max-bytes", "N", "the page leaves numbers out rather than become larger [2000000]");
+  for (std::size_t i = 0; i < rest.size(); ++i)
+    if (rest[i] == "--break=list" || (rest[i] == "list" && i > 0 && rest[i - 1] == "--break"))
+      return HelpText{list_of_broken_rules()};
+  if (!arguments.parse(rest)) return arguments.help();
+  ExplainRunOptions o{.model = arguments.text("DIR"),
+                      .source = arguments.text("--source"),
+                      .target = arguments.text("--target"),
+                      .out = arguments.text("--out"),
+                      .json = arguments.text("--json"),
+                      .dot = arguments.text("--dot"),
+                      .trace = arguments.text("--trace"),
+                      .text = arguments.flagged("text"),
+                      .broken = arguments.text("--break"),
+                      .title = arguments.text("--title"),
+                      .dropout = arguments.flagged("dropout"),
+                      .time = arguments.flagged("time")};
+  for (const char* side : {"--source", "--target"})
+    if (arguments.value(side) == nullptr) arguments.fail(fmt::format("{} missing, expected text", side));
+  if (o.out.empty() && o.json.empty() && o.dot.empty() && o.trace.empty() && !o.text)
+    arguments.fail(
+        "nothing to write, expected --out FILE.html, --text, --json FILE, --dot FILE or --trace FILE");
+  if (const std::string* numeric = arguments.value("--numeric")) o.numeric = *numeric;
+  if (o.numeric != "all" && o.numeric != "attn" && o.numeric != "none")
+    arguments.fail(fmt::format("--numeric: got {}, expected all, attn or none", in_quotes(o.numeric)));
+  if (!o.broken.empty()) try {
+      o.broken = find_broken_rule(o.broken).name;
+    } catch (const Error& error) {
+      arguments.fail(fmt::format("--break: {}", error.what()));
+    }
+  if (arguments.value("--seed") && !o.dropout)
+    arguments.fail("--seed: given without --dropout, which alone draws from it");
+  o.seed = static_cast<std::uint64_t>(arguments.integer("seed", {.low = 0, .high = 9e15}, 1));
+  o.max_bytes = arguments.integer("max-bytes", {.low = 1, .high = 1e12}, o.max_bytes);
+  return o;
+}
+
 Command parse_inspect(const std::vector<std::string>& rest) {
   Arguments arguments("inspect",
                       "Lists name, dtype and shape of every tensor of a safetensors file, and its metadata.");
@@ -281,15 +354,16 @@ Command parse_parity(const std::vector<std::string>& rest) {
 }  // namespace
 
 Command parse_command_line(const std::vector<std::string>& arguments) {
-  expects(
-      !arguments.empty(),
-      "command missing, expected train, evaluate, translate, inspect or parity; seq2seq --help tells more");
+  expects(!arguments.empty(),
+          "command missing, expected train, evaluate, translate, explain, inspect or parity; seq2seq --help "
+          "tells more");
   const std::string& command = arguments.front();
   if (command == "--help" || command == "-h" || command == "help") return HelpText{std::string(usage)};
   const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
   if (command == "train") return parse_train(rest);
   if (command == "evaluate") return parse_evaluate(rest);
   if (command == "translate") return parse_translate(rest);
+  if (command == "explain") return parse_explain(rest);
   if (command == "inspect") return parse_inspect(rest);
   if (command == "parity") return parse_parity(rest);
   throw Error(fmt::format("unknown command {}{}", in_quotes(command), suggestion(command, commands)));

@@ -12,8 +12,8 @@ struct HelpText {
   std::string text;
 };
 
-using Command =
-    std::variant<TrainOptions, EvaluateOptions, TranslateOptions, InspectOptions, ParityOptions, HelpText>;
+using Command = std::variant<TrainOptions, EvaluateOptions, TranslateOptions, ExplainRunOptions,
+                             InspectOptions, ParityOptions, HelpText>;
 
 /// Understands the arguments after the program's name. The options of `--config FILE.json` are read first,
 /// those of the command line win; the result is resolved. Throws Error on wrong use, with the nearest name

@@ -15,6 +15,8 @@ int run_train(const TrainOptions& options);
 int run_evaluate(const EvaluateOptions& options);
 /// Standard input to standard output, line by line.
 int run_translate(const TranslateOptions& options);
+/// One example forwards and backwards, as a page, text or JSON.
+int run_explain(const ExplainRunOptions& options);
 int run_inspect(const InspectOptions& options);
 /// One pass of a Transformer over the tensors of a file, and all its gradients, into another.
 int run_parity(const ParityOptions& options);

@@ -19,10 +19,10 @@ using namespace tapegrad::seq2seq;
 namespace {
 
 /// A standard descriptor that is closed would be given to the next file opened, and messages would end up in
-/// it.
+/// it. What is written to a closed standard output must still fail: it takes no writing.
 void open_missing_descriptors() {
   for (int descriptor = 0; descriptor < 3; ++descriptor) {
-    if (::fcntl(descriptor, F_GETFD) == -1) ::open("/dev/null", O_RDWR);
+    if (::fcntl(descriptor, F_GETFD) == -1) ::open("/dev/null", descriptor == 1 ? O_RDONLY : O_RDWR);
   }
 }
 
@@ -34,6 +34,7 @@ struct Run {
   }
   int operator()(const EvaluateOptions& options) const { return run_evaluate(options); }
   int operator()(const TranslateOptions& options) const { return run_translate(options); }
+  int operator()(const ExplainRunOptions& options) const { return run_explain(options); }
   int operator()(const InspectOptions& options) const { return run_inspect(options); }
   int operator()(const ParityOptions& options) const { return run_parity(options); }
   int operator()(const HelpText& help) const {

@@ -101,6 +101,10 @@ constexpr auto fields = std::to_array<Field>({
      not_kept,
      {.low = 0, .high = 1024}},
     {"resume", &T::resume, running, "go on from the checkpoint in --out, if there is one", not_kept},
+    {"report", &T::report, running, "a page report.html of gradients, updates and attention over training",
+     not_kept},
+    {"check", &T::check, running,
+     "stop at the first op that makes a NaN or an infinity, and name it (slower)", not_kept},
     {"attention", &T::attention, running, "a source whose attention is drawn to attention.svg", not_kept},
     {"config", &T::config, running, "JSON file with any of these options; the command line wins", not_kept},
 });

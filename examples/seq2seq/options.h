@@ -49,6 +49,8 @@ struct TrainOptions {
   std::int64_t log_every = 50;   ///< steps
   std::int64_t threads = 0;      ///< 0 = all processors
   bool resume = false;
+  bool report = false;    ///< DIR/report.html: the training's timeline
+  bool check = false;     ///< stop at the first op that makes a NaN or an infinity, and name it
   std::string attention;  ///< sentence whose attention is drawn into DIR/attention.svg
   std::string config;
 
@@ -65,6 +67,19 @@ struct TranslateOptions {
   std::string model;
   std::int64_t beam = 1, threads = 0;
   std::string attention;  ///< SVG file for the first sentence's attention, empty = none
+};
+
+struct ExplainRunOptions {
+  std::string model, source, target;
+  std::string out, json, dot, trace;  ///< files to write, empty = none
+  bool text = false;                  ///< to standard output
+  std::string broken;                 ///< a rule to break, empty = none
+  std::string numeric = "attn";       ///< all, attn (attention and samples) or none
+  std::string title;                  ///< empty = source and target
+  bool dropout = false;               ///< as in training, drawn from `seed`
+  bool time = false;                  ///< measure each op
+  std::uint64_t seed = 1;
+  std::int64_t max_bytes = 2'000'000;
 };
 
 struct InspectOptions {

@@ -100,10 +100,15 @@ int run_train(const TrainOptions& asked) {
                   model->source.size(), model->target.size(), model->params.trainable_values())
           .c_str(),
       stderr);
-  Trainer trainer(options, *model, corpus, validator ? &*validator : nullptr, std::move(start),
-                  resuming ? &loaded.checkpoint : nullptr);
+  std::optional<TrainingReport> report;
+  if (options.report)
+    report.emplace(options, *model,
+                   options.valid.empty() ? corpus : Corpus(valid_pairs, model->source, model->target),
+                   start.step);
+  Trainer trainer(options, *model, corpus, validator ? &*validator : nullptr, report ? &*report : nullptr,
+                  std::move(start), resuming ? &loaded.checkpoint : nullptr);
   const int code = trainer.run();
-  if (!options.attention.empty() && code == exit_ok)
+  if (!options.attention.empty() && code != exit_interrupted)
     draw_attention(*load_model(options.out), options.attention,
                    (fs::path(options.out) / "attention.svg").string());
   return code;

@@ -1,9 +1,12 @@
 #include "examples/seq2seq/trainer.h"
 
+#include <tapegrad/autograd/check.h>
+#include <tapegrad/nn/data/utf8.h>
 #include <tapegrad/optim/clip.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <stdexcept>
 
 #include "examples/seq2seq/commands.h"
@@ -50,14 +53,16 @@ Schedule make_schedule(const TrainOptions& options, std::int64_t steps) {
 }
 
 Trainer::Trainer(const TrainOptions& options, Model& model, const Corpus& corpus, Validator* validator,
-                 Progression start, const Checkpoint* from)
+                 TrainingReport* report, Progression start, const Checkpoint* from)
     : options_(options),
       model_(model),
       corpus_(corpus),
       validator_(validator),
+      report_(report),
       at_(std::move(start)),
       batches_(corpus.lengths(), {.batch_size = options.batch, .seed = options.seed}),
-      step_(model.params, {.threads = thread_count(options.threads), .seed = options.seed}),
+      step_(model.params,
+            {.threads = thread_count(options.threads), .seed = options.seed, .check = options.check}),
       adam_({.learning_rate = options.lr,
              .beta1 = options.beta1,
              .beta2 = options.beta2,
@@ -102,6 +107,10 @@ bool Trainer::validation_due() const {
 }
 
 int Trainer::run() {
+  if (report_) {  // what fails here fails before any work
+    if (at_.step == 0) std::fputs(report_->begin(corpus_).c_str(), stderr);
+    report_->write();
+  }
   for (;;) {
     if (validation_due() && !validate(false)) break;
     if (interrupted() || limits_reached()) break;
@@ -120,7 +129,26 @@ int Trainer::run() {
   }
   log_->draw();
   progress_.finish();
-  return interrupted() ? exit_interrupted : exit_ok;
+  reporting([&](TrainingReport& report) { std::fputs(report.finish(at_.step).c_str(), stderr); });
+  if (interrupted()) return exit_interrupted;
+  if (report_failure_.empty()) return exit_ok;
+  std::fputs(fmt::format("seq2seq: model and checkpoint are saved, the report is not: {}\n", report_failure_)
+                 .c_str(),
+             stderr);
+  return exit_failure;
+}
+
+template <class F>
+void Trainer::reporting(F&& write) {
+  if (!report_) return;
+  try {
+    write(*report_);
+  } catch (const SystemError& error) {
+    report_ = nullptr;
+    report_failure_ = printable(error.what());
+    progress_.note(
+        fmt::format("seq2seq: warning: no more is reported from step {} on: {}", at_.step, report_failure_));
+  }
 }
 
 void Trainer::train_step() {
@@ -128,12 +156,9 @@ void Trainer::train_step() {
       cut_into_shards(corpus_, batches_.next(), model_.params.trainable_values());
   if (labelled_ != batches_.epoch())
     progress_.relabel(fmt::format("epoch {}", (labelled_ = batches_.epoch()) + 1));
-  const auto number = static_cast<std::uint64_t>(at_.step) + 1;
-  const StepResult result =
-      step_.run(number, static_cast<Index>(shards.size()), [&](Tape& tape, Index shard) -> ShardLoss {
-        const Seq2SeqBatch& batch = shards[static_cast<std::size_t>(shard)];
-        return {model_.network.loss_sum(tape, batch, options_.label_smoothing), batch.targets};
-      });
+  const StepResult result = forward_and_backward(shards);
+  const bool sampled = report_ && report_->recorder().due(at_.step + 1);
+  if (sampled) report_->recorder().before_update(result.gradients);
   const double norm =
       options_.clip > 0 ? clip_grad_norm(result.gradients, options_.clip) : grad_norm(result.gradients);
   refuse_divergence(result.loss(), norm);
@@ -141,6 +166,10 @@ void Trainer::train_step() {
   adam_.set_learning_rate(rate);
   adam_.step(result.gradients);
   if (ema_) ema_->update();
+  if (sampled)
+    reporting([&](TrainingReport& report) {
+      report.sampled(report.recorder().after_update(at_.step + 1, result.loss(), rate));
+    });
 
   ++at_.step;
   at_.epoch = batches_.epoch();
@@ -150,6 +179,20 @@ void Trainer::train_step() {
   for (const Seq2SeqBatch& batch : shards) logged_tokens_ += batch.targets;
   progress_.update(at_.step, result.loss());
   if (at_.step % options_.log_every == 0) log_step(rate, norm);
+}
+
+StepResult Trainer::forward_and_backward(const std::vector<Seq2SeqBatch>& shards) {
+  const auto number = static_cast<std::uint64_t>(at_.step) + 1;
+  try {
+    return step_.run(number, static_cast<Index>(shards.size()), [&](Tape& tape, Index shard) -> ShardLoss {
+      const Seq2SeqBatch& batch = shards[static_cast<std::size_t>(shard)];
+      return {model_.network.loss_sum(tape, batch, options_.label_smoothing), batch.targets};
+    });
+  } catch (const NonFiniteError& error) {
+    reporting([](TrainingReport& report) { report.write(); });
+    throw std::runtime_error(
+        fmt::format("training stopped at step {}: {}; {}", number, error.what(), last_checkpoint()));
+  }
 }
 
 void Trainer::log_step(double learning_rate, double norm) {
@@ -195,6 +238,7 @@ bool Trainer::validate(bool last) {
     if (last) line.emplace_back("last", true);
     log_->write(line);
     log_->draw();
+    reporting([&](TrainingReport& report) { report.validated(at_.step, found.loss, last); });
     progress_.note(fmt::format("step {}: validation loss {:.4f}, word error rate {:.2f} %{}", at_.step,
                                found.loss, 100 * found.error_rate, better ? ", the best so far" : ""));
   }
@@ -207,6 +251,7 @@ void Trainer::finish() {
 }
 
 void Trainer::save() {
+  refuse_weights();
   at_.seconds = earlier_seconds_ + elapsed();
   at_.ema_updates = ema_ ? ema_->updates() : 0;
   save_checkpoint(options_.out, model_,
@@ -216,17 +261,32 @@ void Trainer::save() {
                    .best = best_weights_});
   saved_seconds_ = elapsed();
   saved_step_ = at_.step;
+  reporting([](TrainingReport& report) { report.write(); });
 }
 
-void Trainer::refuse_divergence(double loss, double norm) const {
+void Trainer::refuse_divergence(double loss, double norm) {
   if (std::isfinite(loss) && std::isfinite(norm)) return;
+  reporting([](TrainingReport& report) { report.write(); });
   const auto shown = [](double x) { return std::isnan(x) ? "nan" : fmt::format("{}", x); };  // never -nan
-  const std::string saved =
-      saved_step_ ? fmt::format("the last checkpoint is of step {}", *saved_step_) : "nothing was saved yet";
   throw std::runtime_error(fmt::format(
       "training diverged at step {}: loss {}, gradient norm {}; {}; try a smaller --lr (now {}) or "
-      "--clip (now {})",
-      at_.step + 1, shown(loss), shown(norm), saved, options_.lr, options_.clip));
+      "--clip (now {}); --check names the first op that makes a NaN or an infinity",
+      at_.step + 1, shown(loss), shown(norm), last_checkpoint(), options_.lr, options_.clip));
+}
+
+/// A last update can overflow where no later loss tells of it.
+void Trainer::refuse_weights() const {
+  for (const Parameter& p : model_.params)
+    if (const Index at = first_non_finite(p.value().view()); at >= 0)
+      throw std::runtime_error(fmt::format(
+          "training diverged at step {}: {} is not finite after the update, at element {}; {}; try a "
+          "smaller --lr (now {})",
+          at_.step, p.path(), at, last_checkpoint(), options_.lr));
+}
+
+std::string Trainer::last_checkpoint() const {
+  return saved_step_ ? fmt::format("the last checkpoint is of step {}", *saved_step_)
+                     : "no checkpoint was saved yet";
 }
 
 }  // namespace tapegrad::seq2seq

@@ -10,6 +10,7 @@
 
 #include "examples/seq2seq/checkpoint.h"
 #include "examples/seq2seq/metrics_log.h"
+#include "examples/seq2seq/report.h"
 #include "examples/seq2seq/validator.h"
 
 namespace tapegrad::seq2seq {
@@ -21,12 +22,13 @@ Schedule make_schedule(const TrainOptions& options, std::int64_t steps);
 /// neither from the clock nor from threads nor from where earlier runs stopped.
 class Trainer {
  public:
-  /// Begins, or goes on from `from`. `validator` may be null.
+  /// Begins, or goes on from `from`. `validator` and `report` may be null.
   Trainer(const TrainOptions& options, Model& model, const Corpus& corpus, Validator* validator,
-          Progression start, const Checkpoint* from);
+          TrainingReport* report, Progression start, const Checkpoint* from);
 
-  /// Until a limit, or nothing was gained for long, or an interrupt. Returns the exit code. Throws
-  /// std::runtime_error when loss or gradient is not finite; the last checkpoint stays.
+  /// Until a limit, or nothing was gained for long, or an interrupt. Returns the exit code: `exit_failure`
+  /// when all is saved but the report, whose files fail no more than itself. Throws std::runtime_error when
+  /// loss, gradient or weights are not finite; the last checkpoint stays.
   int run();
 
  private:
@@ -36,17 +38,26 @@ class Trainer {
   void accept(const Checkpoint& from);
   bool validation_due() const;
   void train_step();
+  /// Loss and gradients of the next batch; what --check finds is thrown as std::runtime_error.
+  StepResult forward_and_backward(const std::vector<Seq2SeqBatch>& shards);
   void log_step(double learning_rate, double norm);
   /// False when interrupted on the way. `last`: outside the order of validations, which it does not change.
   bool validate(bool last);
   void save();
   void finish();
-  void refuse_divergence(double loss, double norm) const;
+  /// Calls `write(*report_)`. When the report's files fail, says so, and training goes on without it.
+  template <class F>
+  void reporting(F&& write);
+  void refuse_divergence(double loss, double norm);
+  void refuse_weights() const;
+  std::string last_checkpoint() const;
 
   const TrainOptions& options_;
   Model& model_;
   const Corpus& corpus_;
   Validator* validator_;
+  TrainingReport* report_;      // null when there is none, or its files failed
+  std::string report_failure_;  // why they did
   Progression at_;
   Batches batches_;
   ShardedStep step_;

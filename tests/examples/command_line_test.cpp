@@ -73,6 +73,15 @@ BOOST_AUTO_TEST_CASE(the_other_commands) {
   BOOST_TEST((e.data == "d.tsv" && e.beam == 4 && e.threads == 2));
   const auto t = parsed<TranslateOptions>("translate m --attention a.svg");
   BOOST_TEST((t.model == "m" && t.beam == 1 && t.attention == "a.svg"));
+  const auto explained = parsed<ExplainRunOptions>(
+      "explain run --source ab --target ba --out p.html --text --json j --dot d --trace t --break no-sc "
+      "--numeric all "
+      "--title T --dropout --seed 3 --max-bytes 99");
+  BOOST_TEST((explained.model == "run" && explained.source == "ab" && explained.target == "ba" &&
+              explained.out == "p.html" && explained.text && explained.json == "j" && explained.dot == "d"));
+  BOOST_TEST((explained.trace == "t" && explained.broken == "no-scale" && explained.numeric == "all" &&
+              explained.title == "T" && explained.dropout && explained.seed == 3 &&
+              explained.max_bytes == 99));
   BOOST_TEST(parsed<InspectOptions>("inspect x.safetensors").file == "x.safetensors");
   const auto p = parsed<ParityOptions>("parity a.safetensors b.safetensors");
   BOOST_TEST((p.in == "a.safetensors" && p.out == "b.safetensors"));
@@ -85,21 +94,22 @@ BOOST_AUTO_TEST_CASE(help) {
   BOOST_TEST(text.find("  --lr X                      greatest learning rate [0.001]\n") !=
              std::string::npos);
   BOOST_TEST(text.find("\n\n\n") == std::string::npos);
-  for (const auto command : {"evaluate -h", "translate -h", "inspect -h", "parity -h"})
+  for (const auto command : {"evaluate -h", "translate -h", "explain -h", "inspect -h", "parity -h"})
     BOOST_TEST(!parsed<HelpText>(command).text.empty());
 }
 
 BOOST_AUTO_TEST_CASE(unknown_names) {
   BOOST_TEST(
       failure("") ==
-      "command missing, expected train, evaluate, translate, inspect or parity; seq2seq --help tells more");
+      "command missing, expected train, evaluate, translate, explain, inspect or parity; seq2seq --help "
+      "tells more");
   BOOST_TEST(failure("trian d.tsv") == "unknown command \"trian\", did you mean \"train\"?");
-  BOOST_TEST(failure("explain d") == "unknown command \"explain\"");
+  BOOST_TEST(failure("summarise d") == "unknown command \"summarise\"");
   BOOST_TEST(failure("train d.tsv --out o --bacth 3") ==
              "train: unknown option \"--bacth\", did you mean \"--batch\"?");
   BOOST_TEST(failure("train --bacth=64 d.tsv --out o") ==
              "train: unknown option \"--bacth\", did you mean \"--batch\"?");
-  BOOST_TEST(failure("train d.tsv --out o --report") == "train: unknown option \"--report\"");
+  BOOST_TEST(failure("train d.tsv --out o --sing") == "train: unknown option \"--sing\"");
   BOOST_TEST(failure("train d.tsv --out o -x") == "train: unknown option \"-x\"");
   BOOST_TEST(failure("evaluate a d.tsv --beem 3") ==
              "evaluate: unknown option \"--beem\", did you mean \"--beam\"?");

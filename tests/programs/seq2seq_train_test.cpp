@@ -219,8 +219,8 @@ BOOST_FIXTURE_TEST_CASE(a_loss_that_is_not_finite_ends_training, Training) {
   const ProgramResult result =
       train("run", {"--steps", "100", "--lr", "1e30", "--warmup", "0", "--clip", "0"});
   BOOST_TEST(result.code == 1);
-  BOOST_TEST(result.err.find("seq2seq: training diverged at step 2: loss nan, gradient norm nan; nothing was "
-                             "saved yet; try a smaller --lr (now ") != std::string::npos,
+  BOOST_TEST(result.err.find("seq2seq: training diverged at step 2: loss nan, gradient norm nan; no "
+                             "checkpoint was saved yet; try a smaller --lr (now ") != std::string::npos,
              result.err);
 }
 
