@@ -7,6 +7,8 @@
 #
 # Tests of outside data need $TAPEGRAD_DATA, the folder that holds it; without it they are skipped. PyTorch,
 # which some compare with, is installed into build/python, or $TAPEGRAD_TORCH_PYTHON is a Python that has it.
+# Chromium and Playwright, for the explorer's page, are installed too (build/browser, or
+# $TAPEGRAD_BROWSER_PYTHON).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source cmake/steps.sh
@@ -44,7 +46,7 @@ case "${1:-}" in
   "") ;;
   --long) [ $# -le 2 ] && { [ $# -eq 1 ] || [ -f "tests/long/$2.sh" ]; } ||
     { echo "no long form of that name; there are: $names" >&2; exit 2; } ;;
-  -h | --help) sed -n '2,9s/^# \{0,1\}//p' tests/run.sh; echo "Long forms: $names"; exit ;;
+  -h | --help) sed -n '2,11s/^# \{0,1\}//p' tests/run.sh; echo "Long forms: $names"; exit ;;
   *) echo "unknown option $1; see bash tests/run.sh --help" >&2; exit 2 ;;
 esac
 
@@ -53,5 +55,6 @@ if [ "${1:-}" = --long ]; then
   run_long ${2:-$names}
 else
   need_torch
-  test_preset release "-DTAPEGRAD_TORCH_PYTHON=$torch_python"
+  need_browser
+  test_preset release "-DTAPEGRAD_TORCH_PYTHON=$torch_python" "-DTAPEGRAD_BROWSER_PYTHON=$browser_python"
 fi

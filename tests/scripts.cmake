@@ -16,11 +16,39 @@ elseif(EXISTS ${PROJECT_SOURCE_DIR}/build/python/bin/python)  # where tests/run.
 endif()
 tapegrad_test(safetensors_writer ${torch_python} ${here}/io/safetensors_writer.py
   $<TARGET_FILE:safetensors_tool>)
+tapegrad_test(inspect_record ${torch_python} ${here}/inspect/check_record.py $<TARGET_FILE:record_tool>
+  ${PROJECT_SOURCE_DIR})
 if(TARGET seq2seq)
   tapegrad_test(parity_pytorch_configurations ${torch_python} ${here}/parity/configurations.py
     $<TARGET_FILE:seq2seq> --seed 1)
   tapegrad_test(safetensors_corpus ${torch_python} ${here}/io/safetensors_corpus.py $<TARGET_FILE:seq2seq>
     $<TARGET_FILE:safetensors_tool>)
+endif()
+
+if(TARGET seq2seq)
+  tapegrad_test(parity_explain ${torch_python} ${here}/parity/explain_parity.py $<TARGET_FILE:seq2seq>)
+  # A small model's explorer pages, for the tests in a browser.
+  tapegrad_test(explorer_pages ${python} ${here}/browser/make_pages.py $<TARGET_FILE:seq2seq>
+    ${PROJECT_BINARY_DIR}/tests/explorer $<TARGET_FILE:record_tool>)
+  set_tests_properties(explorer_pages PROPERTIES FIXTURES_SETUP explorer_pages)
+  # Each page's own test needs Chromium alone; the others a Python with tests/browser/requirements.txt.
+  set(explorer ${PROJECT_BINARY_DIR}/tests/explorer)
+  tapegrad_test(browser_self_test ${python} ${here}/browser/self_test.py ${explorer})
+  set(TAPEGRAD_BROWSER_PYTHON "" CACHE FILEPATH
+    "Python with Playwright; empty: build/browser's, or the found one")
+  set(browser_python ${python})
+  if(TAPEGRAD_BROWSER_PYTHON)
+    set(browser_python ${TAPEGRAD_BROWSER_PYTHON})
+  elseif(EXISTS ${PROJECT_SOURCE_DIR}/build/browser/bin/python)  # where tests/run.sh installs it
+    set(browser_python ${PROJECT_SOURCE_DIR}/build/browser/bin/python)
+  endif()
+  set(browser_tests browser_self_test)
+  foreach(name file numbers steps looks wrong room sample timeline)
+    tapegrad_test(browser_${name} ${browser_python} ${here}/browser/${name}_test.py ${explorer})
+    list(APPEND browser_tests browser_${name})
+  endforeach()
+  set_tests_properties(${browser_tests} PROPERTIES FIXTURES_REQUIRED explorer_pages)
+  set_tests_properties(browser_file PROPERTIES RUN_SERIAL TRUE)  # it measures time
 endif()
 
 # Every family of cases in f64 and f32, freshly drawn.

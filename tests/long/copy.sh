@@ -10,7 +10,8 @@ results=build/copy_results.txt
 : > "$results"
 for vocab in 11 64; do
   for seed in 1 2 3; do
-    build/release/bin/copy --vocab "$vocab" --seed "$seed" --picture build/copy_attention.svg 2> /dev/null |
+    build/release/bin/copy --vocab "$vocab" --seed "$seed" --picture build/copy_attention.svg \
+      --explorer build/copy_explorer.html 2> /dev/null |
       sed -n "s/^\(exact match\|trained\)/$vocab $seed \1/p" | tee -a "$results"
   done
 done
