@@ -14,10 +14,10 @@ HERE = "[document.activeElement.dataset.i, document.activeElement.dataset.j].joi
 def there_and_back(chromium):
     with opened(chromium, "#lang=en") as page:
         page.keyboard.press("Home")
-        states, places = [page.inner_text("main")], {page.evaluate("location.hash")}
+        states, places = [page.text_content("main")], {page.evaluate("location.hash")}
         for _ in range(TOTAL - 1):
             page.keyboard.press("ArrowRight")
-            states.append(page.inner_text("main"))
+            states.append(page.text_content("main"))
             places.add(page.evaluate("location.hash"))
         expect(len(places) == TOTAL, f"{len(places)} different steps of {TOTAL}")
         before = page.evaluate("location.hash")
@@ -26,13 +26,13 @@ def there_and_back(chromium):
         for number in reversed(range(TOTAL - 1)):
             page.keyboard.press("ArrowLeft")
             if number % 10 == 0:
-                expect(page.inner_text("main") == states[number], f"back at step {number + 1}")
+                expect(page.text_content("main") == states[number], f"back at step {number + 1}")
         page.keyboard.press("End")
-        expect(page.inner_text("main") == states[-1], "End goes to the last step")
+        expect(page.text_content("main") == states[-1], "End goes to the last step")
         page.keyboard.press("Home")
-        expect(page.inner_text("main") == states[0], "Home goes to the first")
+        expect(page.text_content("main") == states[0], "Home goes to the first")
         page.keyboard.press("Shift+ArrowRight")
-        expect(page.inner_text("main") != states[0], "Shift and an arrow go to the next module")
+        expect(page.text_content("main") != states[0], "Shift and an arrow go to the next module")
 
 
 def links(chromium):
@@ -41,9 +41,9 @@ def links(chromium):
     page = Opened(settings, address="#lang=en").page
     for _ in range(7):
         page.keyboard.press("ArrowRight")
-    text, address = page.inner_text("main"), page.evaluate("location.hash")
+    text, address = page.text_content("main"), page.evaluate("location.hash")
     link = Opened(settings, address=address)
-    expect(link.page.inner_text("main") == text, "a step")
+    expect(link.page.text_content("main") == text, "a step")
     page = link.go("#s=B5&h=1&l=0&c=2,1&a=dS&t=dark&lang=en")
     expect(page.inner_text("main .explanation h3") == "dS[2, 1]", "a cell")
     expect(page.evaluate("document.documentElement.dataset.theme") == "dark", "the theme")
@@ -206,9 +206,9 @@ def keyboard_in_a_matrix(chromium):
         expect(page.inner_text("main h2").endswith("weights"), "Enter goes to the first")
         page.click("[data-focus='letters']")
         page.evaluate("document.activeElement.blur()")
-        before = page.inner_text("main")
+        before = page.text_content("main")
         page.keyboard.press("j")
-        expect(page.inner_text("main") == before, "letters are off")
+        expect(page.text_content("main") == before, "letters are off")
 
 
 def quiz(chromium):
