@@ -1,5 +1,4 @@
 // The reverse loop over buffers; backward_graph.cpp has that over recorded values.
-#include <cmath>
 #include <cstring>
 
 #include <tapegrad/autograd/backward_pass.h>

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include <tapegrad/autograd/backward_pass.h>
+#include <tapegrad/autograd/index_of.h>
 
 namespace tapegrad {
 namespace {
@@ -14,13 +15,7 @@ std::string element_text(const TensorView& x, Index element) {
     const auto value = x.data<decltype(zero)>()[element];
     return std::string(std::isnan(value) ? "NaN" : value > 0 ? "+inf" : "-inf");
   });
-  if (x.shape.rank() == 0) return kind;
-  std::string place;
-  for (int axis = x.shape.rank(); axis-- > 0;) {
-    place = fmt::format("{}{}{}", element % x.shape[axis], place.empty() ? "" : ", ", place);
-    element /= x.shape[axis];
-  }
-  return fmt::format("{} at [{}]", kind, place);
+  return x.shape.rank() == 0 ? kind : fmt::format("{} at {}", kind, index_of(x.shape, element));
 }
 
 /// `input 0 [2, 3] in [-1, 2.5]; input 1 …`

@@ -1,9 +1,9 @@
 #include <tapegrad/autograd/derivatives.h>
 
 #include <cstring>
-#include <utility>
 
 #include <tapegrad/autograd/ops/arithmetic.h>
+#include <tapegrad/autograd/without_gradient_hooks.h>
 
 namespace tapegrad {
 namespace {
@@ -11,20 +11,17 @@ namespace {
 /// What is recorded while this lives is dropped afterwards, and no gradient hook hears of it.
 class Aside {
  public:
-  explicit Aside(Tape& tape) : tape_(tape), before_(tape.mark()) {
-    std::swap(hooks_, tape_.gradient_hooks());
+  explicit Aside(Tape& tape) : tape_(tape), before_(tape.mark()), quiet_(tape) {
+    tape.rewind(before_);  // nothing to drop; throws where the destructor would, in a gradient hook
   }
-  ~Aside() {
-    std::swap(hooks_, tape_.gradient_hooks());
-    tape_.rewind(before_);
-  }
+  ~Aside() { tape_.rewind(before_); }
   Aside(const Aside&) = delete;
   Aside& operator=(const Aside&) = delete;
 
  private:
   Tape& tape_;
   const Tape::Mark before_;
-  GradientHooks hooks_;
+  const WithoutGradientHooks quiet_;
 };
 
 /// The tape of y and x, which the errors call `of` and x.

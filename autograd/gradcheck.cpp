@@ -270,14 +270,14 @@ class Check {
     const auto i = static_cast<std::size_t>(at);
     if (!estimate(subject, at)) {
       if (result_.kinks++ == 0)
-        first_kink_ = fmt::format("at {}, element {}", subject.name, diagnosis::index_of(subject.shape, at));
+        first_kink_ = fmt::format("at {}, element {}", subject.name, index_of(subject.shape, at));
       return;
     }
     const double a = subject.analytic[i], n = subject.numeric[i], error = relative_error(a, n);
     if (result_.checked++ > 0 && error <= result_.max_relative_error) return;
     result_.max_relative_error = error;
     worst_ = fmt::format("{}, element {}: analytic {:.12g}, numeric {:.12g}, relative error {:.2g}",
-                         subject.name, diagnosis::index_of(subject.shape, at), a, n, error);
+                         subject.name, index_of(subject.shape, at), a, n, error);
   }
 
   /// Finds the numeric derivative, the closest to the analytic one of those that are equally good; false at a

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <tapegrad/autograd/gradcheck_diagnosis.h>
+#include <tapegrad/autograd/index_of.h>
 
 namespace tapegrad::diagnosis {
 
@@ -85,13 +86,6 @@ class GradientMatch {
  private:
   double tolerance_, floor_;
 };
-
-/// Row-major index of element `i` of `shape`.
-inline Shape index_of(const Shape& shape, Index i) {
-  Shape index = shape;
-  for (int axis = shape.rank(); axis-- > 0; i /= shape[axis]) index[axis] = i % shape[axis];
-  return index;
-}
 
 inline Index offset_of(const Shape& shape, const Shape& index) {
   Index i = 0;

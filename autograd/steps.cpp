@@ -1,7 +1,6 @@
 #include <tapegrad/autograd/steps.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include <tapegrad/autograd/backward_pass.h>

@@ -7,6 +7,7 @@
 #include <tapegrad/autograd/inspect/labs.h>
 #include <tapegrad/autograd/inspect/recorder.h>
 #include <tapegrad/autograd/inspect/rule_text.h>
+#include <tapegrad/autograd/without_gradient_hooks.h>
 
 namespace tapegrad {
 namespace {
@@ -158,12 +159,11 @@ void take_updates(Explanation& what, const ExplainOptions& options) {
   }
 }
 
-/// Each head's context and each source token's embedding, set to zero.
-void take_what_ifs(Explanation& what, const Var& loss) {
+/// Each head's context and each source token's embedding, set to zero, but for nodes `behind` a checkpoint.
+void take_what_ifs(Explanation& what, const Var& loss, const std::vector<bool>& behind) {
   Tape& tape = loss.tape("explain");
   const Tape::Mark before = tape.mark();
   const Gradients gradients = tape.backward(loss);
-  const std::vector<bool> behind = behind_checkpoint(loss);
   const double recorded = what.tape[what.tape.loss].value[0];
   const auto ask = [&](std::string title, const std::string& path, const Var& x, const Tensor& value) {
     if (behind[x.stamp().node]) return;
@@ -240,7 +240,7 @@ Explanation explain(const Var& loss, const ExplainOptions& options) {
   take_updates(what, options);
   if (options.what_ifs) {
     say("asking what if");
-    take_what_ifs(what, loss);
+    take_what_ifs(what, loss, behind);
   }
   return what;
 }

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <limits>
 
+#include <tapegrad/autograd/index_of.h>
 #include <tapegrad/autograd/inspect/replay.h>
 
 namespace tapegrad {
@@ -142,15 +143,7 @@ std::string NumericError::place() const {
   std::string name = path;
   if (!op.empty()) name += (name.empty() ? "" : ".") + op;
   if (name.empty()) name = "leaf";
-  if (shape.rank() == 0) return name;
-  std::vector<Index> index;
-  Index rest = cell;
-  for (int axis = shape.rank(); axis-- > 0;) {
-    const Index extent = std::max<Index>(shape[axis], 1);
-    index.insert(index.begin(), rest % extent);
-    rest /= extent;
-  }
-  return fmt::format("{} at [{}]", name, fmt::join(index, ", "));
+  return shape.rank() == 0 || shape.size() == 0 ? name : fmt::format("{} at {}", name, index_of(shape, cell));
 }
 
 NumericsLens numerics_lens(const Tape& tape) {

@@ -74,7 +74,8 @@ std::string to_html(const Explanation& what, const PageOptions& options) {
   return filled(form, {{"title", title_escaped("Tape explorer: " + what.title)},
                        {"style", std::string(style)},
                        {"noscript", tables},
-                       {"tape", to_json(what, own)},
+                       {"kind", "tape"},
+                       {"data", to_json(what, own)},
                        {"script", script}});
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include <tapegrad/autograd/inspect/recorder.h>
+#include <tapegrad/autograd/without_gradient_hooks.h>
 
 namespace tapegrad {
 namespace {

@@ -1,24 +1,10 @@
 #pragma once
 #include <cstdint>
-#include <utility>
 #include <vector>
 
 #include <tapegrad/autograd/inspect/record.h>
 
 namespace tapegrad {
-
-/// While it lives the tape's gradient hooks hear of no pass.
-class WithoutGradientHooks {
- public:
-  explicit WithoutGradientHooks(Tape& tape) : tape_(tape) { std::swap(hooks_, tape_.gradient_hooks()); }
-  ~WithoutGradientHooks() { std::swap(hooks_, tape_.gradient_hooks()); }
-  WithoutGradientHooks(const WithoutGradientHooks&) = delete;
-  WithoutGradientHooks& operator=(const WithoutGradientHooks&) = delete;
-
- private:
-  Tape& tape_;
-  GradientHooks hooks_;
-};
 
 /// By node up to the loss: whether the loss cannot be computed with its results changed, because a checkpoint
 /// would have to run (Replay).

@@ -60,11 +60,12 @@ std::string to_html(const Timeline& timeline) {
     script += embedded::page_file(part);
   const auto style =
       fmt::format("{}{}", embedded::page_file("style.css"), embedded::page_file("timeline.css"));
-  return filled(embedded::page_file("timeline.html"),
+  return filled(embedded::page_file("page.html"),
                 {{"title", title_escaped("Training timeline: " + timeline.title)},
                  {"style", style},
                  {"noscript", static_table(timeline)},
-                 {"timeline", to_json(timeline)},
+                 {"kind", "timeline"},
+                 {"data", to_json(timeline)},
                  {"script", script}});
 }
 

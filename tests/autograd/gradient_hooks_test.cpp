@@ -1,4 +1,5 @@
 // Functions that run in the backward pass, when the gradient of a layer's result is complete.
+#include <tapegrad/autograd/derivatives.h>
 #include <tapegrad/autograd/steps.h>
 
 #include <tests/support/checkpoint_model.h>
@@ -169,6 +170,7 @@ BOOST_AUTO_TEST_CASE(refuse_to_change_the_tape_they_look_at) {
   refused("backward", [&](const Var& x) { tape.backward(x); });
   refused("reset", [&](const Var&) { tape.reset(); });
   refused("rewind", [&](const Var&) { tape.rewind(tape.mark()); });
+  refused("rewind", [&](const Var& x) { hvp(x, x, Tensor::of({1})); });
 }
 
 BOOST_AUTO_TEST_CASE(may_add_and_remove_hooks) {
