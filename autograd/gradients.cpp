@@ -1,8 +1,8 @@
-#include <tapegrad/autograd/gradients.h>
+#include "gradients.h"
 
 #include <algorithm>
 
-#include <tapegrad/autograd/tape.h>
+#include "tape.h"
 
 namespace tapegrad {
 

@@ -3,9 +3,9 @@
 #include <span>
 #include <vector>
 
-#include <tapegrad/autograd/parameter.h>
-#include <tapegrad/autograd/var.h>
-#include <tapegrad/autograd/workers.h>
+#include "parallel/threads.h"
+#include "parameter.h"
+#include "var.h"
 
 namespace tapegrad {
 
@@ -35,14 +35,14 @@ class Gradients {
   /// be changed in place (clipping does). `op` names the caller in the error when this handle is stale.
   std::span<const Entry> parameters(std::string_view op) const;
 
-  /// Gradients that live outside a tape, for steps over several tapes: entries and workers valid while
+  /// Gradients that live outside a tape, for steps over several tapes: entries and threads are valid while
   /// `stamp` is.
-  Gradients(std::span<const Entry> entries, const Stamp& stamp, Workers* workers = nullptr)
-      : stamp_(stamp), entries_(entries), workers_(workers) {}
+  Gradients(std::span<const Entry> entries, const Stamp& stamp, ThreadTeam* threads = nullptr)
+      : stamp_(stamp), entries_(entries), threads_(threads) {}
 
   /// The threads of the step that these come from, which an optimizer shares its work with; null when there
   /// are none.
-  Workers* workers() const { return workers_; }
+  ThreadTeam* threads() const { return threads_; }
 
  private:
   friend class BackwardPass;
@@ -56,7 +56,7 @@ class Gradients {
   std::uint32_t output_count_ = 0;
   bool leaves_only_ = false;  // cotangents of results were dropped by a pass that consumed the recording
   std::span<const Entry> entries_;
-  Workers* workers_ = nullptr;
+  ThreadTeam* threads_ = nullptr;
   std::shared_ptr<const std::vector<Var>> vars_;  // by flat output, under create_graph
 };
 

@@ -9,9 +9,9 @@
 #include <type_traits>
 #include <vector>
 
-#include <tapegrad/autograd/attributes.h>
-#include <tapegrad/autograd/scratch.h>
-#include <tapegrad/autograd/var.h>
+#include "attributes.h"
+#include "memory/scratch.h"
+#include "var.h"
 
 namespace tapegrad {
 

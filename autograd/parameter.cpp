@@ -1,5 +1,5 @@
-#include <tapegrad/autograd/edit_distance.h>
-#include <tapegrad/autograd/parameter.h>
+#include "parameter.h"
+#include "base/edit_distance.h"
 
 #include <algorithm>
 #include <mutex>

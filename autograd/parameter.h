@@ -8,8 +8,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include <tapegrad/autograd/random.h>
-#include <tapegrad/autograd/tensor.h>
+#include "base/random.h"
+#include "tensor/tensor.h"
 
 namespace tapegrad {
 
@@ -88,9 +88,9 @@ class Initializer {
   Initializer() = default;
   Initializer(std::nullptr_t) {}
   template <class F>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, Initializer> &&
-             std::is_invocable_v<F&, Tensor&, RandomKey>)
-  Initializer(F&& fill, Rule rule = {}) : fill_(std::forward<F>(fill)), rule_(std::move(rule)) {}
+  requires(!std::is_same_v<std::remove_cvref_t<F>, Initializer> &&
+           std::is_invocable_v<F&, Tensor&, RandomKey>) Initializer(F&& fill, Rule rule = {})
+      : fill_(std::forward<F>(fill)), rule_(std::move(rule)) {}
 
   void operator()(Tensor& values, RandomKey key) const { fill_(values, key); }
   std::optional<InitialRule> rule(const Shape& shape) const {

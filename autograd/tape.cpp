@@ -1,12 +1,12 @@
-#include <tapegrad/autograd/tape.h>
+#include "tape.h"
 
 #include <algorithm>
 #include <cstring>
 #include <mutex>
 
-#include <tapegrad/autograd/checkpoint.h>
-#include <tapegrad/autograd/kernels/elementwise.h>
-#include <tapegrad/autograd/temporarily.h>
+#include "backward/checkpoint.h"
+#include "base/temporarily.h"
+#include "kernels/elementwise.h"
 
 namespace tapegrad {
 namespace {

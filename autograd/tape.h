@@ -4,13 +4,13 @@
 #include <string>
 #include <unordered_map>
 
-#include <tapegrad/autograd/arena.h>
-#include <tapegrad/autograd/gradients.h>
-#include <tapegrad/autograd/hooks.h>
-#include <tapegrad/autograd/op.h>
-#include <tapegrad/autograd/parameter.h>
-#include <tapegrad/autograd/random.h>
-#include <tapegrad/autograd/taps.h>
+#include "base/random.h"
+#include "gradients.h"
+#include "memory/arena.h"
+#include "observe/hooks.h"
+#include "observe/taps.h"
+#include "op.h"
+#include "parameter.h"
 
 namespace tapegrad {
 
@@ -110,11 +110,12 @@ class Tape {
   /// Gradients of `loss` with respect to everything recorded before it. `loss` must have one element unless a
   /// cotangent is given.
   Gradients backward(const Var& loss, const BackwardOptions& options = {});
-  /// The same one op at a time: `for (const Step& s : tape.backward_steps(loss))`; see autograd/steps.h.
+  /// The same one op at a time: `for (const Step& s : tape.backward_steps(loss))`; see
+  /// autograd/observe/steps.h.
   BackwardSteps backward_steps(const Var& loss, StepOptions options);
   BackwardSteps backward_steps(const Var& loss);
   /// What all that depends on `x` would be, had `x` this value; the tape stays as it is. See
-  /// autograd/inspect/replay.h.
+  /// autograd/inspect/replay/replay.h.
   Replay replay_from(const Var& x, const Tensor& value) const;
 
   /// Forgets everything recorded; handles become stale, memory stays reserved. The draw counter starts again.
@@ -334,7 +335,7 @@ inline bool Tape::alive(const Stamp& stamp) const {
 
 /// Asks the op for its name only where it goes into an error.
 template <class Op>
-  requires requires(const Op& op) { op.name(); }
+requires requires(const Op& op) { op.name(); }
 Tape& Var::tape(const Op& op) const {
   if (stamp_.slot == nullptr || stamp_.slot->tape == nullptr || !stamp_.slot->tape->alive(stamp_))
       [[unlikely]]

@@ -2,8 +2,8 @@
 #include <initializer_list>
 #include <span>
 
-#include <tapegrad/autograd/scratch.h>
-#include <tapegrad/autograd/tensor.h>
+#include "memory/scratch.h"
+#include "tensor/tensor.h"
 
 namespace tapegrad {
 
@@ -30,7 +30,7 @@ class Var {
   /// The tape, or an Error that names `op` when this handle is empty or stale.
   Tape& tape(std::string_view op) const;
   template <class Op>
-    requires requires(const Op& op) { op.name(); }
+  requires requires(const Op& op) { op.name(); }
   Tape& tape(const Op& op) const;
 
   explicit operator bool() const { return stamp_.slot != nullptr; }

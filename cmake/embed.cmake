@@ -1,5 +1,6 @@
 # cmake -DOUT=FILE -DFUNCTION=NAME -DROOT=DIR -DFILES="a;b" -P embed.cmake: a source file that defines
-# tapegrad::embedded::NAME(), all files' names from ROOT on and their texts (autograd/inspect/embedded.h).
+# tapegrad::embedded::NAME(), all files' names from ROOT on and their texts (see
+# autograd/inspect/page/embedded.h).
 set(entries "")
 foreach(file ${FILES})
   file(RELATIVE_PATH name ${ROOT} ${file})
@@ -7,7 +8,7 @@ foreach(file ${FILES})
   string(APPEND entries "    {\"${name}\", R\"~~~~(${content})~~~~\"},\n")
 endforeach()
 file(WRITE ${OUT} "// Written by cmake/embed.cmake.
-#include <tapegrad/autograd/inspect/embedded.h>
+#include <tapegrad/autograd/inspect/page/embedded.h>
 
 namespace tapegrad::embedded {
 

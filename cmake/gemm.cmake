@@ -1,5 +1,5 @@
-# TAPEGRAD_GEMM: who multiplies matrices (autograd/kernels/gemm_backend.h). What CMake finds of the libraries
-# is measured by kernel_bench, too.
+# TAPEGRAD_GEMM: who multiplies matrices (autograd/kernels/gemm/gemm_backend.h). What CMake finds of the
+# libraries is measured by kernel_bench, too.
 set(TAPEGRAD_GEMM_CHOICES own eigen openblas onednn libxsmm)
 set(TAPEGRAD_GEMM own CACHE STRING "Matrix products by: own, eigen, openblas, onednn or libxsmm")
 set_property(CACHE TAPEGRAD_GEMM PROPERTY STRINGS ${TAPEGRAD_GEMM_CHOICES})
@@ -50,7 +50,7 @@ function(tapegrad_gemm_backend name)
   set(target tapegrad_gemm_${name})
   set(link "")
   if(NOT TARGET ${target})
-    add_library(${target} OBJECT ${PROJECT_SOURCE_DIR}/autograd/kernels/gemm_backend/${name}.cpp)
+    add_library(${target} OBJECT ${PROJECT_SOURCE_DIR}/autograd/kernels/gemm/backend/${name}.cpp)
     tapegrad_target(${target})
     target_include_directories(${target} PRIVATE ${TAPEGRAD_VIEW})
     if(BUILD_SHARED_LIBS)
@@ -76,7 +76,7 @@ function(tapegrad_gemm_backend name)
   set(gemm_link ${link} PARENT_SCOPE)
 endfunction()
 
-set(source ${PROJECT_SOURCE_DIR}/autograd/kernels/gemm_backend.cpp)
+set(source ${PROJECT_SOURCE_DIR}/autograd/kernels/gemm/gemm_backend.cpp)
 set(definitions TAPEGRAD_GEMM_BACKEND="${TAPEGRAD_GEMM}")
 if(NOT TAPEGRAD_GEMM STREQUAL own)
   tapegrad_gemm_found(${TAPEGRAD_GEMM} found)

@@ -5,8 +5,9 @@ include(CMakePackageConfigHelpers)
 install(TARGETS tapegrad EXPORT tapegradTargets)
 foreach(room autograd nn optim)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/${room} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tapegrad
-    FILES_MATCHING PATTERN "*.h" PATTERN "nn/parallel/mpi" EXCLUDE)
+    FILES_MATCHING PATTERN "*.h")
 endforeach()
+install(FILES ${TAPEGRAD_UMBRELLAS} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tapegrad)
 
 set(package ${CMAKE_INSTALL_LIBDIR}/cmake/tapegrad)
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/tapegradConfig.cmake.in

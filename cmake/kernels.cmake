@@ -14,10 +14,11 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)  # g++ 12 warns of its own intrinsics
   list(APPEND TAPEGRAD_KERNEL_FLAGS -Wno-uninitialized -Wno-maybe-uninitialized)
 endif()
 
-file(GLOB kernels CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/autograd/kernels/*.cpp)
+file(GLOB_RECURSE kernels CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/autograd/kernels/*.cpp)
+list(FILTER kernels EXCLUDE REGEX "/kernels/gemm/backend/")
 set(TAPEGRAD_KERNEL_TARGETS "")
 
-foreach(name dispatch gemm_backend workspace)  # what the variants share
+foreach(name dispatch gemm/gemm_backend workspace)  # what the variants share
   set(source ${PROJECT_SOURCE_DIR}/autograd/kernels/${name}.cpp)
   if(source IN_LIST kernels)
     list(REMOVE_ITEM kernels ${source})

@@ -1,15 +1,25 @@
 # The library: every source below autograd/, nn/ and optim/. No list here hears of a new op or layer.
 
-# Includes read <tapegrad/nn/attention.h>: the build offers the source folders under that name.
+# Inside the library includes are relative; users write <tapegrad/nn/attention.h>, and the build offers the
+# source folders under that name, as an install does. <tapegrad/tapegrad.h>, <tapegrad/nn.h> and
+# <tapegrad/optim.h> are the umbrella headers of the three folders.
 set(TAPEGRAD_VIEW ${PROJECT_BINARY_DIR}/include)
+set(TAPEGRAD_UMBRELLAS "")
 file(MAKE_DIRECTORY ${TAPEGRAD_VIEW}/tapegrad)
 foreach(room autograd nn optim)
   file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${room} ${TAPEGRAD_VIEW}/tapegrad/${room} SYMBOLIC)
 endforeach()
+foreach(umbrella "tapegrad:autograd/autograd,nn/io/state_dict" "nn:nn/nn" "optim:optim/optim")
+  string(REGEX MATCH "^([a-z]+):(.+)$" matched ${umbrella})
+  set(header ${TAPEGRAD_VIEW}/tapegrad/${CMAKE_MATCH_1}.h)
+  string(REGEX REPLACE "([^,]+),?" "#include \"\\1.h\"\n" includes ${CMAKE_MATCH_2})
+  file(CONFIGURE OUTPUT ${header} CONTENT "#pragma once\n${includes}")
+  list(APPEND TAPEGRAD_UMBRELLAS ${header})
+endforeach()
 
 file(GLOB_RECURSE TAPEGRAD_SOURCES CONFIGURE_DEPENDS
   ${PROJECT_SOURCE_DIR}/autograd/*.cpp ${PROJECT_SOURCE_DIR}/nn/*.cpp ${PROJECT_SOURCE_DIR}/optim/*.cpp)
-list(FILTER TAPEGRAD_SOURCES EXCLUDE REGEX "/autograd/kernels/|/nn/parallel/mpi/")
+list(FILTER TAPEGRAD_SOURCES EXCLUDE REGEX "/autograd/kernels/")
 if(NOT TAPEGRAD_SOURCES)
   file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/empty.cpp CONTENT "")
   set(TAPEGRAD_SOURCES ${PROJECT_BINARY_DIR}/empty.cpp)
@@ -75,7 +85,8 @@ function(tapegrad_embed function)
     DEPENDS ${ARGN} ${PROJECT_SOURCE_DIR}/cmake/embed.cmake VERBATIM)
   target_sources(tapegrad_objects PRIVATE ${source})
 endfunction()
-file(GLOB page_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/autograd/inspect/page/*.*)
-file(GLOB op_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/autograd/ops/*.cpp)
+file(GLOB page_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/autograd/inspect/page/*.html
+  ${PROJECT_SOURCE_DIR}/autograd/inspect/page/*.css ${PROJECT_SOURCE_DIR}/autograd/inspect/page/*.js)
+file(GLOB_RECURSE op_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/autograd/ops/*.cpp)
 tapegrad_embed(page ${page_files})
 tapegrad_embed(ops ${op_files})

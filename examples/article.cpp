@@ -7,6 +7,7 @@
 #include "examples/article/exhibits.h"
 
 using namespace tapegrad;
+using namespace tapegrad::nn;
 using namespace tapegrad::article;
 
 namespace {

@@ -3,7 +3,7 @@
 // which every step can be walked through.
 #include <cmath>
 
-#include <tapegrad/autograd/inspect/explanation.h>
+#include <tapegrad/autograd/inspect/explain/explanation.h>
 #include <tapegrad/autograd/ops.h>
 
 using namespace tapegrad;

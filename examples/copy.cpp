@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <set>
 
-#include <tapegrad/autograd/inspect/explanation.h>
+#include <tapegrad/autograd/inspect/explain/explanation.h>
 #include <tapegrad/nn/decode/greedy.h>
 #include <tapegrad/nn/io/safetensors.h>
 #include <tapegrad/nn/train/progress.h>
@@ -23,6 +23,8 @@
 namespace {
 
 using namespace tapegrad;
+using namespace tapegrad::nn;
+using namespace tapegrad::optim;
 using Sequence = std::vector<Index>;
 
 constexpr Index pad = 0, bos = 1, eos = 2, first_symbol = 3;

@@ -2,13 +2,15 @@
 // learns to multiply two numbers, and says where a mistake was made.
 #include <cmath>
 
-#include <tapegrad/autograd/gradcheck.h>
+#include <tapegrad/autograd/gradcheck/gradcheck.h>
 #include <tapegrad/autograd/ops.h>
 #include <tapegrad/nn/linear.h>
 #include <tapegrad/optim/adam.h>
 #include <tapegrad/optim/schedule.h>
 
 using namespace tapegrad;
+using namespace tapegrad::nn;
+using namespace tapegrad::optim;
 
 /// down(silu(gate(x)) ⊙ up(x)): one branch decides how much of the other passes (Shazeer, 2020, arXiv
 /// 2002.05202).   x [.., width] -> [.., out]

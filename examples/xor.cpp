@@ -4,6 +4,8 @@
 #include <tapegrad/optim/adam.h>
 
 using namespace tapegrad;
+using namespace tapegrad::nn;
+using namespace tapegrad::optim;
 
 struct Network : Layer<Network> {
   explicit Network(const Scope& s) : Layer(s), hidden(s / "hidden", 2, 8), output(s / "output", 8, 1) {}

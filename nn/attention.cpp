@@ -1,16 +1,16 @@
-#include <tapegrad/nn/attention.h>
+#include "attention.h"
 
-#include <tapegrad/autograd/ops/arithmetic.h>
-#include <tapegrad/autograd/ops/attention_packed.h>
-#include <tapegrad/autograd/ops/linear.h>
-#include <tapegrad/autograd/ops/matmul.h>
-#include <tapegrad/autograd/ops/reduce.h>
-#include <tapegrad/autograd/ops/reshape.h>
-#include <tapegrad/autograd/ops/slice.h>
-#include <tapegrad/autograd/ops/transpose.h>
-#include <tapegrad/nn/init.h>
+#include "../autograd/ops/arithmetic.h"
+#include "../autograd/ops/attention/attention_packed.h"
+#include "../autograd/ops/linear.h"
+#include "../autograd/ops/matmul.h"
+#include "../autograd/ops/reduce.h"
+#include "../autograd/ops/reshape.h"
+#include "../autograd/ops/slice.h"
+#include "../autograd/ops/transpose.h"
+#include "init.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 namespace {
 
 /// [batch, time, heads · dim], or without batch, -> [batch, heads, time, dim]
@@ -228,4 +228,4 @@ AttentionResult MultiHeadAttention::forward(const Var& query, const Var& key, co
   return result;
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

@@ -1,10 +1,10 @@
 #pragma once
-#include <tapegrad/autograd/layer.h>
-#include <tapegrad/autograd/ops/attention.h>
-#include <tapegrad/nn/decode/cache.h>
-#include <tapegrad/nn/linear.h>
+#include "../autograd/ops/attention/attention.h"
+#include "decode/cache.h"
+#include "layer.h"
+#include "linear.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 
 /// How well a key fits a query.
 enum class Score {
@@ -89,4 +89,4 @@ struct MultiHeadAttention : Layer<MultiHeadAttention> {
   void check_steps(const Tape& tape) const;
 };
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

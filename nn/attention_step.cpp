@@ -1,13 +1,13 @@
-#include <tapegrad/nn/attention.h>
+#include "attention.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include <tapegrad/autograd/kernels/attention.h>
-#include <tapegrad/autograd/ops/linear.h>
-#include <tapegrad/autograd/ops/transpose.h>
+#include "../autograd/kernels/attention/attention.h"
+#include "../autograd/ops/linear.h"
+#include "../autograd/ops/transpose.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 namespace {
 
 /// Attention of one query a row, the first `heads · dim` elements of each row of the input, over a cache. It
@@ -108,4 +108,4 @@ Var MultiHeadAttention::look_up(const Var& x, const KeyValues& memory, const Cac
                 memory, rows);
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

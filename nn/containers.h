@@ -4,9 +4,9 @@
 #include <utility>
 #include <vector>
 
-#include <tapegrad/autograd/layer.h>
+#include "layer.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 
 /// Layers of one type by number: `layers.0`, `layers.1`, … `make(scope, i)` builds each, so each is
 /// initialised on its own.
@@ -33,9 +33,9 @@ class LayerList {
 class AnyLayer {
  public:
   template <class F>
-    requires(!std::same_as<std::remove_cvref_t<F>, AnyLayer> &&
-             std::is_invocable_r_v<Var, const std::remove_cvref_t<F>&, const Var&>)
-  AnyLayer(F layer) : held_(std::make_unique<Holder<F>>(std::move(layer))) {}
+  requires(!std::same_as<std::remove_cvref_t<F>, AnyLayer> &&
+           std::is_invocable_r_v<Var, const std::remove_cvref_t<F>&, const Var&>) AnyLayer(F layer)
+      : held_(std::make_unique<Holder<F>>(std::move(layer))) {}
 
   Var operator()(const Var& x) const { return held_->call(x); }
 
@@ -84,4 +84,4 @@ struct Sequential : Layer<Sequential> {
   std::vector<AnyLayer> layers_;
 };
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

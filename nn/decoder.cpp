@@ -1,10 +1,10 @@
-#include <tapegrad/nn/decoder.h>
+#include "decoder.h"
 
-#include <tapegrad/autograd/checkpoint.h>
-#include <tapegrad/autograd/ops/arithmetic.h>
-#include <tapegrad/autograd/ops/dropout.h>
+#include "../autograd/backward/checkpoint.h"
+#include "../autograd/ops/arithmetic.h"
+#include "../autograd/ops/dropout.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 
 DecoderLayer::DecoderLayer(const Scope& scope, const TransformerOptions& o)
     : Layer(scope),
@@ -83,4 +83,4 @@ Var Decoder::step(const Var& x, DecoderCache& cache) const {
   return norm(h);
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

@@ -1,7 +1,7 @@
 #pragma once
-#include <tapegrad/nn/encoder.h>
+#include "encoder.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 
 /// Masked self-attention, attention over the encoder's memory, then the feed-forward network.
 /// x [batch, target, d_model], memory [batch, source, d_model] -> [batch, target, d_model]
@@ -41,4 +41,4 @@ struct Decoder : Layer<Decoder> {
   bool checkpoint;
 };
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

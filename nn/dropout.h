@@ -1,8 +1,8 @@
 #pragma once
-#include <tapegrad/autograd/layer.h>
-#include <tapegrad/autograd/ops/dropout.h>
+#include "../autograd/ops/dropout.h"
+#include "layer.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 
 /// On a training tape zeroes each element with probability p and scales the others by 1 / (1 − p); else the
 /// identity (Srivastava et al., 2014). The draws are keyed by the tape's seed, step and shard.
@@ -13,4 +13,4 @@ struct Dropout : Layer<Dropout> {
   double p;
 };
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

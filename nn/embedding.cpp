@@ -1,10 +1,10 @@
-#include <tapegrad/nn/embedding.h>
+#include "embedding.h"
 
-#include <tapegrad/autograd/ops/embedding_positions.h>
-#include <tapegrad/autograd/ops/index.h>
-#include <tapegrad/nn/init.h>
+#include "../autograd/ops/fused/embedding_positions.h"
+#include "../autograd/ops/index.h"
+#include "init.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 namespace {
 
 Initializer table_init(const EmbeddingOptions& options, Index count) {
@@ -32,4 +32,4 @@ Var Embedding::forward(Tape& tape, const Tensor& ids, double scale, const Parame
                              {.scale = scale, .padding_idx = padding_idx, .first = first});
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

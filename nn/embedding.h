@@ -1,7 +1,7 @@
 #pragma once
-#include <tapegrad/autograd/layer.h>
+#include "layer.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 
 struct EmbeddingOptions {
   Index padding_idx = -1;      ///< a row of zeros that gets no gradient; -1: none
@@ -21,4 +21,4 @@ struct Embedding : Layer<Embedding> {
   Index padding_idx;
 };
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

@@ -1,10 +1,10 @@
-#include <tapegrad/nn/encoder.h>
+#include "encoder.h"
 
-#include <tapegrad/autograd/checkpoint.h>
-#include <tapegrad/autograd/ops/arithmetic.h>
-#include <tapegrad/autograd/ops/dropout.h>
+#include "../autograd/backward/checkpoint.h"
+#include "../autograd/ops/arithmetic.h"
+#include "../autograd/ops/dropout.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 
 EncoderLayer::EncoderLayer(const Scope& scope, const TransformerOptions& o)
     : Layer(scope),
@@ -40,4 +40,4 @@ Var Encoder::forward(const Var& x, const Mask& mask) const {
   return norm(h);
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

@@ -1,10 +1,10 @@
 #pragma once
-#include <tapegrad/nn/attention.h>
-#include <tapegrad/nn/containers.h>
-#include <tapegrad/nn/feed_forward.h>
-#include <tapegrad/nn/norm.h>
+#include "attention.h"
+#include "containers.h"
+#include "feed_forward.h"
+#include "norm.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 
 /// Sizes and choices of a Transformer; names and defaults are PyTorch's (`nn.Transformer`, batch first).
 struct TransformerOptions {
@@ -20,7 +20,7 @@ struct TransformerOptions {
   bool bias = true;         ///< false drops every bias, those of the norms too
   Score score = Score::scaled_dot;
   bool checkpoint = false;  ///< drop each layer's activations after its forward and compute them again in the
-                            ///< backward pass (see autograd/checkpoint.h): less memory, same bits
+                            ///< backward pass (see autograd/backward/checkpoint.h): less memory, same bits
 };
 
 /// Self-attention, then the feed-forward network, each with dropout, residual and layer norm.   x [batch,
@@ -46,4 +46,4 @@ struct Encoder : Layer<Encoder> {
   bool checkpoint;
 };
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

@@ -1,10 +1,10 @@
-#include <tapegrad/nn/feed_forward.h>
+#include "feed_forward.h"
 
-#include <tapegrad/autograd/ops/activation.h>
-#include <tapegrad/autograd/ops/dropout.h>
-#include <tapegrad/nn/init.h>
+#include "../autograd/ops/activation.h"
+#include "../autograd/ops/dropout.h"
+#include "init.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 
 FeedForward::FeedForward(const Scope& scope, Index width, Index hidden, Activation act, double rate,
                          bool bias)
@@ -24,4 +24,4 @@ Var FeedForward::operator()(const Var& x) const {
   return linear2(tapegrad::dropout(hidden, dropout));
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

@@ -1,7 +1,7 @@
 #pragma once
-#include <tapegrad/nn/linear.h>
+#include "linear.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 
 /// FFN(x) = dropout(activation(x W₁ᵀ + b₁)) W₂ᵀ + b₂ (Vaswani et al., 2017, 3.3), the part that encoder and
 /// decoder layers share. Its two Linears are the layer's own `linear1` and `linear2`, as in PyTorch, so it
@@ -16,4 +16,4 @@ struct FeedForward {
   double dropout;
 };
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

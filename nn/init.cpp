@@ -1,11 +1,11 @@
-#include <tapegrad/nn/init.h>
+#include "init.h"
 
 #include <fmt/format.h>
 
 #include <cmath>
 #include <utility>
 
-namespace tapegrad {
+namespace tapegrad::nn {
 namespace {
 
 /// Natural logarithm of x in (0, 1] by basic arithmetic only, so that it is the same with every C library:
@@ -141,4 +141,4 @@ Initializer with_zero_row(Initializer init, Index row) {
           rule};
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

@@ -1,10 +1,10 @@
 #pragma once
-#include <tapegrad/autograd/parameter.h>
+#include "../autograd/parameter.h"
 
 /// Initialisers. The values depend on the store's seed and the parameter's path alone, by our own generators:
 /// the same on every machine, and no two layers alike. For a weight [out, in], fan_in is its number of
 /// columns and fan_out its number of rows.
-namespace tapegrad {
+namespace tapegrad::nn {
 
 void zeros(Tensor& values, RandomKey key);
 void ones(Tensor& values, RandomKey key);
@@ -26,4 +26,4 @@ Initializer fan_in_uniform(Index fan_in);
 /// `init`, then zeros in one row: the padding row of an embedding.
 Initializer with_zero_row(Initializer init, Index row);
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

@@ -1,9 +1,9 @@
-#include <tapegrad/nn/linear.h>
+#include "linear.h"
 
-#include <tapegrad/autograd/ops/linear.h>
-#include <tapegrad/nn/init.h>
+#include "../autograd/ops/linear.h"
+#include "init.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 namespace {
 
 Parameter make_bias(const Scope& scope, Index in, Index out, const LinearOptions& options) {
@@ -34,4 +34,4 @@ Var Linear::forward(const Var& x, Activation activation) const {
   return linear_activation(x, tape[weight], bias ? tape[bias] : Var(), activation);
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

@@ -1,8 +1,8 @@
 #pragma once
-#include <tapegrad/autograd/layer.h>
-#include <tapegrad/autograd/ops/linear_activation.h>
+#include "../autograd/ops/fused/linear_activation.h"
+#include "layer.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 
 /// Says that a layer shares a weight with another: `Linear(scope, tied(embedding.weight))`.
 struct Tied {
@@ -30,4 +30,4 @@ struct Linear : Layer<Linear> {
   Parameter weight, bias;
 };
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

@@ -1,11 +1,11 @@
-#include <tapegrad/nn/norm.h>
+#include "norm.h"
 
-#include <tapegrad/autograd/ops/arithmetic.h>
-#include <tapegrad/autograd/ops/dropout.h>
-#include <tapegrad/autograd/ops/norm.h>
-#include <tapegrad/nn/init.h>
+#include "../autograd/ops/arithmetic.h"
+#include "../autograd/ops/dropout.h"
+#include "../autograd/ops/norm.h"
+#include "init.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 
 LayerNorm::LayerNorm(const Scope& scope, Index width, const LayerNormOptions& options)
     : Layer(scope),
@@ -34,4 +34,4 @@ RMSNorm::RMSNorm(const Scope& scope, Index width, double epsilon)
 
 Var RMSNorm::forward(const Var& x) const { return rms_norm(x, x.tape()[weight], eps); }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

@@ -1,8 +1,8 @@
 #pragma once
-#include <tapegrad/autograd/layer.h>
-#include <tapegrad/autograd/ops/add_norm.h>
+#include "../autograd/ops/fused/add_norm.h"
+#include "layer.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 
 struct LayerNormOptions {
   double eps = 1e-5;
@@ -34,4 +34,4 @@ struct RMSNorm : Layer<RMSNorm> {
   double eps;
 };
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

@@ -1,11 +1,11 @@
-#include <tapegrad/nn/positional.h>
+#include "positional.h"
 
 #include <cmath>
 
-#include <tapegrad/autograd/ops/arithmetic.h>
-#include <tapegrad/autograd/ops/slice.h>
+#include "../autograd/ops/arithmetic.h"
+#include "../autograd/ops/slice.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 namespace {
 
 Var add_rows(const Var& x, const Parameter& table, Index first) {
@@ -53,4 +53,4 @@ LearnedPositions::LearnedPositions(const Scope& scope, Index max_length, Index w
 
 Var LearnedPositions::forward(const Var& x, Index first) const { return add_rows(x, weight, first); }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

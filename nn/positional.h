@@ -1,7 +1,7 @@
 #pragma once
-#include <tapegrad/autograd/layer.h>
+#include "layer.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 
 /// Table [length, width] of PE(t, 2i) = sin(t / 10000^(2i/width)), PE(t, 2i+1) = cos(…) (Vaswani et al.,
 /// 2017, 3.5), in f64.
@@ -28,4 +28,4 @@ struct LearnedPositions : Layer<LearnedPositions> {
   Parameter weight;
 };
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

@@ -1,13 +1,13 @@
-#include <tapegrad/nn/seq2seq.h>
+#include "seq2seq.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include <tapegrad/autograd/ops/arithmetic.h>
-#include <tapegrad/autograd/ops/dropout.h>
-#include <tapegrad/nn/init.h>
+#include "../autograd/ops/arithmetic.h"
+#include "../autograd/ops/dropout.h"
+#include "init.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 namespace {
 
 Tensor padded(std::span<const std::vector<Index>> rows, Index before, Index after, Index pad) {
@@ -129,4 +129,4 @@ Var Seq2Seq::loss_sum(Tape& tape, const Seq2SeqBatch& batch, double label_smooth
       {.ignore_index = options.pad, .label_smoothing = label_smoothing, .reduction = Reduction::sum});
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

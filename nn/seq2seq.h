@@ -3,12 +3,12 @@
 #include <span>
 #include <vector>
 
-#include <tapegrad/autograd/ops/cross_entropy.h>
-#include <tapegrad/nn/embedding.h>
-#include <tapegrad/nn/positional.h>
-#include <tapegrad/nn/transformer.h>
+#include "../autograd/ops/cross_entropy.h"
+#include "embedding.h"
+#include "positional.h"
+#include "transformer.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 
 enum class Positions { sinusoidal, learned };
 
@@ -68,4 +68,4 @@ struct Seq2Seq : Layer<Seq2Seq> {
             const Tensor& ids, Index first = 0) const;
 };
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

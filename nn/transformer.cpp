@@ -1,6 +1,6 @@
-#include <tapegrad/nn/transformer.h>
+#include "transformer.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 namespace {
 
 const TransformerOptions& checked(const TransformerOptions& o) {
@@ -22,4 +22,4 @@ Var Transformer::forward(const Var& source, const Var& target, const Transformer
   return decoder(target, encoder(source, masks.source), masks.target, masks.memory);
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

@@ -1,8 +1,8 @@
 #pragma once
-#include <tapegrad/nn/decoder.h>
-#include <tapegrad/nn/encoder.h>
+#include "decoder.h"
+#include "encoder.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 
 /// Who may look at what. Left out, everything takes part; a decoder that is trained on whole targets wants
 /// `.target = Mask::causal()`.
@@ -24,4 +24,4 @@ struct Transformer : Layer<Transformer> {
   Decoder decoder;
 };
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

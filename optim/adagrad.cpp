@@ -1,8 +1,8 @@
-#include <tapegrad/optim/adagrad.h>
+#include "adagrad.h"
 
 #include <cmath>
 
-namespace tapegrad {
+namespace tapegrad::optim {
 
 Adagrad::Adagrad(const AdagradOptions& options)
     : Optimizer(options.learning_rate, {{"sum", options.initial_accumulator_value}}), options_(options) {
@@ -31,4 +31,4 @@ void Adagrad::update(const Part& part) {
   });
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::optim

@@ -1,7 +1,7 @@
 #pragma once
-#include <tapegrad/optim/optimizer.h>
+#include "optimizer.h"
 
-namespace tapegrad {
+namespace tapegrad::optim {
 
 struct AdagradOptions {
   double learning_rate = 0.01;
@@ -23,4 +23,4 @@ class Adagrad : public Optimizer {
   AdagradOptions options_;
 };
 
-}  // namespace tapegrad
+}  // namespace tapegrad::optim

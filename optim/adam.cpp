@@ -1,11 +1,11 @@
-#include <tapegrad/optim/adam.h>
+#include "adam.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include <tapegrad/autograd/kernels/adam.h>
+#include "../autograd/kernels/adam.h"
 
-namespace tapegrad {
+namespace tapegrad::optim {
 namespace {
 
 std::vector<Optimizer::StateField> fields_of(const AdamOptions& options) {
@@ -73,4 +73,4 @@ void Adam::update(const Part& part) {
   });
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::optim

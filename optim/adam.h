@@ -1,7 +1,7 @@
 #pragma once
-#include <tapegrad/optim/optimizer.h>
+#include "optimizer.h"
 
-namespace tapegrad {
+namespace tapegrad::optim {
 
 struct AdamOptions {
   double learning_rate = 1e-3;
@@ -50,4 +50,4 @@ class AdamW : public Adam {
               .maximize = o.maximize}) {}
 };
 
-}  // namespace tapegrad
+}  // namespace tapegrad::optim

@@ -1,13 +1,13 @@
-#include <tapegrad/optim/clip.h>
+#include "clip.h"
 
 #include <algorithm>
 #include <cmath>
 #include <type_traits>
 
-#include <tapegrad/autograd/kernels/elementwise.h>
-#include <tapegrad/autograd/scratch.h>
+#include "../autograd/kernels/elementwise.h"
+#include "../autograd/memory/scratch.h"
 
-namespace tapegrad {
+namespace tapegrad::optim {
 namespace {
 
 /// A piece of a gradient, small enough to share out; the pieces do not depend on the threads.
@@ -31,20 +31,20 @@ ScratchVector<Piece> pieces_of(std::span<const Gradients::Entry> entries) {
 
 /// body(number of the piece, piece), on the threads of the step that made the gradients where there are some.
 template <class F>
-void for_each_piece(const ScratchVector<Piece>& pieces, Workers* workers, F&& body) {
+void for_each_piece(const ScratchVector<Piece>& pieces, ThreadTeam* threads, F&& body) {
   constexpr Index worth = 1 << 18;  // fewer elements are done before others have woken up
   Index elements = 0;
   for (const Piece& piece : pieces) elements += piece.size;
-  if (workers == nullptr || elements < worth)
+  if (threads == nullptr || elements < worth)
     for (std::size_t i = 0; i < pieces.size(); ++i) body(i, pieces[i]);
   else
-    workers->run(pieces.size(), [&](std::size_t, std::size_t i) { body(i, pieces[i]); });
+    threads->run(pieces.size(), [&](std::size_t, std::size_t i) { body(i, pieces[i]); });
 }
 
-double sum_of_squares(std::span<const Gradients::Entry> entries, Workers* workers) {
+double sum_of_squares(std::span<const Gradients::Entry> entries, ThreadTeam* threads) {
   const ScratchVector<Piece> pieces = pieces_of(entries);
   ScratchVector<double> squares(pieces.size());
-  for_each_piece(pieces, workers, [&](std::size_t i, const Piece& piece) {
+  for_each_piece(pieces, threads, [&](std::size_t i, const Piece& piece) {
     dispatch(piece.gradient.dtype, [&]<class T>(T) {
       squares[i] = static_cast<double>(kernels::sum_squares(piece.data<T>(), piece.size));
     });
@@ -67,7 +67,7 @@ void for_each_value(std::span<const Gradients::Entry> entries, F&& body) {
 
 double grad_norm(const Gradients& gradients, double norm_type) {
   const auto entries = gradients.parameters("grad_norm");
-  if (norm_type == 2) return std::sqrt(sum_of_squares(entries, gradients.workers()));
+  if (norm_type == 2) return std::sqrt(sum_of_squares(entries, gradients.threads()));
   expects(norm_type == 1 || (std::isinf(norm_type) && norm_type > 0),
           "grad_norm: norm_type {} is none of 1, 2 and infinity", norm_type);
   double norm = 0;
@@ -86,7 +86,7 @@ double clip_grad_norm(const Gradients& gradients, double max_norm, double norm_t
   const double norm = grad_norm(gradients, norm_type);
   const double factor = max_norm / (norm + 1e-6);
   if (factor >= 1) return norm;
-  for_each_piece(pieces_of(gradients.parameters("clip_grad_norm")), gradients.workers(),
+  for_each_piece(pieces_of(gradients.parameters("clip_grad_norm")), gradients.threads(),
                  [&](std::size_t, const Piece& piece) {
                    dispatch(piece.gradient.dtype, [&]<class T>(T) {
                      T* g = piece.data<T>();
@@ -104,4 +104,4 @@ void clip_grad_value(const Gradients& gradients, double most) {
   });
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::optim

@@ -1,7 +1,7 @@
 #pragma once
-#include <tapegrad/autograd/gradients.h>
+#include "../autograd/gradients.h"
 
-namespace tapegrad {
+namespace tapegrad::optim {
 
 /// Scales all parameter gradients in place by max_norm / (norm + 1e-6) when their common norm exceeds
 /// `max_norm` (Pascanu et al., 2013; PyTorch's clip_grad_norm_). `norm_type` as in `grad_norm`. Returns the
@@ -16,4 +16,4 @@ void clip_grad_value(const Gradients& gradients, double most);
 /// (infinity) of the absolute values. Throws on another `norm_type`.
 double grad_norm(const Gradients& gradients, double norm_type = 2);
 
-}  // namespace tapegrad
+}  // namespace tapegrad::optim

@@ -1,8 +1,8 @@
-#include <tapegrad/optim/ema.h>
+#include "ema.h"
 
 #include <algorithm>
 
-namespace tapegrad {
+namespace tapegrad::optim {
 
 Ema::Ema(ParameterStore& params, double decay)
     : params_(params), average_(params.seed(), params.dtype()), decay_(decay) {
@@ -34,4 +34,4 @@ void Ema::update() {
   }
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::optim

@@ -1,7 +1,7 @@
 #pragma once
-#include <tapegrad/autograd/parameter.h>
+#include "../autograd/parameter.h"
 
-namespace tapegrad {
+namespace tapegrad::optim {
 
 /// Exponential moving average of all parameters: average ← d · average + (1 − d) · parameter, d = min(decay,
 /// (1 + t) / (10 + t)) so that early steps do not weigh for ever (as in TensorFlow's
@@ -30,4 +30,4 @@ class Ema {
   Index updates_ = 0;
 };
 
-}  // namespace tapegrad
+}  // namespace tapegrad::optim

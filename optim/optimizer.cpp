@@ -1,10 +1,10 @@
-#include <tapegrad/optim/optimizer.h>
+#include "optimizer.h"
 
 #include <algorithm>
 #include <cmath>
 #include <set>
 
-namespace tapegrad {
+namespace tapegrad::optim {
 
 Optimizer::Optimizer(double learning_rate, std::vector<StateField> fields, StepCount count)
     : learning_rate_(0), fields_(std::move(fields)), count_(count) {
@@ -69,7 +69,7 @@ void Optimizer::step(const Gradients& gradients) {
         [&](Tensor& value) { parts_.emplace_back(slot, value.view(), entry.gradient, rate); });
     slices_.add(entry.gradient.size());
   }
-  slices_.run(gradients.workers(),
+  slices_.run(gradients.threads(),
               [&](std::size_t i, Index begin, Index end) { update(parts_[i](begin, end)); });
 }
 
@@ -153,4 +153,4 @@ void Optimizer::load_state(const ParameterStore& params, const std::map<std::str
   slots_ = std::move(slots);
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::optim

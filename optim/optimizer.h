@@ -5,10 +5,10 @@
 #include <unordered_map>
 #include <vector>
 
-#include <tapegrad/autograd/gradients.h>
-#include <tapegrad/autograd/slices.h>
+#include "../autograd/gradients.h"
+#include "../autograd/parallel/slices.h"
 
-namespace tapegrad {
+namespace tapegrad::optim {
 
 /// What differs for a group of parameters.
 struct GroupOptions {
@@ -124,4 +124,4 @@ class Optimizer {
   Slices slices_;
 };
 
-}  // namespace tapegrad
+}  // namespace tapegrad::optim

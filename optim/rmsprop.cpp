@@ -1,9 +1,9 @@
-#include <tapegrad/optim/rmsprop.h>
+#include "rmsprop.h"
 
 #include <algorithm>
 #include <cmath>
 
-namespace tapegrad {
+namespace tapegrad::optim {
 namespace {
 
 std::vector<Optimizer::StateField> fields_of(const RMSpropOptions& options) {
@@ -50,4 +50,4 @@ void RMSprop::update(const Part& part) {
   });
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::optim

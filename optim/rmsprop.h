@@ -1,7 +1,7 @@
 #pragma once
-#include <tapegrad/optim/optimizer.h>
+#include "optimizer.h"
 
-namespace tapegrad {
+namespace tapegrad::optim {
 
 struct RMSpropOptions {
   double learning_rate = 0.01;
@@ -29,4 +29,4 @@ class RMSprop : public Optimizer {
   RMSpropOptions options_;
 };
 
-}  // namespace tapegrad
+}  // namespace tapegrad::optim

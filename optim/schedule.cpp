@@ -1,10 +1,10 @@
-#include <tapegrad/optim/schedule.h>
+#include "schedule.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numbers>
 
-namespace tapegrad {
+namespace tapegrad::optim {
 namespace {
 
 double ratio(Index a, Index b) { return b == 0 ? 1 : static_cast<double>(a) / static_cast<double>(b); }
@@ -127,4 +127,4 @@ Schedule one_cycle(double rate, Index total, double share) {
   };
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::optim

@@ -2,9 +2,9 @@
 #include <functional>
 #include <vector>
 
-#include <tapegrad/autograd/shape.h>
+#include "../autograd/tensor/shape.h"
 
-namespace tapegrad {
+namespace tapegrad::optim {
 
 /// The learning rate of step 1, 2, 3, …: `optimizer.set_learning_rate(schedule(step))`. A pure function, so a
 /// resumed run needs no state.
@@ -37,4 +37,4 @@ Schedule cosine_restarts(double rate, Index period, Index factor = 1, double fin
 /// `total` (Smith and Topin, 2018; PyTorch's OneCycleLR without its momentum). `share` is in (0, 1).
 Schedule one_cycle(double rate, Index total, double share = 0.3);
 
-}  // namespace tapegrad
+}  // namespace tapegrad::optim

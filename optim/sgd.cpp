@@ -1,6 +1,6 @@
-#include <tapegrad/optim/sgd.h>
+#include "sgd.h"
 
-namespace tapegrad {
+namespace tapegrad::optim {
 
 Sgd::Sgd(const SgdOptions& options)
     : Optimizer(
@@ -37,4 +37,4 @@ void Sgd::update(const Part& part) {
   });
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::optim

@@ -1,7 +1,7 @@
 #pragma once
-#include <tapegrad/optim/optimizer.h>
+#include "optimizer.h"
 
-namespace tapegrad {
+namespace tapegrad::optim {
 
 struct SgdOptions {
   double learning_rate = 1e-3;
@@ -24,4 +24,4 @@ class Sgd : public Optimizer {
   SgdOptions options_;
 };
 
-}  // namespace tapegrad
+}  // namespace tapegrad::optim

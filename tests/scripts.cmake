@@ -14,14 +14,15 @@ if(TAPEGRAD_TORCH_PYTHON)
 elseif(EXISTS ${PROJECT_SOURCE_DIR}/build/python/bin/python)  # where tests/run.sh installs it
   set(torch_python ${PROJECT_SOURCE_DIR}/build/python/bin/python)
 endif()
-tapegrad_test(safetensors_writer ${torch_python} ${here}/io/safetensors_writer.py
+tapegrad_test(safetensors_writer ${torch_python} ${here}/nn/io/safetensors_writer.py
   $<TARGET_FILE:safetensors_tool>)
-tapegrad_test(inspect_record ${torch_python} ${here}/inspect/check_record.py $<TARGET_FILE:record_tool>
+tapegrad_test(inspect_record ${torch_python} ${here}/autograd/inspect/check_record.py
+  $<TARGET_FILE:record_tool>
   ${PROJECT_SOURCE_DIR})
 if(TARGET seq2seq)
   tapegrad_test(parity_pytorch_configurations ${torch_python} ${here}/parity/configurations.py
     $<TARGET_FILE:seq2seq> --seed 1)
-  tapegrad_test(safetensors_corpus ${torch_python} ${here}/io/safetensors_corpus.py $<TARGET_FILE:seq2seq>
+  tapegrad_test(safetensors_corpus ${torch_python} ${here}/nn/io/safetensors_corpus.py $<TARGET_FILE:seq2seq>
     $<TARGET_FILE:safetensors_tool>)
 endif()
 

@@ -1,5 +1,5 @@
-#include <tapegrad/autograd/kernels/gemm_backend.h>
-#include <tapegrad/autograd/kernels/variants.h>
+#include "gemm/gemm_backend.h"
+#include "variants.h"
 
 #include <cstdlib>
 #include <cstring>

@@ -1,5 +1,5 @@
-#include <tapegrad/autograd/kernels/dropout_row.h>
-#include <tapegrad/autograd/kernels/variants.h>
+#include "dropout_row.h"
+#include "variants.h"
 
 namespace tapegrad::kernels::TAPEGRAD_ISA {
 namespace {

@@ -1,8 +1,8 @@
 /// Internal: dropout of a run of elements.
 #pragma once
 
-#include <tapegrad/autograd/kernels/random.h>
-#include <tapegrad/autograd/kernels/rows.h>
+#include "dropout.h"
+#include "simd/rows.h"
 
 namespace tapegrad::kernels::TAPEGRAD_ISA {
 

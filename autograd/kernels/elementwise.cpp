@@ -1,6 +1,6 @@
-#include <tapegrad/autograd/kernels/rows.h>
-#include <tapegrad/autograd/kernels/variants.h>
-#include <tapegrad/autograd/kernels/vector_math.h>
+#include "simd/rows.h"
+#include "simd/vector_math.h"
+#include "variants.h"
 
 namespace tapegrad::kernels::TAPEGRAD_ISA {
 namespace {

@@ -1,5 +1,5 @@
-#include <tapegrad/autograd/kernels/rows.h>
-#include <tapegrad/autograd/kernels/variants.h>
+#include "simd/rows.h"
+#include "variants.h"
 
 namespace tapegrad::kernels::TAPEGRAD_ISA {
 namespace {

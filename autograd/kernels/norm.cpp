@@ -1,6 +1,6 @@
-#include <tapegrad/autograd/kernels/dropout_row.h>
-#include <tapegrad/autograd/kernels/row_groups.h>
-#include <tapegrad/autograd/kernels/variants.h>
+#include "dropout_row.h"
+#include "simd/row_groups.h"
+#include "variants.h"
 
 namespace tapegrad::kernels::TAPEGRAD_ISA {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include <tapegrad/autograd/kernels/random.h>
+#include "dropout.h"
 
 namespace tapegrad::kernels {
 

@@ -1,4 +1,4 @@
-#include <tapegrad/autograd/kernels/workspace.h>
+#include "workspace.h"
 
 #include <new>
 

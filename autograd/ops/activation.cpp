@@ -1,15 +1,15 @@
-#include <tapegrad/autograd/ops/activation.h>
+#include "activation.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numbers>
 
-#include <tapegrad/autograd/kernels/elementwise.h>
-#include <tapegrad/autograd/ops/arithmetic.h>
-#include <tapegrad/autograd/ops/compare.h>
-#include <tapegrad/autograd/ops/elementwise.h>
-#include <tapegrad/autograd/samples.h>
-#include <tapegrad/autograd/unary.h>
+#include "../gradcheck/samples.h"
+#include "../kernels/elementwise.h"
+#include "arithmetic.h"
+#include "compare.h"
+#include "elementwise.h"
+#include "unary.h"
 
 namespace tapegrad {
 namespace {

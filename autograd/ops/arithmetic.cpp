@@ -1,12 +1,12 @@
-#include <tapegrad/autograd/ops/arithmetic.h>
+#include "arithmetic.h"
 
 #include <algorithm>
 #include <cstring>
 
-#include <tapegrad/autograd/broadcast.h>
-#include <tapegrad/autograd/kernels/elementwise.h>
-#include <tapegrad/autograd/ops/compare.h>
-#include <tapegrad/autograd/samples.h>
+#include "../gradcheck/samples.h"
+#include "../kernels/elementwise.h"
+#include "../tensor/broadcast.h"
+#include "compare.h"
 
 namespace tapegrad {
 namespace {

@@ -1,8 +1,8 @@
-#include <tapegrad/autograd/ops/compare.h>
+#include "compare.h"
 
-#include <tapegrad/autograd/broadcast.h>
-#include <tapegrad/autograd/ops/arithmetic.h>
-#include <tapegrad/autograd/samples.h>
+#include "../gradcheck/samples.h"
+#include "../tensor/broadcast.h"
+#include "arithmetic.h"
 
 namespace tapegrad {
 namespace {

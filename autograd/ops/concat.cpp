@@ -1,8 +1,8 @@
-#include <tapegrad/autograd/ops/concat.h>
+#include "concat.h"
 
-#include <tapegrad/autograd/axis.h>
-#include <tapegrad/autograd/ops/slice.h>
-#include <tapegrad/autograd/samples.h>
+#include "../gradcheck/samples.h"
+#include "../tensor/axis.h"
+#include "slice.h"
 
 namespace tapegrad {
 namespace {

@@ -1,17 +1,17 @@
-#include <tapegrad/autograd/ops/cross_entropy.h>
+#include "cross_entropy.h"
 
 #include <algorithm>
 #include <string>
 
-#include <tapegrad/autograd/kernels/cross_entropy.h>
-#include <tapegrad/autograd/ops/arithmetic.h>
-#include <tapegrad/autograd/ops/compare.h>
-#include <tapegrad/autograd/ops/detach.h>
-#include <tapegrad/autograd/ops/elementwise.h>
-#include <tapegrad/autograd/ops/index.h>
-#include <tapegrad/autograd/ops/reduce.h>
-#include <tapegrad/autograd/ops/reshape.h>
-#include <tapegrad/autograd/samples.h>
+#include "../gradcheck/samples.h"
+#include "../kernels/cross_entropy.h"
+#include "arithmetic.h"
+#include "compare.h"
+#include "detach.h"
+#include "elementwise.h"
+#include "index.h"
+#include "reduce.h"
+#include "reshape.h"
 
 namespace tapegrad {
 namespace {

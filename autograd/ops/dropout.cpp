@@ -1,7 +1,8 @@
-#include <tapegrad/autograd/ops/dropout.h>
+#include "dropout.h"
 
-#include <tapegrad/autograd/ops/arithmetic.h>
-#include <tapegrad/autograd/samples.h>
+#include "../gradcheck/samples.h"
+#include "../kernels/dropout.h"
+#include "arithmetic.h"
 
 namespace tapegrad {
 namespace {

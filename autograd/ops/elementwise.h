@@ -1,6 +1,6 @@
 #pragma once
-#include <tapegrad/autograd/ops/activation.h>
-#include <tapegrad/autograd/tape.h>
+#include "../tape.h"
+#include "activation.h"
 
 namespace tapegrad {
 

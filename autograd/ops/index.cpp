@@ -1,11 +1,11 @@
-#include <tapegrad/autograd/ops/index.h>
+#include "index.h"
 
 #include <cstring>
 
-#include <tapegrad/autograd/axis.h>
-#include <tapegrad/autograd/ops/arithmetic.h>
-#include <tapegrad/autograd/ops/reshape.h>
-#include <tapegrad/autograd/samples.h>
+#include "../gradcheck/samples.h"
+#include "../tensor/axis.h"
+#include "arithmetic.h"
+#include "reshape.h"
 
 namespace tapegrad {
 namespace {

@@ -1,11 +1,11 @@
-#include <tapegrad/autograd/ops/linear.h>
+#include "linear.h"
 
-#include <tapegrad/autograd/kernels/elementwise.h>
-#include <tapegrad/autograd/kernels/gemm.h>
-#include <tapegrad/autograd/ops/arithmetic.h>
-#include <tapegrad/autograd/ops/matmul.h>
-#include <tapegrad/autograd/ops/slice.h>
-#include <tapegrad/autograd/samples.h>
+#include "../gradcheck/samples.h"
+#include "../kernels/elementwise.h"
+#include "../kernels/gemm/gemm.h"
+#include "arithmetic.h"
+#include "matmul.h"
+#include "slice.h"
 
 namespace tapegrad {
 namespace {

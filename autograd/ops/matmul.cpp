@@ -1,10 +1,10 @@
-#include <tapegrad/autograd/ops/matmul.h>
+#include "matmul.h"
 
-#include <tapegrad/autograd/broadcast.h>
-#include <tapegrad/autograd/kernels/gemm.h>
-#include <tapegrad/autograd/ops/arithmetic.h>
-#include <tapegrad/autograd/ops/reshape.h>
-#include <tapegrad/autograd/samples.h>
+#include "../gradcheck/samples.h"
+#include "../kernels/gemm/gemm.h"
+#include "../tensor/broadcast.h"
+#include "arithmetic.h"
+#include "reshape.h"
 
 namespace tapegrad {
 namespace {

@@ -1,10 +1,10 @@
-#include <tapegrad/autograd/ops/norm.h>
+#include "norm.h"
 
-#include <tapegrad/autograd/kernels/norm.h>
-#include <tapegrad/autograd/ops/arithmetic.h>
-#include <tapegrad/autograd/ops/elementwise.h>
-#include <tapegrad/autograd/ops/reduce.h>
-#include <tapegrad/autograd/samples.h>
+#include "../gradcheck/samples.h"
+#include "../kernels/norm.h"
+#include "arithmetic.h"
+#include "elementwise.h"
+#include "reduce.h"
 
 namespace tapegrad {
 namespace {

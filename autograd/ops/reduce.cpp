@@ -1,15 +1,15 @@
-#include <tapegrad/autograd/ops/reduce.h>
+#include "reduce.h"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 
-#include <tapegrad/autograd/kernels/elementwise.h>
-#include <tapegrad/autograd/ops/arithmetic.h>
-#include <tapegrad/autograd/ops/compare.h>
-#include <tapegrad/autograd/ops/elementwise.h>
-#include <tapegrad/autograd/ops/reshape.h>
-#include <tapegrad/autograd/samples.h>
+#include "../gradcheck/samples.h"
+#include "../kernels/elementwise.h"
+#include "arithmetic.h"
+#include "compare.h"
+#include "elementwise.h"
+#include "reshape.h"
 
 namespace tapegrad {
 namespace {

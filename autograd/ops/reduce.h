@@ -2,7 +2,7 @@
 #include <initializer_list>
 #include <span>
 
-#include <tapegrad/autograd/tape.h>
+#include "../tape.h"
 
 namespace tapegrad {
 

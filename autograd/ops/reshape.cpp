@@ -1,10 +1,10 @@
-#include <tapegrad/autograd/ops/reshape.h>
+#include "reshape.h"
 
 #include <cstring>
 
-#include <tapegrad/autograd/kernels/elementwise.h>
-#include <tapegrad/autograd/ops/arithmetic.h>
-#include <tapegrad/autograd/samples.h>
+#include "../gradcheck/samples.h"
+#include "../kernels/elementwise.h"
+#include "arithmetic.h"
 
 namespace tapegrad {
 namespace {

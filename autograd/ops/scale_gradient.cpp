@@ -1,9 +1,9 @@
-#include <tapegrad/autograd/ops/scale_gradient.h>
+#include "scale_gradient.h"
 
 #include <cstring>
 
-#include <tapegrad/autograd/ops/arithmetic.h>
-#include <tapegrad/autograd/samples.h>
+#include "../gradcheck/samples.h"
+#include "arithmetic.h"
 
 namespace tapegrad {
 namespace {

@@ -1,5 +1,5 @@
 #pragma once
-#include <tapegrad/autograd/tape.h>
+#include "../tape.h"
 
 namespace tapegrad {
 

@@ -1,16 +1,16 @@
-#include <tapegrad/autograd/ops/softmax.h>
+#include "softmax.h"
 
 #include <limits>
 
-#include <tapegrad/autograd/kernels/softmax.h>
-#include <tapegrad/autograd/ops/arithmetic.h>
-#include <tapegrad/autograd/ops/compare.h>
-#include <tapegrad/autograd/ops/detach.h>
-#include <tapegrad/autograd/ops/elementwise.h>
-#include <tapegrad/autograd/ops/reduce.h>
-#include <tapegrad/autograd/ops/reshape.h>
-#include <tapegrad/autograd/ops/transpose.h>
-#include <tapegrad/autograd/samples.h>
+#include "../gradcheck/samples.h"
+#include "../kernels/softmax.h"
+#include "arithmetic.h"
+#include "compare.h"
+#include "detach.h"
+#include "elementwise.h"
+#include "reduce.h"
+#include "reshape.h"
+#include "transpose.h"
 
 namespace tapegrad {
 namespace {

@@ -1,12 +1,12 @@
-#include <tapegrad/autograd/ops/transpose.h>
+#include "transpose.h"
 
 #include <algorithm>
 #include <array>
 #include <cstring>
 
-#include <tapegrad/autograd/kernels/elementwise.h>
-#include <tapegrad/autograd/ops/arithmetic.h>
-#include <tapegrad/autograd/samples.h>
+#include "../gradcheck/samples.h"
+#include "../kernels/elementwise.h"
+#include "arithmetic.h"
 
 namespace tapegrad {
 namespace {

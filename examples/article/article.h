@@ -89,10 +89,10 @@ class Transformer {
 
   ParameterStore params_;
   Index width_;
-  Linear source_, target_;
-  SinusoidalPositions positions_;
-  tapegrad::Transformer core_;
-  Linear output_;
+  nn::Linear source_, target_;
+  nn::SinusoidalPositions positions_;
+  nn::Transformer core_;
+  nn::Linear output_;
 };
 
 }  // namespace tapegrad::article

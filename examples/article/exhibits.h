@@ -20,7 +20,7 @@ inline Var attention(const Var& Q, const Var& K, const Var& V) { return matmul(w
 
 /// One layer of each kind, whatever `n_layers` says; input_dim as the width, hidden_dim as the number of
 /// heads, and `output_dim` nowhere. To run at all, the decoder gets its own input for a memory.
-struct Transformer : Layer<Transformer> {
+struct Transformer : nn::Layer<Transformer> {
   Transformer(const Scope& s, Index input_dim, Index /*output_dim*/, Index hidden_dim, Index /*n_layers*/)
       : Layer(s),
         encoder(s / "encoder", sizes(input_dim, hidden_dim)),
@@ -29,12 +29,12 @@ struct Transformer : Layer<Transformer> {
     const Var h = encoder(x);
     return decoder(h, h);
   }
-  static TransformerOptions sizes(Index d_model, Index nhead) {
+  static nn::TransformerOptions sizes(Index d_model, Index nhead) {
     return {.d_model = d_model, .nhead = nhead, .dropout = 0};
   }
 
-  EncoderLayer encoder;
-  DecoderLayer decoder;
+  nn::EncoderLayer encoder;
+  nn::DecoderLayer decoder;
 };
 
 }  // namespace as_printed
@@ -47,7 +47,9 @@ struct Numbers {
 /// Whether a decoder layer can be called without the encoder's memory. It cannot; PyTorch finds out when it
 /// runs.
 template <class Kind>
-concept DecodesWithoutMemory = requires(const Kind& layer, const Var& x) { layer.forward(x); };
+concept DecodesWithoutMemory = requires(const Kind& layer, const Var& x) {
+  layer.forward(x);
+};
 
 /// Reproducible values in [-1, 1).
 inline Tensor noise(Shape shape, std::uint64_t draw) {
@@ -140,7 +142,8 @@ inline std::string heads_error() {
 /// causal one.
 inline Numbers leak() {
   ParameterStore params;
-  const DecoderLayer layer(params.root(), {.d_model = 8, .nhead = 2, .dim_feedforward = 16, .dropout = 0});
+  const nn::DecoderLayer layer(params.root(),
+                               {.d_model = 8, .nhead = 2, .dim_feedforward = 16, .dropout = 0});
   Tape tape({.record = false});
   const Tensor tokens = noise({1, 4, 8}, 1);
   Tensor changed = tokens.clone();
@@ -161,12 +164,12 @@ inline Numbers leak() {
 /// encoder's output.
 inline Numbers source_effect() {
   ParameterStore params;
-  const tapegrad::Transformer model(params.root(), {.d_model = 8,
-                                                    .nhead = 2,
-                                                    .num_encoder_layers = 1,
-                                                    .num_decoder_layers = 1,
-                                                    .dim_feedforward = 16,
-                                                    .dropout = 0});
+  const nn::Transformer model(params.root(), {.d_model = 8,
+                                              .nhead = 2,
+                                              .num_encoder_layers = 1,
+                                              .num_decoder_layers = 1,
+                                              .dim_feedforward = 16,
+                                              .dropout = 0});
   Tape tape({.record = false});
   const Var y = tape.constant(noise({1, 4, 8}, 1));
   const auto wrong = [&](const Var&) { return model.decoder(y, y, Mask::causal()).value(); };
@@ -190,8 +193,8 @@ inline Numbers normalised_product() {
 /// attention and a feed-forward network.
 inline Numbers bend() {
   ParameterStore params;
-  const MultiHeadAttention self(params.root() / "self", 4, 2), cross(params.root() / "cross", 4, 2);
-  const FeedForward feed_forward(params.root(), 4, 16, Activation::relu, 0, true);
+  const nn::MultiHeadAttention self(params.root() / "self", 4, 2), cross(params.root() / "cross", 4, 2);
+  const nn::FeedForward feed_forward(params.root(), 4, 16, Activation::relu, 0, true);
   Tape tape({.record = false});
   const Tensor token = noise({1, 1, 4}, 1);
   const auto bends = [&](auto&& layer) {
@@ -210,18 +213,18 @@ inline Numbers bend() {
 }
 
 /// Weights of the keys (1, 0), (2, 2) and (-1, 0) for the query (1, 0), by each score.
-inline std::vector<double> weights_by(Score score) {
+inline std::vector<double> weights_by(nn::Score score) {
   Tape tape;
   const auto row = [&](const Nested& values) { return tape.constant(Tensor::of(values)); };
   const Var q = row({{{{1, 0}}}}), k = row({{{{1, 0}, {2, 2}, {-1, 0}}}});  // [1, 1, time, 2]
-  return attention_by_score(q, k, k, {.score = score}).weights.value().to_vector();
+  return nn::attention_by_score(q, k, k, {.score = score}).weights.value().to_vector();
 }
 
 /// The same, for a distance taken as it is, and for its negative.
 inline Numbers distance_sign() {
   Tape tape;
   return {softmax(tape.constant({0, std::sqrt(5.0), 2})).value().to_vector(),
-          weights_by(Score::negative_distance)};
+          weights_by(nn::Score::negative_distance)};
 }
 
 }  // namespace tapegrad::article

@@ -1,11 +1,12 @@
 #include "examples/seq2seq/attention_picture.h"
 
-#include <tapegrad/nn/data/utf8.h>
+#include <tapegrad/autograd/base/utf8.h>
 #include <tapegrad/nn/decode/greedy.h>
 
 #include "examples/support/model_attention.h"
 
 namespace tapegrad::seq2seq {
+using namespace nn;
 void check_sentence(const Model& model, const std::string& sentence) {
   const std::size_t tokens = model.source_tokens.split(sentence).size();
   const auto limit = static_cast<std::size_t>(model.config.max_length);

@@ -1,6 +1,6 @@
 #include "examples/seq2seq/checkpoint.h"
 
-#include <tapegrad/nn/data/utf8.h>
+#include <tapegrad/autograd/base/utf8.h>
 
 #include <algorithm>
 #include <filesystem>

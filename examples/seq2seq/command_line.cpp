@@ -1,8 +1,8 @@
 #include "examples/seq2seq/command_line.h"
 
-#include <tapegrad/autograd/error.h>
-#include <tapegrad/autograd/inspect/broken_rules.h>
-#include <tapegrad/nn/data/utf8.h>
+#include <tapegrad/autograd/base/error.h>
+#include <tapegrad/autograd/base/utf8.h>
+#include <tapegrad/autograd/inspect/explain/broken_rules.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>

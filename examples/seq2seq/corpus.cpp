@@ -1,12 +1,13 @@
 #include "examples/seq2seq/corpus.h"
 
-#include <tapegrad/autograd/error.h>
-#include <tapegrad/nn/data/utf8.h>
+#include <tapegrad/autograd/base/error.h>
+#include <tapegrad/autograd/base/utf8.h>
 #include <tapegrad/nn/train/sharded_step.h>
 
 #include <algorithm>
 
 namespace tapegrad::seq2seq {
+using namespace nn;
 namespace {
 
 /// FNV-1a.

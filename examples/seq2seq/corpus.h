@@ -30,7 +30,7 @@ struct Corpus {
 
 /// What one step computes on: the examples sorted by length and cut into shards for a model of so many
 /// parameters, each padded on its own.
-std::vector<Seq2SeqBatch> cut_into_shards(const Corpus& corpus, std::span<const std::int64_t> examples,
-                                          Index parameters);
+std::vector<nn::Seq2SeqBatch> cut_into_shards(const Corpus& corpus, std::span<const std::int64_t> examples,
+                                              Index parameters);
 
 }  // namespace tapegrad::seq2seq

@@ -1,5 +1,5 @@
+#include <tapegrad/autograd/base/utf8.h>
 #include <tapegrad/nn/data/metrics.h>
-#include <tapegrad/nn/data/utf8.h>
 
 #include <chrono>
 #include <cstdio>

@@ -1,9 +1,9 @@
-#include <tapegrad/autograd/inspect/dump.h>
-#include <tapegrad/autograd/inspect/explanation.h>
+#include <tapegrad/autograd/base/file.h>
+#include <tapegrad/autograd/base/utf8.h>
+#include <tapegrad/autograd/inspect/explain/explanation.h>
+#include <tapegrad/autograd/inspect/record/dump.h>
 #include <tapegrad/autograd/ops/arithmetic.h>
 #include <tapegrad/autograd/ops/reduce.h>
-#include <tapegrad/nn/data/utf8.h>
-#include <tapegrad/nn/io/file.h>
 #include <tapegrad/optim/adam.h>
 
 #include <algorithm>
@@ -16,6 +16,8 @@
 #include "examples/support/output_file.h"
 
 namespace tapegrad::seq2seq {
+using namespace nn;
+using namespace optim;
 namespace {
 
 /// Ids of a text's tokens. Throws DataError when it has none or too many, or one that the model does not

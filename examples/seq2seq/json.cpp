@@ -1,7 +1,7 @@
 #include "examples/seq2seq/json.h"
 
-#include <tapegrad/autograd/error.h>
-#include <tapegrad/nn/data/utf8.h>
+#include <tapegrad/autograd/base/error.h>
+#include <tapegrad/autograd/base/utf8.h>
 
 #include <algorithm>
 #include <cstddef>

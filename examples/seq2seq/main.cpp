@@ -1,6 +1,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <tapegrad/autograd/error.h>
+#include <tapegrad/autograd/base/error.h>
 #include <unistd.h>
 
 #include <csignal>

@@ -1,7 +1,7 @@
 #include "examples/seq2seq/metrics_log.h"
 
-#include <tapegrad/autograd/error.h>
-#include <tapegrad/nn/data/utf8.h>
+#include <tapegrad/autograd/base/error.h>
+#include <tapegrad/autograd/base/utf8.h>
 #include <tapegrad/nn/io/safetensors.h>
 
 #include <filesystem>

@@ -1,6 +1,6 @@
 #include "examples/seq2seq/model.h"
 
-#include <tapegrad/nn/data/utf8.h>
+#include <tapegrad/autograd/base/utf8.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -10,6 +10,7 @@
 #include "examples/seq2seq/option_fields.h"
 
 namespace tapegrad::seq2seq {
+using namespace nn;
 namespace {
 
 Seq2SeqOptions network_options(const TrainOptions& c, const Vocabulary& source, const Vocabulary& target) {

@@ -29,7 +29,7 @@ struct Model {
   Vocabulary source, target;
   Index longest_output;
   ParameterStore params;
-  Seq2Seq network;
+  nn::Seq2Seq network;
 };
 
 /// The metadata that `read_model` needs: config, vocabularies, longest output.

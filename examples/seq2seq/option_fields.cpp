@@ -1,8 +1,8 @@
 #include "examples/seq2seq/option_fields.h"
 
-#include <tapegrad/autograd/error.h>
+#include <tapegrad/autograd/base/error.h>
+#include <tapegrad/autograd/base/utf8.h>
 #include <tapegrad/nn/data/metrics.h>
-#include <tapegrad/nn/data/utf8.h>
 
 #include <algorithm>
 #include <array>

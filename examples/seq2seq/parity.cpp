@@ -1,5 +1,5 @@
+#include <tapegrad/autograd/base/utf8.h>
 #include <tapegrad/autograd/tape.h>
-#include <tapegrad/nn/data/utf8.h>
 #include <tapegrad/nn/io/state_dict.h>
 
 #include <cstdio>
@@ -10,6 +10,7 @@
 #include "examples/support/output_file.h"
 
 namespace tapegrad::seq2seq {
+using namespace nn;
 namespace {
 
 void check_output(const ParityOptions& options) {

@@ -1,6 +1,6 @@
 #include "examples/seq2seq/parity_input.h"
 
-#include <tapegrad/nn/data/utf8.h>
+#include <tapegrad/autograd/base/utf8.h>
 #include <tapegrad/nn/io/problems.h>
 #include <tapegrad/nn/io/state_dict.h>
 
@@ -12,6 +12,7 @@
 #include "examples/seq2seq/option_fields.h"
 
 namespace tapegrad::seq2seq {
+using namespace nn;
 namespace {
 
 const std::vector<std::string> mask_names = {"src_key_padding_mask", "tgt_key_padding_mask",

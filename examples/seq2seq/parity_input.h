@@ -11,10 +11,10 @@ namespace tapegrad::seq2seq {
 /// What `seq2seq parity` computes with: a Transformer as PyTorch's `nn.Transformer(…, batch_first=True)`, its
 /// inputs, and the cotangent of its result.
 struct ParityInput {
-  TransformerOptions options;
+  nn::TransformerOptions options;
   bool causal = false;              ///< a target position sees itself and what stands before it
   Tensor src, tgt, dout;            // [batch, source, d_model], [batch, target, d_model] twice
-  TransformerMasks masks;           ///< from the padding masks, 1 = blocked, and `causal`
+  nn::TransformerMasks masks;       ///< from the padding masks, 1 = blocked, and `causal`
   TensorFile file;                  ///< all of it; the state dict stands under `model.`
   std::vector<std::string> unused;  ///< names of tensors and keys of metadata that are neither
 

@@ -1,8 +1,8 @@
 #include "examples/seq2seq/report.h"
 
+#include <tapegrad/autograd/base/file.h>
+#include <tapegrad/autograd/base/utf8.h>
 #include <tapegrad/autograd/ops/arithmetic.h>
-#include <tapegrad/nn/data/utf8.h>
-#include <tapegrad/nn/io/file.h>
 
 #include <algorithm>
 #include <cctype>
@@ -11,6 +11,7 @@
 #include <numeric>
 
 namespace tapegrad::seq2seq {
+using namespace nn;
 namespace {
 
 constexpr std::size_t examples_watched = 4, among = 1000, short_enough = 12, longest_watched = 24,

@@ -17,7 +17,7 @@ class TrainingReport {
   /// Before the first step: the initialisation on `corpus`, and the maps of step 0. Returns the text for the
   /// terminal.
   std::string begin(const Corpus& corpus);
-  TimelineRecorder& recorder() { return recorder_; }
+  nn::TimelineRecorder& recorder() { return recorder_; }
   /// Logs what the recorder took after `step`.
   void sampled(const TimelineSample& sample);
   /// `last`: of a run that was cut short, not a part of what resuming goes on from.
@@ -37,7 +37,7 @@ class TrainingReport {
   const TrainOptions& options_;
   const Model& model_;
   std::vector<Example> examples_;
-  TimelineRecorder recorder_;
+  nn::TimelineRecorder recorder_;
   std::optional<ReportLog> log_;
 };
 

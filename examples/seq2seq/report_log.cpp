@@ -1,8 +1,8 @@
 #include "examples/seq2seq/report_log.h"
 
-#include <tapegrad/autograd/error.h>
-#include <tapegrad/nn/data/utf8.h>
-#include <tapegrad/nn/io/file.h>
+#include <tapegrad/autograd/base/error.h>
+#include <tapegrad/autograd/base/file.h>
+#include <tapegrad/autograd/base/utf8.h>
 
 #include <cmath>
 #include <cstdio>

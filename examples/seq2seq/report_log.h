@@ -1,5 +1,5 @@
 #pragma once
-#include <tapegrad/autograd/inspect/timeline.h>
+#include <tapegrad/autograd/inspect/timeline/timeline.h>
 
 #include <fstream>
 #include <string>

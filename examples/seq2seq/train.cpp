@@ -1,4 +1,4 @@
-#include <tapegrad/nn/data/utf8.h>
+#include <tapegrad/autograd/base/utf8.h>
 
 #include <algorithm>
 #include <cstdio>

@@ -1,7 +1,7 @@
 #include "examples/seq2seq/trainer.h"
 
-#include <tapegrad/autograd/check.h>
-#include <tapegrad/nn/data/utf8.h>
+#include <tapegrad/autograd/base/utf8.h>
+#include <tapegrad/autograd/observe/check.h>
 #include <tapegrad/optim/clip.h>
 
 #include <algorithm>
@@ -13,6 +13,8 @@
 #include "examples/seq2seq/interrupt.h"
 
 namespace tapegrad::seq2seq {
+using namespace nn;
+using namespace optim;
 namespace {
 
 constexpr double save_every = 60;  // seconds

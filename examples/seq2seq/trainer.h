@@ -16,7 +16,7 @@
 namespace tapegrad::seq2seq {
 
 /// The learning rate of each step, as the options say. `steps` is where training ends.
-Schedule make_schedule(const TrainOptions& options, std::int64_t steps);
+optim::Schedule make_schedule(const TrainOptions& options, std::int64_t steps);
 
 /// Trains a model and fills DIR. What it computes follows from the checkpoint, the data and the options:
 /// neither from the clock nor from threads nor from where earlier runs stopped.
@@ -39,7 +39,7 @@ class Trainer {
   bool validation_due() const;
   void train_step();
   /// Loss and gradients of the next batch; what --check finds is thrown as std::runtime_error.
-  StepResult forward_and_backward(const std::vector<Seq2SeqBatch>& shards);
+  nn::StepResult forward_and_backward(const std::vector<nn::Seq2SeqBatch>& shards);
   void log_step(double learning_rate, double norm);
   /// False when interrupted on the way. `last`: outside the order of validations, which it does not change.
   bool validate(bool last);
@@ -60,15 +60,15 @@ class Trainer {
   std::string report_failure_;  // why they did
   Progression at_;
   Batches batches_;
-  ShardedStep step_;
-  AdamW adam_;
-  std::optional<Ema> ema_;
+  nn::ShardedStep step_;
+  optim::AdamW adam_;
+  std::optional<optim::Ema> ema_;
   TensorFile best_weights_;  // what the checkpoint keeps of `at_.best`
   TensorFile last_weights_;  // better ones, seen by the last validation
   std::int64_t total_;
-  Schedule schedule_;
+  optim::Schedule schedule_;
   std::optional<MetricsLog> log_;  // opened once everything was accepted: opening cuts the file
-  Progress progress_;
+  nn::Progress progress_;
   std::chrono::steady_clock::time_point start_;
   double earlier_seconds_, logged_seconds_ = 0, saved_seconds_ = 0;
   std::int64_t logged_tokens_ = 0, labelled_ = -1;

@@ -1,5 +1,5 @@
+#include <tapegrad/autograd/base/utf8.h>
 #include <tapegrad/nn/data/lines.h>
-#include <tapegrad/nn/data/utf8.h>
 #include <unistd.h>
 
 #include <algorithm>

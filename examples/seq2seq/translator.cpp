@@ -6,6 +6,7 @@
 #include <thread>
 
 namespace tapegrad::seq2seq {
+using namespace nn;
 namespace {
 
 constexpr std::size_t most_rows = 64, most_tokens = 4096;  // of a batch

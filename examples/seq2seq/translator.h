@@ -1,5 +1,5 @@
 #pragma once
-#include <tapegrad/nn/parallel/threads.h>
+#include <tapegrad/autograd/parallel/threads.h>
 
 #include <functional>
 #include <memory>

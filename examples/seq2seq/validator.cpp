@@ -4,6 +4,7 @@
 #include <numeric>
 
 namespace tapegrad::seq2seq {
+using namespace nn;
 namespace {
 
 constexpr std::size_t rows_at_once = 64;

@@ -28,7 +28,7 @@ class Validator {
   const Model& model_;
   std::vector<References> references_;
   std::vector<std::string> sources_;
-  std::vector<Seq2SeqBatch> batches_;
+  std::vector<nn::Seq2SeqBatch> batches_;
   Translator translator_;
   ThreadTeam team_;
   std::vector<std::unique_ptr<Tape>> tapes_;

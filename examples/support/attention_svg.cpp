@@ -1,6 +1,6 @@
 #include <fmt/format.h>
-#include <tapegrad/autograd/error.h>
-#include <tapegrad/nn/data/utf8.h>
+#include <tapegrad/autograd/base/error.h>
+#include <tapegrad/autograd/base/utf8.h>
 
 #include <algorithm>
 #include <cmath>

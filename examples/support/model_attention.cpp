@@ -3,6 +3,7 @@
 #include <algorithm>
 
 namespace tapegrad::examples {
+using namespace nn;
 
 AttentionPicture model_attention(const Seq2Seq& model, const std::vector<Index>& source,
                                  const std::vector<Index>& target, Index bos,

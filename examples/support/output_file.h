@@ -5,8 +5,8 @@
 #include <string>
 #include <string_view>
 
-#include <tapegrad/autograd/error.h>
-#include <tapegrad/nn/data/utf8.h>
+#include <tapegrad/autograd/base/error.h>
+#include <tapegrad/autograd/base/utf8.h>
 
 namespace tapegrad::examples {
 

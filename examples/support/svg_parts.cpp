@@ -1,7 +1,7 @@
 #include "examples/support/svg_parts.h"
 
 #include <fmt/format.h>
-#include <tapegrad/nn/data/utf8.h>
+#include <tapegrad/autograd/base/utf8.h>
 
 #include <algorithm>
 

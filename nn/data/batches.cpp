@@ -1,6 +1,6 @@
-#include <tapegrad/autograd/error.h>
-#include <tapegrad/autograd/random.h>
-#include <tapegrad/nn/data/batches.h>
+#include "batches.h"
+#include "../../autograd/base/error.h"
+#include "../../autograd/base/random.h"
 
 #include <algorithm>
 

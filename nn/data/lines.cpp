@@ -1,6 +1,6 @@
-#include <tapegrad/autograd/error.h>
-#include <tapegrad/nn/data/lines.h>
-#include <tapegrad/nn/data/utf8.h>
+#include "lines.h"
+#include "../../autograd/base/error.h"
+#include "../../autograd/base/utf8.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,5 +1,5 @@
-#include <tapegrad/autograd/error.h>
-#include <tapegrad/nn/data/metrics.h>
+#include "metrics.h"
+#include "../../autograd/base/error.h"
 
 namespace tapegrad {
 namespace {

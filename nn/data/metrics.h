@@ -1,7 +1,7 @@
 #pragma once
-#include <tapegrad/autograd/edit_distance.h>
-#include <tapegrad/nn/data/tokens.h>
-#include <tapegrad/nn/data/tsv.h>
+#include "../../autograd/base/edit_distance.h"
+#include "tokens.h"
+#include "tsv.h"
 
 #include <cstdint>
 #include <string>

@@ -1,5 +1,5 @@
 #pragma once
-#include <tapegrad/nn/data/lines.h>
+#include "lines.h"
 
 #include <cstdint>
 #include <string>

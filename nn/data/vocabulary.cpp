@@ -1,6 +1,6 @@
-#include <tapegrad/autograd/error.h>
-#include <tapegrad/nn/data/utf8.h>
-#include <tapegrad/nn/data/vocabulary.h>
+#include "vocabulary.h"
+#include "../../autograd/base/error.h"
+#include "../../autograd/base/utf8.h"
 
 #include <algorithm>
 #include <array>

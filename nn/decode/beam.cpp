@@ -1,12 +1,12 @@
-#include <tapegrad/nn/decode/beam.h>
+#include "beam.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include <tapegrad/nn/decode/next_tokens.h>
+#include "next_tokens.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 namespace {
 
 /// An open hypothesis: bos and what was written so far.
@@ -128,4 +128,4 @@ Hypothesis beam_decode(std::span<const Seq2Seq* const> models, std::span<Tape* c
   return best;
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

@@ -1,7 +1,7 @@
 #pragma once
-#include <tapegrad/nn/decode/greedy.h>
+#include "greedy.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 
 struct BeamOptions {
   Index beam = 4;             ///< hypotheses kept
@@ -25,4 +25,4 @@ struct Hypothesis {
 Hypothesis beam_decode(std::span<const Seq2Seq* const> models, std::span<Tape* const> tapes,
                        std::span<const std::vector<Index>> sources, const BeamOptions& options = {});
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

@@ -1,11 +1,11 @@
-#include <tapegrad/nn/decode/cache.h>
+#include "cache.h"
 
 #include <algorithm>
 #include <numeric>
 
-#include <tapegrad/autograd/axis.h>
+#include "../../autograd/tensor/axis.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 namespace {
 
 constexpr Index first_capacity = 16;
@@ -88,4 +88,4 @@ void DecoderCache::select(std::span<const Index> parents) {
   }
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

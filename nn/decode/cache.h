@@ -2,9 +2,9 @@
 #include <span>
 #include <vector>
 
-#include <tapegrad/autograd/tensor.h>
+#include "../../autograd/tensor/tensor.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 
 /// Keys and values of one attention, kept over the steps of decoding, in `slots` places for a sequence each.
 /// Keys lie transposed, so that a step reads neighbouring keys as one vector.
@@ -58,4 +58,4 @@ class DecoderCache {
   Index time_ = 0, capacity_ = 0;
 };
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

@@ -1,12 +1,12 @@
-#include <tapegrad/nn/decode/greedy.h>
+#include "greedy.h"
 
 #include <algorithm>
 #include <numeric>
 
-#include <tapegrad/autograd/ops/reduce.h>
-#include <tapegrad/nn/decode/next_tokens.h>
+#include "../../autograd/ops/reduce.h"
+#include "next_tokens.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 
 std::vector<std::vector<Index>> greedy_decode(const Seq2Seq& model, Tape& tape,
                                               std::span<const std::vector<Index>> sources,
@@ -39,4 +39,4 @@ std::vector<std::vector<Index>> greedy_decode(const Seq2Seq& model, Tape& tape,
   return outputs;
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

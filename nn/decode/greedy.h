@@ -1,7 +1,7 @@
 #pragma once
-#include <tapegrad/nn/seq2seq.h>
+#include "../seq2seq.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 
 struct DecodeOptions {
   Index bos = 1, eos = 2;
@@ -15,4 +15,4 @@ std::vector<std::vector<Index>> greedy_decode(const Seq2Seq& model, Tape& tape,
                                               std::span<const std::vector<Index>> sources,
                                               const DecodeOptions& options = {});
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

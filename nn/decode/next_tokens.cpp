@@ -1,12 +1,12 @@
-#include <tapegrad/nn/decode/next_tokens.h>
+#include "next_tokens.h"
 
 #include <algorithm>
 #include <numeric>
 
-#include <tapegrad/autograd/ops/index.h>
-#include <tapegrad/autograd/ops/slice.h>
+#include "../../autograd/ops/index.h"
+#include "../../autograd/ops/slice.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 
 NextTokens::NextTokens(const Seq2Seq& model, Tape& tape, std::span<const std::vector<Index>> sources)
     : model_(model),
@@ -72,4 +72,4 @@ void NextTokens::select(std::span<const Index> parents) {
   sentences_ = std::move(sentences);
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

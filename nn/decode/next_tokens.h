@@ -1,7 +1,7 @@
 #pragma once
-#include <tapegrad/nn/seq2seq.h>
+#include "../seq2seq.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 
 /// What a model says of the next token of several open outputs, step by step: the part that greedy decoding
 /// and beam search share. Each step runs the newest position alone, over a DecoderCache. Where a cache cannot
@@ -35,4 +35,4 @@ class NextTokens {
   bool marked_ = false;
 };
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

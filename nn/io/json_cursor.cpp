@@ -1,4 +1,4 @@
-#include <tapegrad/nn/io/json_cursor.h>
+#include "json_cursor.h"
 
 #include <charconv>
 #include <cmath>
@@ -6,7 +6,7 @@
 #include <locale>
 #include <sstream>
 
-#include <tapegrad/autograd/error.h>
+#include "../../autograd/base/error.h"
 
 namespace tapegrad {
 namespace {

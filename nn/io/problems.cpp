@@ -1,4 +1,4 @@
-#include <tapegrad/nn/io/problems.h>
+#include "problems.h"
 
 namespace tapegrad {
 

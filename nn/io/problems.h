@@ -3,7 +3,7 @@
 #include <string_view>
 #include <vector>
 
-#include <tapegrad/autograd/error.h>
+#include "../../autograd/base/error.h"
 
 namespace tapegrad {
 

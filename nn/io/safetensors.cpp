@@ -1,4 +1,4 @@
-#include <tapegrad/nn/io/safetensors.h>
+#include "safetensors.h"
 
 #include <algorithm>
 #include <limits>
@@ -7,9 +7,9 @@
 #include <tuple>
 #include <vector>
 
-#include <tapegrad/nn/data/utf8.h>
-#include <tapegrad/nn/io/json_cursor.h>
-#include <tapegrad/nn/io/safetensors_dtype.h>
+#include "../../autograd/base/utf8.h"
+#include "json_cursor.h"
+#include "safetensors_dtype.h"
 
 namespace tapegrad {
 namespace {

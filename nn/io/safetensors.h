@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include <tapegrad/autograd/tensor.h>
-#include <tapegrad/nn/io/file.h>
+#include "../../autograd/base/file.h"
+#include "../../autograd/tensor/tensor.h"
 
 namespace tapegrad {
 

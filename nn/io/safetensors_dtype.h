@@ -3,7 +3,7 @@
 #include <optional>
 #include <string_view>
 
-#include <tapegrad/autograd/dtype.h>
+#include "../../autograd/tensor/dtype.h"
 
 namespace tapegrad {
 

@@ -1,11 +1,11 @@
-#include <tapegrad/nn/io/safetensors.h>
+#include "safetensors.h"
 
 #include <algorithm>
 #include <iterator>
 #include <vector>
 
-#include <tapegrad/nn/data/utf8.h>
-#include <tapegrad/nn/io/safetensors_dtype.h>
+#include "../../autograd/base/utf8.h"
+#include "safetensors_dtype.h"
 
 namespace tapegrad {
 namespace {

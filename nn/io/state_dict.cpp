@@ -1,12 +1,12 @@
-#include <tapegrad/nn/io/state_dict.h>
+#include "state_dict.h"
 
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
 
-#include <tapegrad/nn/data/utf8.h>
-#include <tapegrad/nn/io/problems.h>
+#include "../../autograd/base/utf8.h"
+#include "problems.h"
 
 namespace tapegrad {
 namespace {

@@ -3,8 +3,8 @@
 #include <string_view>
 #include <vector>
 
-#include <tapegrad/autograd/parameter.h>
-#include <tapegrad/nn/io/safetensors.h>
+#include "../../autograd/parameter.h"
+#include "safetensors.h"
 
 namespace tapegrad {
 

@@ -1,5 +1,5 @@
-#include <tapegrad/nn/data/utf8.h>
-#include <tapegrad/nn/train/progress.h>
+#include "progress.h"
+#include "../../autograd/base/utf8.h"
 
 #include <fmt/format.h>
 #include <sys/ioctl.h>
@@ -11,7 +11,7 @@
 #include <cmath>
 #include <iterator>
 
-namespace tapegrad {
+namespace tapegrad::nn {
 namespace {
 
 constexpr double redraw_interval = 0.1;
@@ -194,4 +194,4 @@ void Progress::write(std::string_view text) {
   }
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

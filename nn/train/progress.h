@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace tapegrad {
+namespace tapegrad::nn {
 
 struct ProgressOptions {
   std::string label = {};             ///< stands in front, such as "epoch 3"; `relabel` changes it
@@ -70,4 +70,4 @@ class Progress {
   std::size_t shown_ = 0;  // characters of the line on the terminal
 };
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

@@ -1,12 +1,12 @@
-#include <tapegrad/nn/train/sharded_step.h>
+#include "sharded_step.h"
 
 #include <algorithm>
 #include <bit>
 #include <span>
 
-#include <tapegrad/autograd/kernels/elementwise.h>
+#include "../../autograd/kernels/elementwise.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 namespace {
 
 /// Elements that are added up at a time, so that partial sums stay in the first cache.
@@ -168,4 +168,4 @@ StepResult ShardedStep::combine() {
   return result;
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

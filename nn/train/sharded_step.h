@@ -3,11 +3,11 @@
 #include <unordered_map>
 #include <vector>
 
-#include <tapegrad/autograd/slices.h>
-#include <tapegrad/autograd/tape.h>
-#include <tapegrad/nn/parallel/threads.h>
+#include "../../autograd/parallel/slices.h"
+#include "../../autograd/parallel/threads.h"
+#include "../../autograd/tape.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 
 /// What the user's function returns for one shard: the *sum* of the losses of its examples, and over how many
 /// targets.
@@ -108,4 +108,4 @@ class ShardedStep {
   LifetimeSlot* slot_;
 };
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

@@ -1,13 +1,13 @@
-#include <tapegrad/nn/train/timeline_recorder.h>
+#include "timeline_recorder.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
 
-#include <tapegrad/autograd/kernels/elementwise.h>
+#include "../../autograd/kernels/elementwise.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 namespace {
 
 /// As it stands in JSON, so that a resumed training has the very numbers of one that was not stopped.
@@ -238,4 +238,4 @@ const AttentionSnapshot& TimelineRecorder::snapshot(std::int64_t step) {
   return timeline_.snapshots.back();
 }
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

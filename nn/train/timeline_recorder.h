@@ -3,9 +3,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include <tapegrad/autograd/inspect/timeline.h>
+#include "../../autograd/inspect/timeline/timeline.h"
 
-namespace tapegrad {
+namespace tapegrad::nn {
 
 /// Fixed examples that a training is watched by. `run(tape, i)` reads example i < count forward, alone: a
 /// batch of one, so that nothing is padded. The attention maps are those of example 0.
@@ -80,4 +80,4 @@ class TimelineRecorder {
   TimelineSample next_;
 };
 
-}  // namespace tapegrad
+}  // namespace tapegrad::nn

@@ -1,6 +1,6 @@
 // A training step whose shapes were seen before calls no allocator.
-#include <tapegrad/autograd/layer.h>
 #include <tapegrad/autograd/ops.h>
+#include <tapegrad/nn/layer.h>
 
 #include <tests/support/malloc_count.h>
 #include <array>
@@ -12,6 +12,7 @@
 #include <thread>
 
 namespace tapegrad {
+using namespace nn;
 namespace {
 
 using test::allocation_calls;
@@ -100,8 +101,8 @@ BOOST_AUTO_TEST_CASE(every_kind_of_allocation_is_counted) {
   std::free(aligned);
   BOOST_TEST(calls([&] { block = ::operator new(8); }) == 1u);
   ::operator delete(block);
-  BOOST_TEST(calls([&] { block = ::operator new(64, std::align_val_t{64}); }) == 1u);
-  ::operator delete(block, std::align_val_t{64});
+  BOOST_TEST(calls([&] { block = ::operator new (64, std::align_val_t{64}); }) == 1u);
+  ::operator delete (block, std::align_val_t{64});
   std::atomic<bool> go = false, done = false;
   std::jthread other([&] {
     while (!go) {

@@ -7,7 +7,7 @@
 #include <tests/support/malloc_count.h>
 
 #include <fmt/format.h>
-#include <tapegrad/autograd/kernels/gemm.h>
+#include <tapegrad/autograd/kernels/gemm/gemm.h>
 #include <tapegrad/autograd/kernels/variants.h>
 #include <tapegrad/nn/decode/greedy.h>
 #include <CLI/CLI.hpp>
@@ -16,6 +16,7 @@
 #include "tests/bench/program/measure.h"
 
 namespace tapegrad::bench {
+using namespace nn;
 namespace {
 
 constexpr const char* about =

@@ -11,7 +11,7 @@
 
 #include <fmt/format.h>
 
-#include <tapegrad/autograd/kernels/gemm_backend.h>
+#include <tapegrad/autograd/kernels/gemm/gemm_backend.h>
 
 #include "examples/support/cli.h"
 #include "tests/bench/program/measure.h"
@@ -20,6 +20,8 @@
 #include "tests/bench/step/trainer.h"
 
 namespace tapegrad::bench {
+using namespace nn;
+using namespace optim;
 namespace {
 
 constexpr const char* about =

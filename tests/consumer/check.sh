@@ -12,7 +12,8 @@ cmake --install "$build" --prefix "$work/first" > /dev/null
 mv "$work/first" "$work/prefix"
 
 root=$here/../..
-(cd "$root" && find autograd nn optim -name '*.h' -not -path 'nn/parallel/mpi/*' | sort) > "$work/expected"
+(cd "$root" && { find autograd nn optim -name '*.h'; printf '%s\n' nn.h optim.h tapegrad.h; } | sort) \
+  > "$work/expected"
 (cd "$work/prefix/include/tapegrad" && find . -name '*.h' | sed 's|^./||' | sort) > "$work/installed"
 diff "$work/expected" "$work/installed"
 echo "PASS: every public header is installed"

@@ -1,7 +1,7 @@
 // Uses the installed library: a matrix product, which needs what TAPEGRAD_GEMM links, and an error of ours,
 // caught by its type.
-#include <tapegrad/autograd/error.h>
-#include <tapegrad/autograd/kernels/gemm.h>
+#include <tapegrad/autograd/base/error.h>
+#include <tapegrad/autograd/kernels/gemm/gemm.h>
 
 #include <cstdio>
 #include <string>

@@ -7,6 +7,7 @@
 #include "examples/seq2seq/model.h"
 
 using namespace tapegrad;
+using namespace tapegrad::nn;
 
 int main(int argc, char** argv) try {
   expects(argc == 4, "logits_tool: DIR IN.safetensors OUT.safetensors expected");

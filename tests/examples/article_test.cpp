@@ -1,7 +1,7 @@
 // Both systems of docs/article.md, and every pitfall it names: the wrong result beside ours.
 #include "examples/article/exhibits.h"
 
-#include <tapegrad/autograd/gradcheck.h>
+#include <tapegrad/autograd/gradcheck/gradcheck.h>
 #include <tapegrad/optim/adam.h>
 
 #include <tests/support/errors.h>
@@ -12,6 +12,8 @@
 #include <set>
 
 using namespace tapegrad;
+using namespace tapegrad::nn;
+using namespace tapegrad::optim;
 using namespace tapegrad::article;
 using tapegrad::test::error_of;
 

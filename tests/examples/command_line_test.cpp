@@ -1,6 +1,6 @@
 #include "examples/seq2seq/command_line.h"
 
-#include <tapegrad/autograd/error.h>
+#include <tapegrad/autograd/base/error.h>
 
 #include <tests/support/scratch.h>
 #include <boost/test/unit_test.hpp>

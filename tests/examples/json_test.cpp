@@ -1,6 +1,6 @@
 #include "examples/seq2seq/json.h"
 
-#include <tapegrad/autograd/error.h>
+#include <tapegrad/autograd/base/error.h>
 
 #include <boost/test/unit_test.hpp>
 #include <string>

@@ -1,6 +1,6 @@
 #include "examples/seq2seq/options.h"
 
-#include <tapegrad/autograd/error.h>
+#include <tapegrad/autograd/base/error.h>
 
 #include <tests/support/scratch.h>
 #include <boost/test/unit_test.hpp>
@@ -11,6 +11,7 @@
 #include "examples/seq2seq/option_fields.h"
 
 using namespace tapegrad;
+using namespace tapegrad::nn;
 using namespace tapegrad::seq2seq;
 using namespace std::string_literals;
 

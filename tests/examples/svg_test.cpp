@@ -1,6 +1,6 @@
 #include "examples/support/svg.h"
 
-#include <tapegrad/autograd/error.h>
+#include <tapegrad/autograd/base/error.h>
 
 #include <boost/property_tree/ptree.hpp>
 #include <boost/property_tree/xml_parser.hpp>

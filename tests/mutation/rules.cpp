@@ -10,6 +10,7 @@
 namespace mutation {
 
 using namespace tapegrad;
+using namespace tapegrad::nn;
 
 int active = -1;
 unsigned char* seen = nullptr;

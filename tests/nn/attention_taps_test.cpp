@@ -2,13 +2,14 @@
 // trace in anything else.
 #include <boost/test/unit_test.hpp>
 
-#include <tapegrad/autograd/checkpoint.h>
+#include <tapegrad/autograd/backward/checkpoint.h>
 #include <tapegrad/autograd/ops.h>
 #include <tapegrad/nn/attention.h>
 #include <tests/support/op_checks.h>
 #include <tests/support/small_seq2seq.h>
 
 using namespace tapegrad;
+using namespace tapegrad::nn;
 using op_checks::distance;
 
 namespace {

@@ -1,15 +1,16 @@
 // The four scores, heads, and weights as a second output.
 #include <tapegrad/nn/attention.h>
 
-#include <tapegrad/autograd/gradcheck.h>
+#include <tapegrad/autograd/gradcheck/gradcheck.h>
+#include <tapegrad/autograd/gradcheck/samples.h>
 #include <tapegrad/autograd/ops.h>
-#include <tapegrad/autograd/samples.h>
 
 #include <tests/support/errors.h>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 
 namespace tapegrad {
+using namespace nn;
 namespace {
 
 using test::error_of;

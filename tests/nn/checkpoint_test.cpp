@@ -8,6 +8,8 @@
 #include <tests/support/small_seq2seq.h>
 
 using namespace tapegrad;
+using namespace tapegrad::nn;
+using namespace tapegrad::optim;
 using namespace tapegrad::test;
 
 namespace {

@@ -5,6 +5,7 @@
 #include <tapegrad/nn/linear.h>
 
 using namespace tapegrad;
+using namespace tapegrad::nn;
 
 namespace {
 

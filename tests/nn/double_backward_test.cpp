@@ -1,9 +1,9 @@
 // Second derivatives of attention and of the layers above it, against finite differences of the first ones:
 // with respect to inputs and parameters, under every kind of mask. gelu, as relu bends nowhere but at its
 // kinks.
-#include <tapegrad/autograd/gradcheck.h>
+#include <tapegrad/autograd/gradcheck/gradcheck.h>
+#include <tapegrad/autograd/gradcheck/samples.h>
 #include <tapegrad/autograd/ops.h>
-#include <tapegrad/autograd/samples.h>
 #include <tapegrad/nn/transformer.h>
 
 #include <tests/support/small_seq2seq.h>
@@ -11,6 +11,7 @@
 #include <boost/test/unit_test.hpp>
 
 namespace tapegrad {
+using namespace nn;
 namespace {
 
 /// Mask of [batch 2, heads, query, key 3 (or 4)].

@@ -6,6 +6,7 @@
 #include <boost/test/unit_test.hpp>
 
 namespace tapegrad {
+using namespace nn;
 namespace {
 
 using test::error_of;

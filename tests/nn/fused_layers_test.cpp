@@ -9,6 +9,7 @@
 #include <vector>
 
 using namespace tapegrad;
+using namespace tapegrad::nn;
 
 namespace {
 

@@ -1,6 +1,6 @@
 // Gradient hooks on the layers of a Transformer: none is skipped because an op does the work of several.
+#include <tapegrad/autograd/gradcheck/samples.h>
 #include <tapegrad/autograd/ops.h>
-#include <tapegrad/autograd/samples.h>
 #include <tapegrad/nn/transformer.h>
 
 #include <tests/support/small_seq2seq.h>
@@ -9,6 +9,7 @@
 #include <set>
 
 namespace tapegrad {
+using namespace nn;
 namespace {
 
 struct Run {

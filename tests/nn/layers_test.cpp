@@ -9,6 +9,7 @@
 #include <cmath>
 
 namespace tapegrad {
+using namespace nn;
 namespace {
 
 using test::check_values;

@@ -11,6 +11,7 @@
 #include <set>
 
 namespace tapegrad {
+using namespace nn;
 namespace {
 
 using test::Call;

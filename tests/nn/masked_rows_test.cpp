@@ -17,6 +17,7 @@
 #include <string_view>
 
 namespace tapegrad {
+using namespace nn;
 namespace {
 
 using test::Call;

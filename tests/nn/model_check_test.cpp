@@ -1,13 +1,14 @@
 // Gradients of the whole encoder-decoder: against finite differences, and kernels against definitions.
-#include <tapegrad/autograd/gradcheck.h>
+#include <tapegrad/autograd/gradcheck/gradcheck.h>
+#include <tapegrad/autograd/gradcheck/samples.h>
 #include <tapegrad/autograd/kernels/variants.h>
 #include <tapegrad/autograd/ops.h>
-#include <tapegrad/autograd/samples.h>
 
 #include <tests/support/small_seq2seq.h>
 #include <boost/test/unit_test.hpp>
 
 namespace tapegrad {
+using namespace nn;
 namespace {
 
 using test::difference;

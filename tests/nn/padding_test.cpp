@@ -10,6 +10,7 @@
 #include <boost/test/unit_test.hpp>
 
 namespace tapegrad {
+using namespace nn;
 namespace {
 
 /// [batch, time, width] with `extra` more steps behind, filled with anything, or with zeros.

@@ -9,6 +9,7 @@
 #include <set>
 
 namespace tapegrad {
+using namespace nn;
 namespace {
 
 constexpr TransformerOptions tiny(Index layers = 1, bool bias = true) {

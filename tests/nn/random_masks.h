@@ -1,9 +1,9 @@
 // Masks of every kind and combination, each from a seed, and what must hold of attention under them.
 #pragma once
+#include <tapegrad/autograd/gradcheck/samples.h>
 #include <tapegrad/autograd/gradients.h>
-#include <tapegrad/autograd/mask.h>
+#include <tapegrad/autograd/ops/attention/mask.h>
 #include <tapegrad/autograd/parameter.h>
-#include <tapegrad/autograd/samples.h>
 
 #include <functional>
 #include <string>

@@ -7,6 +7,7 @@
 #include <limits>
 
 namespace tapegrad {
+using namespace optim;
 namespace {
 
 using test::check_values;

@@ -5,6 +5,8 @@
 #include <tests/support/expect.h>
 
 namespace tapegrad {
+using namespace nn;
+using namespace optim;
 namespace {
 
 using test::check_values;

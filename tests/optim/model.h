@@ -22,7 +22,7 @@ struct Model {
   }
   Gradients ones(Tape& tape) const { return ones(tape, {encoder, decoder, bias}); }
   /// Gradients that differ from element to element and from step to step.
-  void train(Optimizer& optimizer, int from, int to) const {
+  void train(optim::Optimizer& optimizer, int from, int to) const {
     Tape tape({.dtype = store.dtype()});
     for (int t = from; t < to; ++t) {
       tape.reset();

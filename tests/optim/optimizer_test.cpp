@@ -12,6 +12,7 @@
 #include <memory>
 
 namespace tapegrad {
+using namespace optim;
 namespace {
 
 using test::check_values;

@@ -6,6 +6,7 @@
 #include <limits>
 
 namespace tapegrad {
+using namespace optim;
 namespace {
 
 using test::error_of;

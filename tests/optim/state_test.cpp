@@ -13,6 +13,8 @@
 #include <memory>
 
 namespace tapegrad {
+using namespace nn;
+using namespace optim;
 namespace {
 
 using test::error_of;

@@ -14,6 +14,8 @@
 #include <memory>
 
 namespace tapegrad {
+using namespace nn;
+using namespace optim;
 namespace {
 
 using MakeOptimizer = std::function<std::unique_ptr<Optimizer>()>;

@@ -58,7 +58,7 @@ void check_names(const CaseFamily& family, const test::Golden& golden) {
     }
     if (parity.torch.empty())
       BOOST_ERROR(fmt::format(
-          "{}: {} does not say what PyTorch calls it: give its Sample (ops, autograd/samples.h) or "
+          "{}: {} does not say what PyTorch calls it: give its Sample (ops, autograd/gradcheck/samples.h) or "
           "ParityCase (tests/parity/case.h) a `torch`, Python over the inputs a, b, … and the constants, "
           "such as \"torch.tanh(a)\", or \"none: REASON\" where PyTorch has no counterpart; then {}",
           family.name, parity.name, regenerate));

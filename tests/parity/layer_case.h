@@ -1,5 +1,5 @@
 #pragma once
-#include <tapegrad/autograd/layer.h>
+#include <tapegrad/nn/layer.h>
 #include <tests/parity/case.h>
 
 #include <functional>

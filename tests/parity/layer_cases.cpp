@@ -6,6 +6,7 @@
 #include <cmath>
 
 namespace tapegrad::test {
+using namespace nn;
 namespace {
 
 const LayerCases*& head() {

@@ -4,6 +4,7 @@
 #include <tests/parity/layer_case.h>
 
 namespace tapegrad::test {
+using namespace nn;
 namespace {
 
 /// Query, key and value of their own, [2, 3, ..] and [2, 4, ..].

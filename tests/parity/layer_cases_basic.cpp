@@ -12,6 +12,7 @@
 #include <tests/parity/layer_case.h>
 
 namespace tapegrad::test {
+using namespace nn;
 namespace {
 
 /// What runs a layer on one value of this shape.

@@ -4,6 +4,7 @@
 #include <tests/parity/layer_case.h>
 
 namespace tapegrad::test {
+using namespace nn;
 namespace {
 
 constexpr TransformerOptions small = TransformerOptions{.d_model = 4,

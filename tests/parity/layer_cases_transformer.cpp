@@ -4,6 +4,7 @@
 #include <tests/parity/layer_case.h>
 
 namespace tapegrad::test {
+using namespace nn;
 namespace {
 
 /// Small, and away from the defaults; `nn.Transformer(4, 2, …)` below says the same.

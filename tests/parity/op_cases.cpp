@@ -1,6 +1,6 @@
 // Family "ops": every sample of every op that is linked in, and the points of op_points.cpp. No list here
 // hears of a new op.
-#include <tapegrad/autograd/samples.h>
+#include <tapegrad/autograd/gradcheck/samples.h>
 
 #include <tests/parity/case.h>
 #include <tests/parity/op_points.h>

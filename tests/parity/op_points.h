@@ -1,5 +1,5 @@
 #pragma once
-#include <tapegrad/autograd/samples.h>
+#include <tapegrad/autograd/gradcheck/samples.h>
 
 #include <vector>
 

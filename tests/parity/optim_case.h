@@ -15,8 +15,8 @@ namespace tapegrad::test {
 struct OptimConfig {
   std::string name;   ///< what PyTorch is called, without the functions: `Adam(lr=0.05, amsgrad=True)`
   std::string torch;  ///< Python, see torch_optim.py: `train(optim.Adam, lr=0.05, amsgrad=True)`
-  std::function<std::unique_ptr<Optimizer>()> make;
-  Schedule rate = nullptr;
+  std::function<std::unique_ptr<optim::Optimizer>()> make;
+  optim::Schedule rate = nullptr;
   std::function<void(const Gradients&)> clip = nullptr;
 };
 
@@ -31,10 +31,10 @@ class OptimRun {
   void steps(int first, int last);
 
   ParameterStore store;
-  std::unique_ptr<Optimizer> optimizer;
+  std::unique_ptr<optim::Optimizer> optimizer;
 
  private:
-  Schedule rate_;
+  optim::Schedule rate_;
   std::function<void(const Gradients&)> clip_;
   Way way_;
   Tape tape_;

@@ -8,6 +8,7 @@
 #include <tests/parity/optim_torch.h>
 
 namespace tapegrad::test {
+using namespace optim;
 namespace {
 
 constexpr double inf = std::numeric_limits<double>::infinity();

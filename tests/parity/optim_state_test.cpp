@@ -8,6 +8,7 @@
 #include <set>
 
 namespace tapegrad {
+using namespace optim;
 namespace {
 
 using test::Comparison;

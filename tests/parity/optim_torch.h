@@ -29,7 +29,7 @@ class Keywords {
   std::string text_;
 };
 
-inline Keywords python(const SgdOptions& o, const SgdOptions& d = {}) {
+inline Keywords python(const optim::SgdOptions& o, const optim::SgdOptions& d = {}) {
   return Keywords()
       .add("lr", o.learning_rate, d.learning_rate)
       .add("momentum", o.momentum, d.momentum)
@@ -51,12 +51,14 @@ Keywords python_adam(const Options& o, const Options& d) {
       .add("amsgrad", o.amsgrad, d.amsgrad)
       .add("maximize", o.maximize, d.maximize);
 }
-inline Keywords python(const AdamOptions& o, const AdamOptions& d = {}) {
+inline Keywords python(const optim::AdamOptions& o, const optim::AdamOptions& d = {}) {
   return python_adam(o, d).add("decoupled_weight_decay", o.decoupled, d.decoupled);
 }
-inline Keywords python(const AdamWOptions& o, const AdamWOptions& d = {}) { return python_adam(o, d); }
+inline Keywords python(const optim::AdamWOptions& o, const optim::AdamWOptions& d = {}) {
+  return python_adam(o, d);
+}
 
-inline Keywords python(const RMSpropOptions& o, const RMSpropOptions& d = {}) {
+inline Keywords python(const optim::RMSpropOptions& o, const optim::RMSpropOptions& d = {}) {
   return Keywords()
       .add("lr", o.learning_rate, d.learning_rate)
       .add("alpha", o.alpha, d.alpha)
@@ -67,7 +69,7 @@ inline Keywords python(const RMSpropOptions& o, const RMSpropOptions& d = {}) {
       .add("maximize", o.maximize, d.maximize);
 }
 
-inline Keywords python(const AdagradOptions& o, const AdagradOptions& d = {}) {
+inline Keywords python(const optim::AdagradOptions& o, const optim::AdagradOptions& d = {}) {
   return Keywords()
       .add("lr", o.learning_rate, d.learning_rate)
       .add("lr_decay", o.lr_decay, d.lr_decay)
@@ -81,28 +83,28 @@ inline Keywords python(const AdagradOptions& o, const AdagradOptions& d = {}) {
 template <class T>
 struct Torch;
 template <>
-struct Torch<Sgd> {
-  using Options = SgdOptions;
+struct Torch<optim::Sgd> {
+  using Options = optim::SgdOptions;
   static constexpr const char* name = "SGD";
 };
 template <>
-struct Torch<Adam> {
-  using Options = AdamOptions;
+struct Torch<optim::Adam> {
+  using Options = optim::AdamOptions;
   static constexpr const char* name = "Adam";
 };
 template <>
-struct Torch<AdamW> {
-  using Options = AdamWOptions;
+struct Torch<optim::AdamW> {
+  using Options = optim::AdamWOptions;
   static constexpr const char* name = "AdamW";
 };
 template <>
-struct Torch<RMSprop> {
-  using Options = RMSpropOptions;
+struct Torch<optim::RMSprop> {
+  using Options = optim::RMSpropOptions;
   static constexpr const char* name = "RMSprop";
 };
 template <>
-struct Torch<Adagrad> {
-  using Options = AdagradOptions;
+struct Torch<optim::Adagrad> {
+  using Options = optim::AdagradOptions;
   static constexpr const char* name = "Adagrad";
 };
 

@@ -4,6 +4,7 @@
 #include <tests/parity/case.h>
 
 namespace tapegrad::test {
+using namespace optim;
 namespace {
 
 /// `torch`: see torch_schedules.py.

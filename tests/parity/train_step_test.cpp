@@ -7,6 +7,8 @@
 #include <tests/parity/golden.h>
 
 namespace tapegrad {
+using namespace nn;
+using namespace optim;
 namespace {
 
 using test::Comparison;

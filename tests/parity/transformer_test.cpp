@@ -5,6 +5,7 @@
 #include <tests/parity/golden.h>
 
 namespace tapegrad {
+using namespace nn;
 namespace {
 
 using test::Comparison;

@@ -8,6 +8,7 @@
 #include <cmath>
 
 using namespace tapegrad;
+using namespace tapegrad::nn;
 using namespace tapegrad::test;
 
 namespace {

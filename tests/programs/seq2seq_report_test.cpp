@@ -11,6 +11,7 @@
 #include <thread>
 
 using namespace tapegrad;
+using namespace tapegrad::nn;
 using namespace tapegrad::test;
 
 namespace {

@@ -11,6 +11,7 @@
 #include <regex>
 
 using namespace tapegrad;
+using namespace tapegrad::nn;
 using namespace tapegrad::test;
 
 namespace {

@@ -1,6 +1,6 @@
 /// A small model with dropout, run as it is or checkpointed.
 #pragma once
-#include <tapegrad/autograd/checkpoint.h>
+#include <tapegrad/autograd/backward/checkpoint.h>
 #include <tapegrad/autograd/ops.h>
 
 #include <algorithm>
@@ -17,9 +17,9 @@ inline Tensor values(const Shape& shape, std::uint64_t key) {
   return x;
 }
 
-struct Block : Layer<Block> {
+struct Block : nn::Layer<Block> {
   Block(const Scope& s, Index width)
-      : Layer(s),
+      : nn::Layer(s),
         up(s.parameter("up", {2 * width, width}, fill)),
         down(s.parameter("down", {width, 2 * width}, fill)),
         gain(s.parameter("gain", {width}, fill)) {}

@@ -1,5 +1,5 @@
 #pragma once
-#include <tapegrad/autograd/error.h>
+#include <tapegrad/autograd/base/error.h>
 
 #include <string>
 

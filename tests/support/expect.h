@@ -1,5 +1,5 @@
 #pragma once
-#include <tapegrad/autograd/tensor.h>
+#include <tapegrad/autograd/tensor/tensor.h>
 
 #include <boost/test/unit_test.hpp>
 #include <string>

@@ -1,5 +1,5 @@
 #pragma once
-#include <tapegrad/autograd/inspect/explanation.h>
+#include <tapegrad/autograd/inspect/explain/explanation.h>
 
 #include <tests/support/small_seq2seq.h>
 
@@ -25,13 +25,13 @@ struct ExplainedRun {
     shake(params, 0.3);
     const auto examples = static_cast<std::size_t>(batch);
     const Rows sources(examples, {3, 4, 5, 6, 7, 2}), targets(examples, {5, 3, 4, 8});
-    const Seq2SeqBatch read = make_batch(sources, targets, bos, eos);
+    const nn::Seq2SeqBatch read = nn::make_batch(sources, targets, bos, eos);
     loss =
         cross_entropy(model(tape, read), read.target_out, {.ignore_index = 0, .label_smoothing = smoothing});
   }
 
   ParameterStore params;
-  Seq2Seq model;
+  nn::Seq2Seq model;
   Tape tape;
   Var loss;
   std::vector<std::string> source = {"a", "b", "c", "d", "e", "<eos>"},

@@ -1,9 +1,9 @@
 /// What every op promises about its gradients, as checks of one sample; the tests of all ops and the mutation
 /// test run the same ones.
 #pragma once
-#include <tapegrad/autograd/gradcheck.h>
+#include <tapegrad/autograd/gradcheck/gradcheck.h>
+#include <tapegrad/autograd/gradcheck/samples.h>
 #include <tapegrad/autograd/ops/arithmetic.h>
-#include <tapegrad/autograd/samples.h>
 
 #include <algorithm>
 #include <cmath>

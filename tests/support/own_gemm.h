@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-#include <tapegrad/autograd/kernels/gemm_backend.h>
+#include <tapegrad/autograd/kernels/gemm/gemm_backend.h>
 
 namespace tapegrad::test {
 

@@ -10,7 +10,7 @@ using Rows = std::vector<std::vector<Index>>;
 constexpr Index bos = 1, eos = 2, first_word = 3;
 
 /// Two layers on each side with gelu, over 11 source and 13 target tokens.
-inline Seq2SeqOptions small_options(double dropout = 0, Index d_model = 8, Index heads = 2) {
+inline nn::Seq2SeqOptions small_options(double dropout = 0, Index d_model = 8, Index heads = 2) {
   return {.source_vocabulary = 11,
           .target_vocabulary = 13,
           .transformer = {.d_model = d_model,
@@ -38,15 +38,16 @@ inline Rows sentences(Index count, Index shortest, Index longest, Index vocabula
 }
 
 /// Source and target sentences of `small_options`, cut into `shards` batches.
-inline std::vector<Seq2SeqBatch> shards_of(Index rows, Index shortest, Index longest, Index shards,
-                                           std::uint64_t key) {
+inline std::vector<nn::Seq2SeqBatch> shards_of(Index rows, Index shortest, Index longest, Index shards,
+                                               std::uint64_t key) {
   const Rows sources = sentences(rows, shortest, longest, 11, key);
   const Rows targets = sentences(rows, shortest, longest, 13, key + 1);
-  std::vector<Seq2SeqBatch> batches;
+  std::vector<nn::Seq2SeqBatch> batches;
   for (Index shard = 0; shard < shards; ++shard) {
     const auto begin = static_cast<std::size_t>(rows * shard / shards);
     const auto size = static_cast<std::size_t>(rows * (shard + 1) / shards) - begin;
-    batches.push_back(make_batch({sources.data() + begin, size}, {targets.data() + begin, size}, bos, eos));
+    batches.push_back(
+        nn::make_batch({sources.data() + begin, size}, {targets.data() + begin, size}, bos, eos));
   }
   return batches;
 }

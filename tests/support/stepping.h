@@ -1,6 +1,6 @@
 /// One backward pass, walked op by op, against the pass in one go.
 #pragma once
-#include <tapegrad/autograd/steps.h>
+#include <tapegrad/autograd/observe/steps.h>
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>

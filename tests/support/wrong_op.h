@@ -1,8 +1,8 @@
 #pragma once
-#include <tapegrad/autograd/broadcast.h>
-#include <tapegrad/autograd/gradcheck.h>
+#include <tapegrad/autograd/gradcheck/gradcheck.h>
+#include <tapegrad/autograd/gradcheck/samples.h>
 #include <tapegrad/autograd/ops.h>
-#include <tapegrad/autograd/samples.h>
+#include <tapegrad/autograd/tensor/broadcast.h>
 
 #include <cmath>
 #include <type_traits>

@@ -47,7 +47,7 @@ struct AttentionCase {
   std::vector<std::uint8_t> keep;
   std::vector<std::int64_t> lengths;
   T scale = static_cast<T>(0.4);
-  kernels::RandomKey random = kernels::random_key(5, 6, 7, 8);
+  RandomKey random = random_key(5, 6, 7, 8);
 
   AttentionCase(Source& source, AttentionShape shape, AttentionOptions options) : s(shape), o(options) {
     query = source.values<T>(s.batch * s.query * row(s.dim), -2, 2);
@@ -81,9 +81,7 @@ struct AttentionCase {
   }
   double factor(std::size_t element) const {
     if (o.dropout <= 0) return 1;
-    return kernels::random_bits(random, element) >= kernels::dropout_threshold(o.dropout)
-               ? 1 / (1 - o.dropout)
-               : 0;
+    return random_bits(random, element) >= kernels::dropout_threshold(o.dropout) ? 1 / (1 - o.dropout) : 0;
   }
 
   /// Gradients start from 0.5, to see that they are added. `with_weights`: ask the forward for the weights;

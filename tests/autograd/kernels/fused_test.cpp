@@ -2,6 +2,7 @@
 #include "support.h"
 
 namespace tapegrad::test {
+using namespace nn;
 namespace {
 
 template <class T>
@@ -56,7 +57,7 @@ template <class T>
 void sum_and_norm() {
   Source source(33);
   constexpr Index rows = 5;
-  constexpr kernels::RandomKey key{77};
+  constexpr RandomKey key{77};
   for (const Index n : {1, 7, 16, 40, 64})
     for (const double p : {0.0, 0.4, 1.0}) {
       const auto x = source.values<T>(rows * n), f = source.values<T>(rows * n), gamma = source.values<T>(n),

@@ -2,7 +2,7 @@
 #include <array>
 #include <limits>
 
-#include <tapegrad/autograd/kernels/gemm_backend.h>
+#include <tapegrad/autograd/kernels/gemm/gemm_backend.h>
 
 #include "support.h"
 

@@ -4,11 +4,8 @@
 #include <set>
 
 namespace tapegrad::test {
+using namespace nn;
 namespace {
-
-using kernels::random_bits;
-using kernels::random_key;
-using kernels::RandomKey;
 
 BOOST_AUTO_TEST_SUITE(random_kernels)
 
@@ -18,7 +15,7 @@ BOOST_AUTO_TEST_CASE(values_never_change) {
   BOOST_TEST(key.value == 15374388949593934587u);
   BOOST_TEST(random_bits(key, 0) == 477218320u);
   BOOST_TEST(random_bits(key, 0x1234567890u) == 114169589u);
-  BOOST_TEST(kernels::uniform01(key, 5) == 0.83718420357928425);
+  BOOST_TEST(uniform01(key, 5) == 0.83718420357928425);
 }
 
 BOOST_AUTO_TEST_CASE(keys_differ_in_every_argument) {
@@ -81,7 +78,7 @@ BOOST_AUTO_TEST_CASE(uniform_numbers_fill_the_unit_interval) {
   double sum = 0, square = 0, least = 1, greatest = 0;
   constexpr int kCount = 100000;
   for (std::uint64_t i = 0; i < kCount; ++i) {
-    const double u = kernels::uniform01({42}, i);
+    const double u = uniform01({42}, i);
     sum += u;
     square += u * u;
     least = std::min(least, u);

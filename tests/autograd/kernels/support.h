@@ -19,11 +19,9 @@ using kernels::Table;
 /// Deterministic values in [low, high).
 class Source {
  public:
-  explicit Source(std::uint64_t seed) : key_{kernels::splitmix64(seed)} {}
+  explicit Source(std::uint64_t seed) : key_{splitmix64(seed)} {}
 
-  double next(double low = -1, double high = 1) {
-    return low + (high - low) * kernels::uniform01(key_, count_++);
-  }
+  double next(double low = -1, double high = 1) { return low + (high - low) * uniform01(key_, count_++); }
   Index index(Index bound) { return static_cast<Index>(next(0, static_cast<double>(bound))); }
   template <class T>
   std::vector<T> values(Index n, double low = -1, double high = 1) {
@@ -33,7 +31,7 @@ class Source {
   }
 
  private:
-  kernels::RandomKey key_;
+  RandomKey key_;
   std::uint64_t count_ = 0;
 };
 

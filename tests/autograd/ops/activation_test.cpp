@@ -5,6 +5,7 @@
 #include <limits>
 
 using namespace tapegrad;
+using namespace tapegrad::nn;
 using namespace tapegrad::test;
 
 namespace {

@@ -2,6 +2,7 @@
 #include <tests/support/expect.h>
 
 using namespace tapegrad;
+using namespace tapegrad::nn;
 using namespace tapegrad::test;
 
 BOOST_AUTO_TEST_SUITE(ops_linear)

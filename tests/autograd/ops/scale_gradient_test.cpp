@@ -1,4 +1,4 @@
-#include <tapegrad/autograd/gradcheck.h>
+#include <tapegrad/autograd/gradcheck/gradcheck.h>
 #include <tapegrad/autograd/ops/arithmetic.h>
 #include <tapegrad/autograd/ops/reduce.h>
 #include <tapegrad/autograd/ops/scale_gradient.h>

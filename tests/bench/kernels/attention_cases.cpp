@@ -1,7 +1,7 @@
 // Fused attention of one sentence at eight heads of 64 (those of L), by length.
 #include <fmt/format.h>
 
-#include <tapegrad/autograd/kernels/attention.h>
+#include <tapegrad/autograd/kernels/attention/attention.h>
 
 #include "tests/bench/kernels/report.h"
 

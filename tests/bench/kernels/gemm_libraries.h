@@ -2,7 +2,7 @@
 #pragma once
 #include <vector>
 
-#include <tapegrad/autograd/kernels/gemm_backend.h>
+#include <tapegrad/autograd/kernels/gemm/gemm_backend.h>
 
 namespace tapegrad::bench {
 

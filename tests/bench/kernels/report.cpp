@@ -63,7 +63,7 @@ void Report::finish() const {
 
 std::vector<float> values(std::int64_t n) {
   std::vector<float> v(static_cast<std::size_t>(n));
-  for (std::size_t i = 0; i < v.size(); ++i) v[i] = static_cast<float>(kernels::uniform01({1}, i)) - 0.5f;
+  for (std::size_t i = 0; i < v.size(); ++i) v[i] = static_cast<float>(uniform01({1}, i)) - 0.5f;
   return v;
 }
 

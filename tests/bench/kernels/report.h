@@ -2,7 +2,7 @@
 #include <string>
 #include <vector>
 
-#include <tapegrad/autograd/kernels/random.h>
+#include <tapegrad/autograd/kernels/dropout.h>
 
 namespace tapegrad::bench {
 

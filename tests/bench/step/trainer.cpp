@@ -6,6 +6,7 @@
 #include <tapegrad/nn/init.h>
 
 namespace tapegrad::bench {
+using namespace nn;
 namespace {
 
 Seq2SeqOptions model_options(const Size& c, bool checkpoint) {

@@ -16,7 +16,7 @@ class Trainer {
   Trainer(const Size& size, int threads, std::uint64_t seed, bool checkpoint = false);
 
   /// A batch as the model takes it, cut into the shards of the step.
-  using Shards = std::vector<Seq2SeqBatch>;
+  using Shards = std::vector<nn::Seq2SeqBatch>;
   Shards prepare(const Batch& batch) const;
 
   /// Forward, backward, Adam; returns the mean loss a token.
@@ -30,9 +30,9 @@ class Trainer {
  private:
   const Size& size_;
   ParameterStore params_;
-  Seq2Seq model_;
-  Adam adam_;
-  ShardedStep sharded_;
+  nn::Seq2Seq model_;
+  optim::Adam adam_;
+  nn::ShardedStep sharded_;
   std::uint64_t count_ = 0;
   std::vector<std::size_t> nodes_;  // by shard
 };

@@ -1,4 +1,4 @@
-#include <tapegrad/autograd/error.h>
+#include <tapegrad/autograd/base/error.h>
 #include <tapegrad/nn/data/tokens.h>
 
 #include <boost/test/unit_test.hpp>

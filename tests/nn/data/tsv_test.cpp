@@ -1,6 +1,6 @@
 #include <sys/fsuid.h>
 #include <sys/stat.h>
-#include <tapegrad/autograd/error.h>
+#include <tapegrad/autograd/base/error.h>
 #include <tapegrad/nn/data/tsv.h>
 #include <unistd.h>
 

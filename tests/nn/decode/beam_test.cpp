@@ -6,6 +6,7 @@
 #include <memory>
 
 using namespace tapegrad;
+using namespace tapegrad::nn;
 
 namespace {
 

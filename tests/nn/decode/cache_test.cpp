@@ -9,6 +9,7 @@
 #include <boost/test/unit_test.hpp>
 
 namespace tapegrad {
+using namespace nn;
 namespace {
 
 using test::bos;

@@ -8,6 +8,7 @@
 #include <set>
 
 namespace tapegrad {
+using namespace nn;
 namespace {
 
 using test::bos;

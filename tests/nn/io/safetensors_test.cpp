@@ -12,6 +12,7 @@
 #include <optional>
 
 namespace tapegrad {
+using namespace nn;
 namespace {
 
 using namespace std::string_literals;
@@ -128,7 +129,7 @@ BOOST_AUTO_TEST_CASE(bytes_are_those_of_the_reference_writer) {
 }
 
 std::string golden(const std::string& name) {
-  return fmt::format("{}/tests/io/golden/{}.safetensors", TAPEGRAD_SOURCE_DIR, name);
+  return fmt::format("{}/tests/nn/io/golden/{}.safetensors", TAPEGRAD_SOURCE_DIR, name);
 }
 
 BOOST_AUTO_TEST_CASE(files_of_the_reference_are_read_and_written_back_byte_for_byte) {

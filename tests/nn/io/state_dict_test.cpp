@@ -10,6 +10,7 @@
 #include <optional>
 
 namespace tapegrad {
+using namespace nn;
 namespace {
 
 using test::error_of;
@@ -211,7 +212,7 @@ BOOST_AUTO_TEST_CASE(a_tied_tensor_is_saved_once) {
 }
 
 BOOST_AUTO_TEST_CASE(a_tied_model_of_pytorch_is_read) {
-  const std::string golden = TAPEGRAD_SOURCE_DIR "/tests/io/golden/tied.safetensors";
+  const std::string golden = TAPEGRAD_SOURCE_DIR "/tests/nn/io/golden/tied.safetensors";
   BOOST_TEST(load_safetensors(golden).tensors.size() == 2u);  // as save_model wrote it: one of two names
   for (const bool is_tied : {true, false}) {
     Words model(is_tied);

@@ -10,6 +10,8 @@
 #include <boost/test/unit_test.hpp>
 
 namespace tapegrad {
+using namespace nn;
+using namespace optim;
 namespace {
 
 struct Case {

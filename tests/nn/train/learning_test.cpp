@@ -8,6 +8,8 @@
 #include <boost/test/unit_test.hpp>
 
 namespace tapegrad {
+using namespace nn;
+using namespace optim;
 
 BOOST_AUTO_TEST_SUITE(learning)
 

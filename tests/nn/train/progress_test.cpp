@@ -1,5 +1,5 @@
 #include <fcntl.h>
-#include <tapegrad/nn/data/utf8.h>
+#include <tapegrad/autograd/base/utf8.h>
 #include <tapegrad/nn/train/progress.h>
 #include <unistd.h>
 
@@ -11,6 +11,7 @@
 #include <string>
 
 using namespace tapegrad;
+using namespace tapegrad::nn;
 
 namespace {
 

@@ -9,6 +9,8 @@
 #include <stdexcept>
 
 namespace tapegrad {
+using namespace nn;
+using namespace optim;
 namespace {
 
 using test::error_of;

@@ -10,6 +10,8 @@
 #include <cmath>
 
 namespace tapegrad {
+using namespace nn;
+using namespace optim;
 namespace {
 
 constexpr auto close = [] { return boost::test_tools::tolerance(2e-6); };  // sums in f32, 7 digits kept

@@ -1,0 +1,125 @@
+#pragma once
+#include <memory>
+#include <optional>
+
+#include "../base/temporarily.h"
+#include "../tape.h"
+#include "cotangents.h"
+
+namespace tapegrad {
+
+/// One walk back over a tape, for `Tape::backward` and `BackwardSteps` alone. Nodes stand in the order they
+/// ran, so walking back is a reverse topological order: no recursion over the graph, no visited set, and
+/// every node's cotangent is complete when its turn comes.
+class BackwardPass {
+ public:
+  BackwardPass(Tape& tape, const Var& loss, const BackwardOptions& options)
+      : tape_(tape),
+        loss_(loss),
+        options_(options),
+        leaf_arena_(options.leaf_gradients != nullptr ? *options.leaf_gradients : tape.gradient_arena_) {}
+
+  Gradients run();
+
+  // One node at a time: begin(), step(i) from the loss's node down to 0, finish().
+
+  /// Throws when there is nothing to walk back over.
+  void check() const;
+  void begin();
+  /// Whether the cotangent of a result of node i has come in. Leaves are never walked.
+  bool reached(std::uint32_t i) const;
+  void step(std::uint32_t i);
+  Gradients finish(const Stamp& stamp);
+  /// A stamp that lives as long as what the pass reads.
+  Stamp make_stamp();
+
+  /// To be called before a step when something may have been recorded since the last one.
+  void make_room();
+  /// Zeros where nothing was written yet of the buffers of node i's results.
+  void complete_incoming(std::uint32_t i) {
+    for (std::uint16_t k = 0; k < node(i).output_count; ++k) cotangents_->complete(node(i).first_output + k);
+  }
+  CotangentView cotangent(std::uint32_t flat) const {
+    const TensorView& value = tape_.output(flat);
+    return {(*cotangents_)[flat], value.shape, value.dtype};
+  }
+  /// A copy of a buffer as far as it was written; empty where nothing arrived.
+  Tensor copy(std::uint32_t flat) const;
+  /// What node i sends to the gradient of each of its inputs, as owned tensors (empty where none is asked
+  /// for, and for a checkpoint), computed apart from the sums, which stay as they are. The cotangents of
+  /// results that the op completes are completed `for_good`, or in copies.
+  std::vector<Tensor> sent(std::uint32_t i, bool for_good);
+  /// Adds these, which were made for good, instead of what `step(i)` would.
+  void add_sent(std::uint32_t i, std::span<const Tensor> sent);
+
+ private:
+  Gradients walk_back();
+  const Node& node(std::uint32_t i) const { return tape_.nodes_[i]; }
+  std::uint32_t owner(std::uint32_t flat) const { return tape_.flat_[flat].node; }
+  bool needs(std::uint32_t flat) const { return tape_.flat_[flat].needs_grad; }
+  bool is_leaf(std::uint32_t flat) const { return tape_.flat_[flat].leaf; }
+  Var var(std::uint32_t flat) const {
+    const std::uint32_t i = owner(flat);
+    return tape_.handle(i, flat - node(i).first_output);
+  }
+
+  void check_versions(const Node& n) const;
+  void check_version(const Node& n, const Node& from) const;
+  void check_cotangent() const;
+  void check_finite(const Node& n) const;
+  void run_hooks(std::uint32_t i);
+
+  void seed_buffer();
+  void complete(const Node& n);
+  void raw_backward(const Node& n);
+  void transient_pullback(const Node& n);
+  static void add_to(void* sum, const TensorView& part);
+  void run_again(const Node& n, ScratchVector<std::uint32_t>& results);
+  void recompute(const Node& n);
+  VarList pullback(const Node& n, const VarList& cotangents) const;
+
+  // Passes that can be differentiated again: backward_graph.cpp.
+  void walk_graph();
+  void accumulate(std::uint32_t flat, const Var& part);
+  void walk(std::uint32_t begin, std::uint32_t end);
+  void pull_back(std::uint32_t i, const VarList& cotangents);
+  void recompute(const Node& n, const VarList& cotangents);
+  void expand(const Node& n, const VarList& cotangents);
+
+  std::span<const Gradients::Entry> parameters() const;
+  TensorView gradient(std::uint32_t flat) const;
+
+  /// The pullback written in ops, run on the end of the tape without recording and dropped again; `take(i,
+  /// part)` gets what goes to input i.
+  template <class Take>
+  void run_pullback(const Node& n, Take&& take) {
+    Tape::Mark mark = tape_.mark();
+    const Temporarily record(tape_.options_.record, false), check(tape_.options_.check, false);
+    try {
+      VarList cotangents;
+      for (std::uint16_t k = 0; k < n.output_count; ++k) {
+        const TensorView view = cotangent(n.first_output + k);
+        cotangents.push_back(view ? tape_.append_leaf(view, false) : Var());
+      }
+      const VarList results = pullback(n, cotangents);
+      for (std::uint16_t i = 0; i < n.input_count; ++i)
+        if (results[i] && needs(n.inputs[i])) take(i, tape_.output(tape_.flat_number(results[i])));
+    } catch (...) {
+      tape_.rewind(mark);
+      throw;
+    }
+    mark.gradients = tape_.gradient_arena_.used();  // the sums stay
+    tape_.rewind(mark);
+  }
+
+  Tape& tape_;
+  const Var loss_;
+  const BackwardOptions options_;
+  Arena& leaf_arena_;
+  std::uint32_t count_ = 0;
+  std::optional<Cotangents> cotangents_;
+  ScratchVector<std::uint32_t> parameter_nodes_;  // from the last to the first
+  std::shared_ptr<std::vector<Var>> vars_;
+};
+
+}  // namespace tapegrad

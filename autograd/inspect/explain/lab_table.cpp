@@ -1,0 +1,111 @@
+#include "lab_table.h"
+
+#include <algorithm>
+
+namespace tapegrad {
+namespace {
+
+using Names = std::vector<std::string>;
+
+Names numbers(std::size_t count, std::size_t first = 0) {
+  Names names;
+  for (std::size_t i = first; i < first + count; ++i) names.push_back(fmt::format("{}", i));
+  return names;
+}
+
+enum class Of { value, gradient };
+
+/// Takes matrices of one head out of a recording.
+class HeadTables {
+ public:
+  HeadTables(const Explanation& what, const AttentionLab& lab, Index head)
+      : tape_(what.tape), lab_(lab), head_(static_cast<std::size_t>(head)) {}
+
+  bool has(const char* value) const { return lab_.values.contains(value); }
+
+  /// A matrix of this head; its columns are keys where `by_keys`.
+  void of_head(const char* step, const char* name, const char* formula, const char* value, Of of,
+               const Names& rows, bool by_keys = false) {
+    const RecordedValue& v = tape_[lab_.values.at(value)];
+    const auto columns = static_cast<std::size_t>(v.shape.cols());
+    take(step, name, formula, of == Of::value ? v.value : v.gradient, head_ * rows.size() * columns, rows,
+         by_keys ? lab_.columns : numbers(columns));
+  }
+  /// A matrix that all heads share.
+  void whole(const char* step, const char* name, const char* formula, const char* value, Of of,
+             const Names& rows) {
+    const RecordedValue& v = tape_[lab_.values.at(value)];
+    take(step, name, formula, of == Of::value ? v.value : v.gradient, 0, rows,
+         numbers(static_cast<std::size_t>(v.shape.cols())));
+  }
+  /// This head's rows of the gradient of a projection.
+  void projection(const char* name, const char* formula, const char* own, std::size_t third) {
+    const bool packed = !has(own);
+    const RecordedValue& w = tape_[lab_.values.at(packed ? "in_proj_weight" : own)];
+    const auto dim = static_cast<std::size_t>(lab_.head_dim),
+               columns = static_cast<std::size_t>(w.shape.cols());
+    const std::size_t first = (packed ? third * dim * static_cast<std::size_t>(lab_.heads) : 0) + head_ * dim;
+    take("B9", name, formula, w.gradient, first * columns, numbers(dim, first), numbers(columns));
+  }
+  /// D_i, the weighted mean of a row of dP.
+  void row_means() {
+    const RecordedValue& p = tape_[lab_.values.at("weights")];
+    const std::size_t columns = lab_.columns.size(), first = head_ * lab_.rows.size() * columns;
+    if (p.gradient.empty()) return;
+    LabTable table{"B4", "D", "D = sum(dP P)", lab_.rows, {"D"}, {}};
+    for (std::size_t i = 0; i < lab_.rows.size(); ++i) {
+      double sum = 0;
+      for (std::size_t j = first + i * columns; j < first + (i + 1) * columns; ++j)
+        sum += p.value[j] * p.gradient[j];
+      table.values.push_back(sum);
+    }
+    tables.push_back(std::move(table));
+  }
+
+  std::vector<LabTable> tables;
+
+ private:
+  void take(const char* step, const char* name, const char* formula, const std::vector<double>& all,
+            std::size_t first, const Names& rows, const Names& columns) {
+    const std::size_t size = rows.size() * columns.size();
+    if (all.size() < first + size) return;  // no gradient flows here
+    const auto begin = all.begin() + static_cast<std::ptrdiff_t>(first);
+    tables.push_back(
+        {step, name, formula, rows, columns, {begin, begin + static_cast<std::ptrdiff_t>(size)}});
+  }
+
+  const TapeRecord& tape_;
+  const AttentionLab& lab_;
+  const std::size_t head_;
+};
+
+}  // namespace
+
+std::vector<LabTable> lab_tables(const Explanation& what, const AttentionLab& lab, Index head) {
+  HeadTables t(what, lab, head);
+  t.of_head("F1", "Q", "Q = X W_Q' + b_Q", "query", Of::value, lab.rows);
+  t.of_head("F1", "K", "K = X W_K' + b_K", "key", Of::value, lab.columns);
+  t.of_head("F1", "V", "V = X W_V' + b_V", "value", Of::value, lab.columns);
+  t.of_head("F2", "S", "S = Q K' / sqrt(d)", "scores", Of::value, lab.rows, true);
+  t.of_head("F4", "P", "P = softmax(mask(S))", "weights", Of::value, lab.rows, true);
+  if (t.has("dropped")) t.of_head("F4", "dropped P", "P~ = dropout(P)", "dropped", Of::value, lab.rows, true);
+  t.of_head("F5", "O", t.has("dropped") ? "O = P~ V" : "O = P V", "context", Of::value, lab.rows);
+  t.whole("F6", "Y", "Y = concat(O) W_O' + b_O", "output", Of::value, lab.rows);
+  t.of_head("B1", "dO", "dO = dY W_O", "context", Of::gradient, lab.rows);
+  t.of_head("B2", "dV", t.has("dropped") ? "dV = P~' dO" : "dV = P' dO", "value", Of::gradient, lab.columns);
+  t.of_head("B3", "dP", "dP = dO V'", "weights", Of::gradient, lab.rows, true);
+  t.row_means();
+  t.of_head("B5", "dS", "dS = P (dP - D)", "scores", Of::gradient, lab.rows, true);
+  t.of_head("B6", "dQ", "dQ = dS K / sqrt(d)", "query", Of::gradient, lab.rows);
+  t.of_head("B7", "dK", "dK = dS' Q / sqrt(d)", "key", Of::gradient, lab.columns);
+  const bool cross = lab.values.at("x_query") != lab.values.at("x_key");
+  t.whole("B8", cross ? "dX_Q" : "dX", "dX = dQ W_Q + dK W_K + dV W_V + skip", "x_query", Of::gradient,
+          lab.rows);
+  if (cross) t.whole("B8", "dX_KV", "dX = dK W_K + dV W_V, of every use", "x_key", Of::gradient, lab.columns);
+  t.projection("dW_Q", "dW_Q = dQ' X", "q_proj_weight", 0);
+  t.projection("dW_K", "dW_K = dK' X", "k_proj_weight", 1);
+  t.projection("dW_V", "dW_V = dV' X", "v_proj_weight", 2);
+  return t.tables;
+}
+
+}  // namespace tapegrad

@@ -1,0 +1,283 @@
+#include "labs.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+namespace tapegrad {
+namespace {
+
+constexpr const char* lab_labels[] = {"query",   "key",     "value",   "scores",
+                                      "weights", "dropped", "context", "merged"};
+
+bool moves_only(const RecordedValue& v) {
+  return v.op == "reshape" || v.op == "permute" || v.op == "transpose" || v.op == "slice";
+}
+bool is_linear(const RecordedValue& v) { return v.op == "linear" && v.inputs.size() >= 2; }
+
+template <class T>
+const T* attribute(const RecordedValue& v, std::string_view name) {
+  for (const auto& [key, value] : v.attributes)
+    if (key == name) return std::get_if<T>(&value);
+  return nullptr;
+}
+
+/// Ways through the graph of a recording.
+class Paths {
+ public:
+  explicit Paths(const TapeRecord& tape) : tape_(tape), users_(tape.values.size()) {
+    for (const RecordedValue& v : tape.values)
+      for (const std::uint32_t input : v.inputs) users_[input].push_back(v.id);
+  }
+  const RecordedValue& operator[](std::uint32_t id) const { return tape_[id]; }
+  DType dtype() const { return tape_.dtype; }
+  const std::vector<std::uint32_t>& users(const RecordedValue& v) const { return users_[v.id]; }
+
+  /// What `v` was made by, behind ops that only move elements.
+  const RecordedValue& made_by(const RecordedValue& v) const {
+    const RecordedValue* at = &v;
+    while (moves_only(*at)) at = &tape_[at->inputs[0]];
+    return *at;
+  }
+  /// The last value that holds v's elements, moved only.
+  const RecordedValue& moved(const RecordedValue& v) const {
+    const RecordedValue* at = &v;
+    while (users(*at).size() == 1 && moves_only(tape_[users(*at)[0]])) at = &tape_[users(*at)[0]];
+    return *at;
+  }
+  const RecordedValue* user(const RecordedValue& v, std::string_view op, std::size_t position) const {
+    for (const std::uint32_t id : users(v))
+      if (tape_[id].op == op && tape_[id].inputs.size() > position && tape_[id].inputs[position] == v.id)
+        return &tape_[id];
+    return nullptr;
+  }
+
+ private:
+  const TapeRecord& tape_;
+  std::vector<std::vector<std::uint32_t>> users_;
+};
+
+/// How scores come from a product: product · scale + bias.
+struct Scores {
+  const RecordedValue *scores = nullptr, *product = nullptr, *bias = nullptr;
+  double scale = 1;
+};
+
+/// Back from the softmax's input. A mask written as another op is stepped over: the weights tell what it
+/// left.
+Scores scores_of(const Paths& paths, const RecordedValue& input) {
+  Scores found{.scores = &input};
+  const RecordedValue* at = &input;
+  if (at->op == "masked_fill") found.scores = at = &paths[at->inputs[0]];
+  while (at->op != "matmul") {
+    const double* factor = attribute<double>(*at, "scale");
+    if (at->op == "affine" && factor != nullptr) {
+      found.scale *= *factor;
+      at = &paths[at->inputs[0]];
+    } else if ((at->op == "mul" || at->op == "div") && paths[at->inputs[1]].value.size() == 1) {
+      const double by = paths[at->inputs[1]].value[0];
+      found.scale *= at->op == "mul" ? by : 1 / by;
+      at = &paths[at->inputs[0]];
+    } else if (at->op == "add" && found.bias == nullptr && found.scale == 1) {
+      const Scores rest = scores_of(paths, paths[at->inputs[0]]);
+      if (rest.product == nullptr || rest.bias != nullptr) return found;
+      return {found.scores, rest.product, &paths[at->inputs[1]], rest.scale};
+    } else {
+      return found;
+    }
+  }
+  found.product = at;
+  return found;
+}
+
+/// Whether row 0 of the last head is row 0 of x times the rows of `weight` from `first` on (plus a bias), as
+/// exactly as the recording can tell.
+bool projects(const RecordedValue& x, const RecordedValue& weight, const RecordedValue* bias,
+              std::size_t first, const RecordedValue& heads, std::size_t head_count, DType dtype) {
+  const auto dim = static_cast<std::size_t>(heads.shape[-1]),
+             width = static_cast<std::size_t>(weight.shape[-1]);
+  const std::size_t last = head_count - 1, begin = first + last * dim;
+  if (weight.shape.rank() != 2 || x.shape[-1] != weight.shape[-1] ||
+      weight.value.size() < (begin + dim) * width)
+    return false;
+  if (bias != nullptr && bias->value.size() < begin + dim) return false;
+  const double* row = heads.value.data() + last * heads.value.size() / head_count;
+  for (std::size_t c = 0; c < dim; ++c) {
+    double sum = bias != nullptr ? bias->value[begin + c] : 0, terms = std::abs(sum);
+    for (std::size_t k = 0; k < width; ++k) {
+      const double term = x.value[k] * weight.value[(begin + c) * width + k];
+      sum += term;
+      terms += std::abs(term);
+    }
+    const double tolerance = dtype == DType::f64 ? 1e-9 : 1e-5;
+    if (!(std::abs(sum - row[c]) <= tolerance * std::max(terms, 1e-3))) return false;
+  }
+  return true;
+}
+
+class LabFinder {
+ public:
+  LabFinder(const Paths& paths, const RecordedValue& weights) : paths_(paths), weights_(weights) {
+    lab_.path = weights.module;
+    take("weights", weights);
+    const Shape& s = weights.shape;
+    lab_.heads = s.size() / std::max<Index>(s[-1] * s[-2], 1);
+  }
+
+  /// Also `why` there is none, when this is attention.
+  std::optional<AttentionLab> find(std::string& why) {
+    if (!inside()) return std::nullopt;
+    const Shape& s = weights_.shape;  // [1, heads, query, key], or without leading axes
+    if (s.rank() > 3 && s.size() > s[-3] * s[-2] * s[-1]) {
+      why = fmt::format("a batch of {}; explain one example to see its lab",
+                        s.size() / (s[-3] * s[-2] * s[-1]));
+      return std::nullopt;
+    }
+    why = "its projections were not found";
+    if (s.rank() > 4 || !output()) return std::nullopt;
+    lab_.head_dim = value("query").shape[-1];
+    const char* const names[] = {"query", "key", "value"};
+    for (std::size_t i = 0; i < 3; ++i)
+      if (!projection(names[i], i)) return std::nullopt;
+    why = "not all of its gradients were computed";
+    for (const auto& [name, id] : lab_.values)
+      if (paths_[id].gradient.empty() && !name.starts_with("x_") && name != "bias") return std::nullopt;
+    mask();
+    return lab_;
+  }
+
+ private:
+  void take(const std::string& name, const RecordedValue& v) { lab_.values[name] = v.id; }
+  const RecordedValue& value(const char* name) const { return paths_[lab_.values.at(name)]; }
+
+  /// Scores, their product and the context.
+  bool inside() {
+    const Scores found = scores_of(paths_, paths_[weights_.inputs[0]]);
+    if (found.product == nullptr) return false;
+    take("scores", *found.scores);
+    lab_.scale = found.scale;
+    if (found.bias != nullptr) take("bias", *found.bias);
+    const RecordedValue& q = paths_[found.product->inputs[0]];
+    const RecordedValue* k = &paths_[found.product->inputs[1]];
+    const bool* transposed = attribute<bool>(*found.product, "transpose_b");
+    if ((transposed == nullptr || !*transposed) && moves_only(*k)) k = &paths_[k->inputs[0]];
+    const Shape& s = weights_.shape;
+    if (q.shape.rank() < 2 || k->shape.rank() < 2 || q.shape[-2] != s[-2] || k->shape[-2] != s[-1] ||
+        k->shape[-1] != q.shape[-1])
+      return false;
+    take("query", q), take("key", *k);
+
+    const RecordedValue* mixed = &weights_;
+    if (const RecordedValue* dropped = paths_.user(weights_, "dropout", 0))
+      take("dropped", *(mixed = dropped));
+    const RecordedValue* context = paths_.user(*mixed, "matmul", 0);
+    if (context == nullptr) return false;
+    take("value", paths_[context->inputs[1]]), take("context", *context);
+    return value("value").shape.rank() >= 2 && value("value").shape[-2] == s[-1] &&
+           value("value").shape[-1] == q.shape[-1];
+  }
+
+  bool output() {
+    const RecordedValue& merged = paths_.moved(value("context"));
+    const RecordedValue* output = paths_.user(merged, "linear", 0);
+    if (output == nullptr) return false;
+    take("merged", merged), take("output", *output);
+    take("out_proj_weight", paths_[output->inputs[1]]);
+    if (output->inputs.size() > 2) take("out_proj_bias", paths_[output->inputs[2]]);
+    return true;
+  }
+
+  /// `at`: which third of a packed weight.
+  bool projection(const std::string& name, std::size_t at) {
+    const RecordedValue& product = paths_.made_by(value(name.c_str()));
+    if (!is_linear(product)) return false;
+    const RecordedValue &x = paths_[product.inputs[0]], &weight = paths_[product.inputs[1]];
+    const RecordedValue* bias = product.inputs.size() > 2 ? &paths_[product.inputs[2]] : nullptr;
+    const auto width = static_cast<std::size_t>(lab_.heads * lab_.head_dim);
+    const bool packed = weight.shape[0] == static_cast<Index>(3 * width);
+    const bool packed_bias = bias != nullptr && bias->value.size() == 3 * width;
+    take("x_" + name, x);
+    take(packed ? "in_proj_weight" : name.substr(0, 1) + "_proj_weight", weight);
+    if (bias != nullptr) take(packed_bias ? "in_proj_bias" : name.substr(0, 1) + "_proj_bias", *bias);
+    const RecordedValue without_bias{};
+    const auto heads = static_cast<std::size_t>(lab_.heads);
+    if (packed || !packed_bias)
+      return projects(x, weight, bias, packed ? at * width : 0, value(name.c_str()), heads, paths_.dtype());
+    RecordedValue part = *bias;  // a packed bias beside a weight of one's own
+    part.value.erase(part.value.begin(), part.value.begin() + static_cast<std::ptrdiff_t>(at * width));
+    return projects(x, weight, &part, 0, value(name.c_str()), heads, paths_.dtype());
+  }
+
+  void mask() {
+    const auto cells = static_cast<std::size_t>(weights_.shape[-2] * weights_.shape[-1]);
+    const auto* keep = attribute<std::vector<std::uint8_t>>(weights_, "keep");
+    lab_.keep.assign(cells, 0);
+    for (std::size_t i = 0; cells > 0 && i < weights_.value.size(); ++i)
+      if (keep != nullptr && !keep->empty() && cells % keep->size() == 0 ? (*keep)[i % keep->size()] != 0
+          : keep != nullptr && keep->size() == weights_.value.size()     ? (*keep)[i] != 0
+                                                                         : weights_.value[i] != 0)
+        lab_.keep[i % cells] = 1;
+    const Index rows = weights_.shape[-2], columns = weights_.shape[-1];
+    bool causal = rows == columns && rows > 1;
+    for (Index i = 0; causal && i < rows; ++i)
+      for (Index j = i + 1; causal && j < columns; ++j)
+        causal = lab_.keep[static_cast<std::size_t>(i * columns + j)] == 0;
+    lab_.kind = lab_.values.at("x_query") != lab_.values.at("x_key") ? "cross" : causal ? "causal" : "self";
+  }
+
+  const Paths& paths_;
+  const RecordedValue& weights_;
+  AttentionLab lab_;
+};
+
+std::vector<std::string> names(Index count, const std::vector<std::string>& first,
+                               const std::vector<std::string>& second) {
+  for (const auto* tokens : {&first, &second})
+    if (static_cast<Index>(tokens->size()) == count) return *tokens;
+  std::vector<std::string> numbers;
+  for (Index i = 0; i < count; ++i) numbers.push_back(fmt::format("{}", i));
+  return numbers;
+}
+
+}  // namespace
+
+std::vector<AttentionLab> find_labs(const TapeRecord& tape, const std::vector<std::string>& source,
+                                    const std::vector<std::string>& target,
+                                    std::vector<std::string>* notices) {
+  const Paths paths(tape);
+  std::vector<AttentionLab> labs;
+  for (const RecordedValue& weights : tape.values) {
+    const Shape& s = weights.shape;
+    if (weights.op != "masked_softmax" && weights.op != "softmax") continue;
+    if (s.rank() < 2 || s.size() == 0) continue;
+    std::string why;
+    std::optional<AttentionLab> lab = LabFinder(paths, weights).find(why);
+    if (!lab && !why.empty() && notices != nullptr)
+      notices->push_back(
+          fmt::format("attention of {}: {}", weights.module.empty() ? "the run" : weights.module, why));
+    if (!lab) continue;
+    const bool decoder = lab->path.find("decoder") != std::string::npos, own = lab->kind != "cross";
+    lab->rows = decoder ? names(s[-2], target, source) : names(s[-2], source, target);
+    lab->columns = decoder && own ? names(s[-1], target, source) : names(s[-1], source, target);
+    labs.push_back(std::move(*lab));
+  }
+  return labs;
+}
+
+void label_values(TapeRecord& tape, const std::vector<AttentionLab>& labs) {
+  for (const AttentionLab& lab : labs)
+    for (const char* name : lab_labels)
+      if (const auto at = lab.values.find(name);
+          at != lab.values.end() && tape.values[at->second].label.empty())
+        tape.values[at->second].label = name;
+}
+
+std::vector<std::uint32_t> lab_values(const std::vector<AttentionLab>& labs) {
+  std::set<std::uint32_t> ids;
+  for (const AttentionLab& lab : labs)
+    for (const char* name : lab_labels)
+      if (const auto at = lab.values.find(name); at != lab.values.end()) ids.insert(at->second);
+  return {ids.begin(), ids.end()};
+}
+
+}  // namespace tapegrad

@@ -1,0 +1,28 @@
+/// Dropout of one array: which elements are kept is a pure function of (key, element), so that forward and
+/// backward agree without storing a mask.
+#pragma once
+
+#include <cstdint>
+
+#include "../base/random.h"
+
+namespace tapegrad::kernels {
+
+using Index = std::int64_t;
+
+/// An element is kept by dropout of probability `p` when its random bits reach this, p * 2^32; p in [0, 1].
+[[gnu::always_inline]] inline constexpr std::uint64_t dropout_threshold(double p) {
+  return static_cast<std::uint64_t>(p * 4294967296.0);
+}
+
+/// y[i] = kept ? x[i] * (1 / (1 - p)) : 0, where element `first_element + i` decides. y may be x. p = 1 gives
+/// zeros.
+template <class T>
+void dropout_forward(const T* x, T* y, Index n, double p, RandomKey key, std::uint64_t first_element = 0);
+
+/// dx[i] += kept ? dy[i] * (1 / (1 - p)) : 0, the same elements kept as in the forward.
+template <class T>
+void dropout_backward(const T* dy, T* dx, Index n, double p, RandomKey key, std::uint64_t first_element = 0,
+                      bool accumulate = true);
+
+}  // namespace tapegrad::kernels

@@ -1,0 +1,155 @@
+#include "masked_softmax.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "../../gradcheck/samples.h"
+#include "../../kernels/softmax.h"
+#include "../arithmetic.h"
+#include "../compare.h"
+#include "../softmax.h"
+
+namespace tapegrad {
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+/// Which keys of one row take part.
+struct RowMask {
+  const std::uint8_t* keep;  // or null
+  Index step, end;
+  bool operator[](Index key) const { return key < end && (keep == nullptr || keep[key * step] != 0); }
+};
+
+struct MaskedSoftmax final : Fused {
+  MaskView mask;
+  Shape scores;  // of the input
+  MaskedSoftmax(const MaskView& kept, const Shape& shape) : mask(kept), scores(shape) {}
+
+  const char* name() const override { return "masked_softmax"; }
+  Formula formula() const override {
+    return "y = e^x / sum(e^x) over the kept keys, else 0;  dx = y (dy - sum(dy y))";
+  }
+  /// keep: [query, key], or where that is not the same for all batches and heads [batch, heads, query, key].
+  void attributes(Attributes& list) const override {
+    const Tensor all = mask.to_tensor(scores);
+    const auto *first = all.data<std::uint8_t>(), *end = first + all.size();
+    const Index one = scores[2] * scores[3];
+    bool alike = one > 0;
+    for (const auto* at = first; alike && at < end; at += one) alike = std::equal(first, first + one, at);
+    list.emplace_back("keep", std::vector<std::uint8_t>(first, alike && first < end ? first + one : end));
+  }
+  Shape shape(Views in, int) const override {
+    const Shape& x = in[0].shape;
+    expects(x.rank() == 4, "masked_softmax: scores must be [batch, heads, query, key], got {}", x);
+    mask.check("masked_softmax", x);
+    return x;
+  }
+
+  void forward(Views in, Views out) const override {
+    dispatch(out[0].dtype, [&]<class T>(T) {
+      const T* x = in[0].data<T>();
+      T* y = out[0].data<T>();
+      for_rows([&](Index row, const RowMask& kept, Index n) {
+        for (Index j = row * n; j < (row + 1) * n; ++j)
+          y[j] = kept[j - row * n] ? x[j] : -std::numeric_limits<T>::infinity();
+      });
+      kernels::softmax(static_cast<const T*>(y), y, scores.rows(), scores.cols());
+    });
+  }
+
+  Range overwrites(std::size_t, Views, Views) const override { return everything; }
+  void backward(const BackwardArgs& args) const override {
+    dispatch(args.outputs[0].dtype, [&]<class T>(T) {
+      const T *y = args.outputs[0].data<T>(), *dy = args.doutputs[0].data<T>();
+      T* dx = args.dinputs[0].data<T>();
+      for_rows([&](Index row, const RowMask& kept, Index n) {
+        const Index at = row * n;
+        T dot = 0;
+        for (Index j = 0; j < n; ++j)
+          if (kept[j]) dot += y[at + j] * dy[at + j];
+        for (Index j = 0; j < n; ++j) {
+          const T d = kept[j] ? y[at + j] * (dy[at + j] - dot) : T{0};
+          dx[at + j] = args.fresh[0] ? d : dx[at + j] + d;
+        }
+      });
+    });
+  }
+
+  VarList define(std::span<const Var> in) const override {
+    Tensor blocked = mask.to_tensor(scores);
+    for (std::uint8_t& b : std::span(blocked.data<std::uint8_t>(), static_cast<std::size_t>(blocked.size())))
+      b ^= 1;
+    return {softmax(masked_fill(in[0], blocked, -infinity))};
+  }
+
+ private:
+  /// body(row, its mask, keys) for every row.
+  template <class Body>
+  void for_rows(Body body) const {
+    const auto* keep = mask.keep.data<std::uint8_t>();
+    const auto* lengths = mask.lengths.data<Index>();
+    const auto strides = broadcast_strides(mask.keep ? mask.keep.shape : Shape{}, scores);
+    Index row = 0;
+    for (Index b = 0; b < scores[0]; ++b)
+      for (Index h = 0; h < scores[1]; ++h)
+        for (Index q = 0; q < scores[2]; ++q, ++row) {
+          Index end = scores[3];
+          if (mask.causal) end = std::min(end, q + mask.causal_offset + 1);
+          if (lengths) end = std::min(end, lengths[b]);
+          const auto* from = keep ? keep + b * strides[0] + h * strides[1] + q * strides[2] : nullptr;
+          body(row, RowMask{from, strides[3], end}, scores[3]);
+        }
+  }
+};
+
+}  // namespace
+
+Var masked_softmax_with(const Var& x, const MaskView& mask) {
+  if (mask.empty()) return softmax(x);
+  return apply(MaskedSoftmax(mask, x.shape()), {x});
+}
+
+Var masked_softmax(const Var& scores, const Mask& mask) {
+  Tape& tape = scores.tape("masked_softmax");
+  return tape.attempt([&] { return masked_softmax_with(scores, mask.keep_on(tape)); });
+}
+
+namespace {
+
+Sample sample(const char* label, const Shape& shape, const Mask& mask, double scale = 1) {
+  return {label,
+          {sample_values(shape, -2 * scale, 2 * scale, 61)},
+          [mask](const std::vector<Var>& in) { return masked_softmax(in[0], mask); },
+          "torch.softmax(a.masked_fill(~keep.bool(), -1e30), -1) * keep",
+          {{"keep", mask.to_tensor(shape[0], shape[1], shape[2], shape[3])}}};
+}
+
+const OpSamples masked_softmax_samples("masked_softmax", [] {
+  const Mask causal = Mask::causal(), lengths = Mask::from_lengths(Tensor::ids({2, 4}));
+  const Mask keys = Mask::keys(Tensor::of({{1, 0, 1, 1}, {0, 1, 1, 0}}, DType::boolean));
+  const Mask dead_row = Mask::keep(Tensor::of({{1, 1, 0, 1}, {0, 0, 0, 0}, {1, 0, 0, 0}}, DType::boolean));
+  std::vector<Sample> samples = {
+      sample("causal", {2, 2, 4, 4}, causal),
+      sample("causal, first rows empty", {1, 2, 3, 3}, Mask::causal(-1)),
+      sample("lengths", {2, 2, 3, 4}, lengths),
+      sample("keys", {2, 2, 3, 4}, keys),
+      sample("all together", {2, 2, 4, 4}, causal & lengths & keys),
+      sample("row without keys", {2, 1, 3, 4}, dead_row),
+      sample("longer than the 16 lanes", {1, 1, 3, 37}, Mask::causal(30)),
+      sample("size-1 dimensions", {1, 1, 1, 1}, causal),
+      sample("no batch", {0, 2, 3, 3}, causal),
+      sample("no keys", {1, 1, 2, 0}, causal),
+      sample("small magnitude", {1, 2, 3, 3}, causal, 0.01),
+      sample("large magnitude", {1, 2, 3, 3}, causal, 5),
+      {"repeated input",
+       {sample_values({1, 2, 3, 3}, -2, 2, 62)},
+       [=](const std::vector<Var>& in) { return in[0] * masked_softmax(in[0], causal); },
+       "a * torch.softmax(a.masked_fill(~keep.bool(), -1e30), -1) * keep",
+       {{"keep", causal.to_tensor(1, 2, 3, 3)}}},
+  };
+  return samples;
+});
+
+}  // namespace
+}  // namespace tapegrad

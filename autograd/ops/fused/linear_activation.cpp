@@ -1,0 +1,165 @@
+#include "linear_activation.h"
+
+#include <algorithm>
+
+#include "../../gradcheck/samples.h"
+#include "../../kernels/elementwise.h"
+#include "../../kernels/gemm/gemm.h"
+#include "../../kernels/workspace.h"
+#include "../activation.h"
+#include "../linear.h"
+
+namespace tapegrad {
+namespace {
+
+struct LinearActivation final : Fused {
+  static constexpr bool composite = true;
+  Activation activation;
+  const void* transposed = nullptr;  // Tape::transposed of the weight
+  explicit LinearActivation(Activation a) : activation(a) {}
+  const char* name() const override { return "linear_activation"; }
+  Formula formula() const override {
+    return activation == Activation::relu
+               ? "y = relu(a), a = x W^T + b;  da = dy where y > 0, else 0, dx = da W, dW = da^T x, db = sum "
+                 "of da's rows"
+               : "y = gelu(a), a = x W^T + b;  da = dy gelu'(a), dx = da W, dW = da^T x, db = sum of da's "
+                 "rows";
+  }
+  void attributes(Attributes& a) const override {
+    put(a, "activation", std::string(activation == Activation::relu ? "relu" : "gelu"));
+  }
+  int saved() const override { return activation == Activation::gelu ? 1 : 0; }  // a; relu tells by y's sign
+
+  Shape shape(Views in, int) const override {
+    const Shape &x = in[0].shape, &w = in[1].shape;
+    expects(w.rank() == 2, "linear_activation: weight must be [out, in], got {}", w);
+    expects(x.rank() > 0 && x[-1] == w[1],
+            "linear_activation: x {} and weight {} do not fit: weight is [out, in], so x's last axis must be "
+            "{}",
+            x, w, w[1]);
+    expects(in.size() == 2 || in[2].shape == Shape{w[0]},
+            "linear_activation: bias {} and weight {} do not fit: weight is [out, in], so bias must be [{}]",
+            in.back().shape, w, w[0]);
+    return x.with_tail(1, {w[0]});
+  }
+
+  void forward(Views in, Views out) const override {
+    dispatch(out[0].dtype, [&](auto zero) {
+      using T = decltype(zero);
+      const Index m = in[0].shape.rows(), n = in[1].shape[0], width = in[1].shape[1];
+      const T *x = in[0].data<T>(), *w = in[1].data<T>(), *b = in.size() > 2 ? in[2].data<T>() : nullptr;
+      T* y = out[0].data<T>();
+      const bool copied = transposed != nullptr;
+      if (copied) w = static_cast<const T*>(transposed);
+      const Index ldw = copied ? n : width;
+      if (activation == Activation::relu) {
+        kernels::gemm_relu(false, !copied, m, n, width, x, width, w, ldw, y, n, b);
+      } else {
+        kernels::gemm(false, !copied, m, n, width, x, width, w, ldw, out[1].data<T>(), n, b);
+        kernels::gelu(static_cast<const T*>(out[1].data<T>()), y, m * n);
+      }
+    });
+  }
+
+  double flops(Views in, Views out) const override {
+    return 2 * static_cast<double>(out[0].size()) * static_cast<double>(in[1].shape[1]);
+  }
+  Range overwrites(std::size_t input, Views, Views) const override {
+    return input < 2 ? everything : nothing;
+  }
+
+  /// Block of rows by block of rows: da is made, summed and multiplied while it lies in the cache.
+  void backward(const BackwardArgs& args) const override {
+    dispatch(args.outputs[0].dtype, [&](auto zero) {
+      using T = decltype(zero);
+      const Index m = args.inputs[0].shape.rows(), n = args.inputs[1].shape[0],
+                  width = args.inputs[1].shape[1];
+      const T *x = args.inputs[0].data<T>(), *w = args.inputs[1].data<T>(), *dy = args.doutputs[0].data<T>();
+      const T* a = args.outputs[activation == Activation::relu ? 0 : 1].data<T>();
+      T *dx = args.dinputs[0].data<T>(), *dw = args.dinputs[1].data<T>();
+      T* db = args.dinputs.size() > 2 ? args.dinputs[2].data<T>() : nullptr;
+      const Index rows = std::min(m, std::max<Index>(256, block_values / std::max<Index>(n, 1)));
+      T* da = static_cast<T*>(
+          kernels::workspace(kernels::Scratch::gradient, static_cast<std::size_t>(rows * n) * sizeof(T)));
+      const T* no_bias = nullptr;
+      for (Index row = 0; row < m || row == 0; row += rows) {
+        const Index count = std::min(rows, m - row);
+        if (activation == Activation::relu)
+          kernels::relu_gradient(a + row * n, dy + row * n, da, count, n, db);
+        else
+          kernels::gelu_gradient(a + row * n, dy + row * n, da, count, n, db);
+        if (dx)
+          kernels::gemm(false, false, count, width, n, static_cast<const T*>(da), n, w, width,
+                        dx + row * width, width, no_bias, !args.fresh[0]);
+        if (dw)
+          kernels::gemm(true, false, n, width, count, static_cast<const T*>(da), n, x + row * width, width,
+                        dw, width, no_bias, !args.fresh[1] || row > 0);
+        if (m == 0) break;
+      }
+    });
+  }
+
+  VarList define(std::span<const Var> in) const override {
+    const Var a = linear(in[0], in[1], in.size() > 2 ? in[2] : Var());
+    return {activation == Activation::relu ? relu(a) : gelu(a)};
+  }
+
+ private:
+  static constexpr Index block_values = 1 << 17;
+};
+
+}  // namespace
+
+Var linear_activation(const Var& x, const Var& weight, const Var& bias, Activation activation) {
+  LinearActivation op(activation);
+  op.transposed = x.tape("linear_activation").transposed(weight);
+  return bias ? apply(op, {x, weight, bias}) : apply(op, {x, weight});
+}
+
+namespace {
+
+Sample sample(std::string label, const Shape& x, Index out, bool bias, Activation activation,
+              double scale = 1) {
+  Sample result{std::move(label),
+                {sample_values(x, -2 * scale, 2 * scale, 1), sample_values({out, x[-1]}, -2, 2, 2)},
+                [=](const std::vector<Var>& in) {
+                  return linear_activation(in[0], in[1], bias ? in[2] : Var(), activation);
+                }};
+  if (bias) result.inputs.push_back(sample_values({out}, -2 * scale, 2 * scale, 3));
+  result.torch = fmt::format("F.{}(F.linear(a, b{}))", activation == Activation::relu ? "relu" : "gelu",
+                             bias ? ", c" : "");
+  return result;
+}
+
+const OpSamples linear_activation_samples("linear_activation", [] {
+  std::vector<Sample> samples;
+  for (const Activation activation : {Activation::relu, Activation::gelu}) {
+    const std::string name = activation == Activation::relu ? "relu" : "gelu";
+    const auto add = [&](const char* label, const Shape& x, Index out, bool bias, double scale = 1) {
+      samples.push_back(sample(fmt::format("{}, {}", name, label), x, out, bias, activation, scale));
+    };
+    add("matrix", {3, 4}, 5, true);
+    add("without bias", {3, 4}, 2, false);
+    add("sequence", {2, 3, 4}, 3, true);
+    add("vector", {4}, 3, true);
+    add("no rows of x", {0, 4}, 3, true);
+    add("no inputs", {2, 0}, 3, true);
+    add("no outputs", {2, 3}, 0, true);
+    add("size-1 dimensions", {1, 1}, 1, true);
+    add("small magnitude", {2, 3}, 4, true, 0.1);
+    add("large magnitude", {2, 3}, 4, true, 4);
+    add("beyond one block", {19, 18}, 17, true);
+    samples.push_back(
+        {name + ", repeated input",
+         {sample_values({3, 3})},
+         [=](const std::vector<Var>& in) { return linear_activation(in[0], in[0], {}, activation); },
+         fmt::format("F.{}(F.linear(a, a))", name)});
+    add("several blocks of rows", {270, 2}, 512, true);
+    samples.back().differences = false;
+    samples.back().torch = "none: too many results for a golden file";
+  }
+  return samples;
+});
+
+}  // namespace
+}  // namespace tapegrad
