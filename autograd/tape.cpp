@@ -6,7 +6,6 @@
 
 #include "backward/checkpoint.h"
 #include "base/temporarily.h"
-#include "kernels/elementwise.h"
 
 namespace tapegrad {
 namespace {
@@ -154,7 +153,6 @@ void Tape::shrink() {
   gradient_arena_.shrink();
   nodes_.shrink();
   flat_.shrink();
-  for (auto& [data, lifted] : lifted_) lifted.transposed = Tensor();
 }
 
 std::size_t Tape::bytes() const {
@@ -265,24 +263,6 @@ Var Tape::operator[](const Parameter& p) {
   lifted.stamp = x.stamp();
   if (!(lifted.parameter == p)) lifted.parameter = p;
   return x;
-}
-
-const void* Tape::transposed_copy(const Var& weight) {
-  if (&weight.tape("linear") != this) return nullptr;  // the op says so
-  const Node& node = nodes_[weight.stamp().node];
-  if (node.parameter == nullptr || node.outputs[0].shape.rank() != 2) return nullptr;
-  Lifted& lifted = lifted_[node.parameter->data()];
-  if (!lifted.transposed || lifted.transposed_version != node.parameter_version) {
-    const TensorView from = node.outputs[0];
-    if (!lifted.transposed) lifted.transposed = Tensor({from.shape[1], from.shape[0]}, dtype());
-    dispatch(dtype(), [&](auto zero) {
-      using T = decltype(zero);
-      kernels::transpose(static_cast<const T*>(from.data<T>()), from.shape[0], from.shape[1], from.shape[1],
-                         lifted.transposed.data<T>(), from.shape[0]);
-    });
-    lifted.transposed_version = node.parameter_version;
-  }
-  return lifted.transposed.view().bytes;
 }
 
 void Tape::check_not_consumed(std::string_view op, const Stamp& stamp) const {

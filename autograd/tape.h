@@ -191,15 +191,6 @@ class Tape {
     return append(op, OpType::of<O>(), OpTraits::of(op), inputs);
   }
 
-  /// While it is set, on a tape that does not record, linear ops read transposed copies of parameters, which
-  /// suit products of few rows, with the same bits. The tape keeps a copy, over resets too, until its
-  /// parameter changes or `shrink`.
-  void set_transposed_weights(bool on) { transposed_weights_ = on && !options_.record; }
-  /// The transposed copy of a parameter's matrix; null while they are not set, and for other values.
-  const void* transposed(const Var& weight) {
-    return transposed_weights_ ? transposed_copy(weight) : nullptr;
-  }
-
   /// The module path that new nodes carry; Layer sets it.
   const std::string* path() const { return path_; }
   void set_path(const std::string* path) { path_ = path; }
@@ -284,7 +275,6 @@ class Tape {
       throw_version(op, node);
   }
   [[noreturn]] void throw_version(std::string_view op, const Node& leaf) const;
-  const void* transposed_copy(const Var& weight);
   Var input_of(const Node& checkpoint, const Parameter& p) const;
 
   TapeOptions options_;
@@ -307,7 +297,6 @@ class Tape {
   };
   std::vector<Watched> watched_;  // in the order in which the layers ran
   const std::string* path_;
-  bool transposed_weights_ = false;
   std::uint64_t consumed_loss_ = 0;  // serial of the loss that consumed this recording, or 0
   struct Owned {
     void* object;
@@ -321,8 +310,6 @@ class Tape {
   struct Lifted {
     Stamp stamp;
     Parameter parameter;  // keeps it alive as long as a node may point to it
-    Tensor transposed;    // of `transposed_version`, or empty
-    std::uint64_t transposed_version = 0;
   };
   std::unordered_map<const ParameterData*, Lifted>
       lifted_;  // entries stay over resets: no allocation in the steady state

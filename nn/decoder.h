@@ -8,9 +8,8 @@ namespace tapegrad::nn {
 struct DecoderLayer : Layer<DecoderLayer> {
   DecoderLayer(const Scope& scope, const TransformerOptions& options);
   Var forward(const Var& x, const Var& memory, const Mask& mask = {}, const Mask& memory_mask = {}) const;
-  /// The newest position alone.   x [rows, 1, d_model] -> same
-  Var step(const Var& x, DecoderCache::LayerPast& cache, const CacheRows& past,
-           const CacheRows& memory) const;
+  /// The newest position alone, as layer `layer` of the cache's decoder.   x [rows, 1, d_model] -> same
+  Var step(const Var& x, DecoderCache& cache, std::size_t layer) const;
 
   MultiHeadAttention self_attn, multihead_attn;
   FeedForward feed_forward;
@@ -19,8 +18,8 @@ struct DecoderLayer : Layer<DecoderLayer> {
   bool norm_first;
 
  private:
-  template <class Attend, class LookUp>
-  Var sublayers(const Var& x, const Attend& attend, const LookUp& look_up) const;
+  template <class Attend, class CrossAttend, class Feed>
+  Var sublayers(const Var& x, const Attend& attend, const CrossAttend& cross_attend, const Feed& feed) const;
 };
 
 /// `num_decoder_layers` layers and a last `norm`.
@@ -30,10 +29,11 @@ struct Decoder : Layer<Decoder> {
 
   /// Decoding step by step, on a tape that does not record: what `memory` [rows, source, d_model] gives every
   /// layer, of which row r takes the first `memory_lengths[r]` places. Valid as long as the tape's values.
-  DecoderCache start(const Var& memory, std::span<const Index> memory_lengths) const;
+  /// `weights` are transposed copies that several caches share; without them the cache makes its own.
+  DecoderCache start(const Var& memory, std::span<const Index> memory_lengths,
+                     std::shared_ptr<TransposedWeights> weights = nullptr) const;
   /// `forward` with a causal mask for the newest position alone, the earlier ones being in `cache`, with the
-  /// same bits.   x [rows, 1, d_model] -> same. Hooks see the layers inside the sublayers alone, taps
-  /// nothing.
+  /// same bits.   x [rows, 1, d_model] -> same. Hooks see the norms alone, taps nothing.
   Var step(const Var& x, DecoderCache& cache) const;
 
   LayerList<DecoderLayer> layers;

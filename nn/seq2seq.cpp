@@ -110,13 +110,8 @@ Var Seq2Seq::decode(const Var& memory, const Mask& source_mask, const Tensor& ta
 }
 
 Var Seq2Seq::decode_step(Tape& tape, DecoderCache& cache, const Tensor& last) const {
-  struct TransposedWeights {
-    Tape& tape;
-    explicit TransposedWeights(Tape& t) : tape(t) { tape.set_transposed_weights(true); }
-    ~TransposedWeights() { tape.set_transposed_weights(false); }
-  } const guard(tape);
   const Var x = embed(tape, tgt_emb, tgt_pos, last, cache.time());  // [rows, 1, d_model]
-  return generator(transformer.decoder.step(x, cache));
+  return cache.weights().linear(transformer.decoder.step(x, cache), generator);
 }
 
 Var Seq2Seq::forward(Tape& tape, const Seq2SeqBatch& batch) const {

@@ -6,6 +6,9 @@ namespace tapegrad::nn {
 struct DecodeOptions {
   Index bos = 1, eos = 2;
   Index max_length = 128;  ///< tokens of an output at most, without eos; the model's own limit also holds
+  /// Transposed copies of weights that several calls share, in one thread at a time; without them each call
+  /// makes its own.
+  std::shared_ptr<TransposedWeights> weights = {};
 };
 
 /// The likeliest next token again and again, from bos until eos or `max_length`, free-running. Returns the

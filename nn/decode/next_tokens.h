@@ -6,12 +6,13 @@ namespace tapegrad::nn {
 /// What a model says of the next token of several open outputs, step by step: the part that greedy decoding
 /// and beam search share. Each step runs the newest position alone, over a DecoderCache. Where a cache cannot
 /// serve, the same logits are recomputed from all tokens so far: on a tape with hooks, watched taps or .fused
-/// = false, which are to see whole prefixes, and for scores other than Score::scaled_dot. The tape keeps
-/// transposed copies of the decoder's weights, see Tape::set_transposed_weights.
+/// = false, which are to see whole prefixes, and for scores other than Score::scaled_dot.
 class NextTokens {
  public:
   /// Encodes; row r is sentence r. `tape` must not record, is reset, and serves this object alone.
-  NextTokens(const Seq2Seq& model, Tape& tape, std::span<const std::vector<Index>> sources);
+  /// `weights`: see DecodeOptions.
+  NextTokens(const Seq2Seq& model, Tape& tape, std::span<const std::vector<Index>> sources,
+             std::shared_ptr<TransposedWeights> weights = nullptr);
 
   /// Logits after one more token of every row, `last[r]`.   -> [rows, target_vocabulary], until the next call
   Tensor logits(std::span<const Index> last);

@@ -15,7 +15,6 @@ namespace {
 struct LinearActivation final : Fused {
   static constexpr bool composite = true;
   Activation activation;
-  const void* transposed = nullptr;  // Tape::transposed of the weight
   explicit LinearActivation(Activation a) : activation(a) {}
   const char* name() const override { return "linear_activation"; }
   Formula formula() const override {
@@ -49,13 +48,10 @@ struct LinearActivation final : Fused {
       const Index m = in[0].shape.rows(), n = in[1].shape[0], width = in[1].shape[1];
       const T *x = in[0].data<T>(), *w = in[1].data<T>(), *b = in.size() > 2 ? in[2].data<T>() : nullptr;
       T* y = out[0].data<T>();
-      const bool copied = transposed != nullptr;
-      if (copied) w = static_cast<const T*>(transposed);
-      const Index ldw = copied ? n : width;
       if (activation == Activation::relu) {
-        kernels::gemm_relu(false, !copied, m, n, width, x, width, w, ldw, y, n, b);
+        kernels::gemm_relu(false, true, m, n, width, x, width, w, width, y, n, b);
       } else {
-        kernels::gemm(false, !copied, m, n, width, x, width, w, ldw, out[1].data<T>(), n, b);
+        kernels::gemm(false, true, m, n, width, x, width, w, width, out[1].data<T>(), n, b);
         kernels::gelu(static_cast<const T*>(out[1].data<T>()), y, m * n);
       }
     });
@@ -111,8 +107,7 @@ struct LinearActivation final : Fused {
 }  // namespace
 
 Var linear_activation(const Var& x, const Var& weight, const Var& bias, Activation activation) {
-  LinearActivation op(activation);
-  op.transposed = x.tape("linear_activation").transposed(weight);
+  const LinearActivation op(activation);
   return bias ? apply(op, {x, weight, bias}) : apply(op, {x, weight});
 }
 
