@@ -1,6 +1,7 @@
 // What looks into a run: step by step, derivatives, checks, explanations.
 #pragma once
 #include "backward/derivatives.h"
+#include "backward/steps.h"
 #include "inspect/explain/broken_rules.h"
 #include "inspect/explain/explanation.h"
 #include "inspect/record/difference.h"
@@ -13,4 +14,3 @@
 #include "inspect/timeline/init_report.h"
 #include "inspect/timeline/timeline.h"
 #include "observe/check.h"
-#include "observe/steps.h"

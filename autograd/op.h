@@ -6,6 +6,7 @@
 #include <new>
 #include <source_location>
 #include <span>
+#include <string>
 #include <type_traits>
 #include <vector>
 
@@ -185,6 +186,8 @@ class Op {
   /// Gradients of the inputs, written in ops, so that they can be differentiated again.
   virtual VarList pullback(const PullbackArgs&) const = 0;
   virtual bool is_primitive() const = 0;
+  /// True for a checkpoint inside of which a value with this serial was recorded, and dropped.
+  virtual bool dropped(std::uint64_t serial) const { return static_cast<void>(serial), false; }
   /// False when no gradient flows from the results to the inputs at all; they then count as constants.
   virtual bool differentiable() const { return true; }
 
@@ -238,17 +241,29 @@ class Primitive : public Op {
   ~Primitive() = default;
 };
 
-/// An op that is *defined* by other ops and has a fused kernel, forward and backward, that computes the same.
-/// A tape with `.fused = false` records the definition instead, and so does a backward pass that must be
-/// differentiated again. One that says `static constexpr bool composite = true;` is made of fused ops that
-/// are worth seeing one by one: a tape with `.show_parts` records those.
+/// A layer that a composite op stands for: the path that its nodes carry when it is recorded by itself, and
+/// which result of the op is its result (none when that stays inside the kernel).
+struct Part {
+  static constexpr int inside = -1;
+  const std::string* path;
+  int result = inside;
+};
+
+/// An op that is *defined* by other ops and has a fused kernel, forward and backward, that computes the same
+/// values. A tape with `.fused = false` records the definition instead, and so does a backward pass that must
+/// be differentiated again.
+///
+/// A *composite* (`static constexpr bool composite = true;`) is made of fused ops that are worth seeing one
+/// by one: a tape with `.show_parts` records those. So does every tape on which an observer waits for the
+/// result of a part that stays inside the kernel. The kernel's node carries the path of the first part.
 class Fused : public Op {
  public:
   bool has_backward() const final { return true; }
   bool is_primitive() const final { return false; }
   VarList pullback(const PullbackArgs&) const final { return {}; }
-  /// The visible results, in primitive ops only.
+  /// The visible results, in primitive ops only; of a composite, in the ops that it is made of.
   virtual VarList define(std::span<const Var> inputs) const = 0;
+  virtual std::span<const Part> parts() const { return {}; }
 
  protected:
   ~Fused() = default;

@@ -93,7 +93,7 @@ int main(int argc, char** argv) {
 
   if (argc > 1) {
     for (const auto& [name, value] : {std::pair{"Q", q}, {"K", k}, {"V", v}, {"S", s}, {"P", p}, {"O", o}})
-      tape.taps().add({name, value});  // so that the page calls them by name
+      tape.observers().add({name, value});  // so that the page calls them by name
     write_html(explain(loss, {.title = "attention over three tokens"}), argv[1]);
     fmt::print("\nthe same step by step: {}\n", argv[1]);
   }

@@ -1,4 +1,5 @@
 #pragma once
+#include "../autograd/ops/fused/embed.h"
 #include "layer.h"
 
 namespace tapegrad::nn {
@@ -14,8 +15,7 @@ struct Embedding : Layer<Embedding> {
   Embedding(const Scope& scope, Index count, Index width, const EmbeddingOptions& options = {});
 
   Var forward(Tape& tape, const Tensor& ids) const;
-  /// scale · the rows + those of the table `positions` from row `first` on, in one op.   ids [.., time]
-  Var forward(Tape& tape, const Tensor& ids, double scale, const Parameter& positions, Index first) const;
+  operator EmbeddingPart() const { return {weight, padding_idx, &path()}; }
 
   Parameter weight;
   Index padding_idx;

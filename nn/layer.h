@@ -3,8 +3,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "../autograd/find_tape.h"
 #include "../autograd/parameter.h"
-#include "../autograd/record_scope.h"
 
 namespace tapegrad::nn {
 
@@ -34,15 +34,15 @@ class Layer {
                 "layer: it mixes examples, so its result would depend on how a sharded step cuts the batch");
       auto result = static_cast<const Self&>(*this).forward(std::forward<Args>(args)...);
       if constexpr (std::is_same_v<decltype(result), Var>)
-        tape.run_hooks(*path_, result);
+        tape.observe(*path_, result);
       else if constexpr (requires {
                            { result.context } -> std::convertible_to<const Var&>;
                          })
-        tape.run_hooks(*path_, result.context);
+        tape.observe(*path_, result.context);
       else if constexpr (requires {
                            { result.normed } -> std::convertible_to<const Var&>;
                          })
-        tape.run_hooks(*path_, result.normed);
+        tape.observe(*path_, result.normed);
       return result;
     } catch (Error& error) {
       error.add_path(*path_);

@@ -1,4 +1,5 @@
 #pragma once
+#include "../autograd/ops/fused/embed.h"
 #include "layer.h"
 
 namespace tapegrad::nn {
@@ -13,6 +14,8 @@ struct SinusoidalPositions : Layer<SinusoidalPositions> {
   SinusoidalPositions(const Scope& scope, Index max_length, Index width);
   Var forward(const Var& x, Index first = 0) const;
 
+  operator PositionsPart() const { return {table, &path()}; }
+
   Parameter table;  // read like a parameter, but of no store
 };
 
@@ -24,6 +27,7 @@ void sinusoidal(Tensor& table, RandomKey key);
 struct LearnedPositions : Layer<LearnedPositions> {
   LearnedPositions(const Scope& scope, Index max_length, Index width, const Initializer& init = sinusoidal);
   Var forward(const Var& x, Index first = 0) const;
+  operator PositionsPart() const { return {weight, &path()}; }
 
   Parameter weight;
 };

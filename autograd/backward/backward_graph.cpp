@@ -83,7 +83,7 @@ void BackwardPass::expand(const Node& n, const VarList& cotangents) {
   VarList inputs;
   for (std::uint16_t i = 0; i < n.input_count; ++i) inputs.push_back(var(n.inputs[i]));
   const auto begin = static_cast<std::uint32_t>(tape_.nodes_.size());
-  const Temporarily fused(tape_.options_.fused, false);
+  const Temporarily expand(tape_.expand_, Tape::Expand::all);
   VarList outputs;
   {
     const Temporarily unchecked(tape_.options_.check, false);  // the kernel's results were

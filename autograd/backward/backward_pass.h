@@ -8,7 +8,7 @@
 
 namespace tapegrad {
 
-/// One walk back over a tape, for `Tape::backward` and `BackwardSteps` alone. Nodes stand in the order they
+/// One walk back over a tape, for Tape::backward and BackwardSteps alone. Nodes stand in the order they
 /// ran, so walking back is a reverse topological order: no recursion over the graph, no visited set, and
 /// every node's cotangent is complete when its turn comes.
 class BackwardPass {
@@ -55,9 +55,9 @@ class BackwardPass {
  private:
   Gradients walk_back();
   const Node& node(std::uint32_t i) const { return tape_.nodes_[i]; }
-  std::uint32_t owner(std::uint32_t flat) const { return tape_.flat_[flat].node; }
-  bool needs(std::uint32_t flat) const { return tape_.flat_[flat].needs_grad; }
-  bool is_leaf(std::uint32_t flat) const { return tape_.flat_[flat].leaf; }
+  std::uint32_t owner(std::uint32_t flat) const { return tape_.flat(flat).node; }
+  bool needs(std::uint32_t flat) const { return tape_.flat(flat).needs_grad; }
+  bool is_leaf(std::uint32_t flat) const { return tape_.flat(flat).leaf; }
   Var var(std::uint32_t flat) const {
     const std::uint32_t i = owner(flat);
     return tape_.handle(i, flat - node(i).first_output);
@@ -65,10 +65,12 @@ class BackwardPass {
 
   void check_versions(const Node& n) const;
   void check_version(const Node& n, const Node& from) const;
-  void check_cotangent() const;
   void check_finite(const Node& n) const;
   void run_hooks(std::uint32_t i);
 
+  bool arrived(const Node& n);
+  void meet_leaf(std::uint32_t i);
+  void release(const Node& n);
   void seed_buffer();
   void complete(const Node& n);
   void raw_backward(const Node& n);
@@ -116,7 +118,8 @@ class BackwardPass {
   const Var loss_;
   const BackwardOptions options_;
   Arena& leaf_arena_;
-  std::uint32_t count_ = 0;
+  std::uint32_t count_ = 0;  // flat outputs up to the loss
+  std::uint32_t room_ = 0;   // more of them that a checkpoint records again
   std::optional<Cotangents> cotangents_;
   ScratchVector<std::uint32_t> parameter_nodes_;  // from the last to the first
   std::shared_ptr<std::vector<Var>> vars_;

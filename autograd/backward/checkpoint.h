@@ -3,7 +3,7 @@
 #include <ranges>
 #include <tuple>
 
-#include "../record_scope.h"
+#include "../find_tape.h"
 
 namespace tapegrad {
 namespace detail {
@@ -67,20 +67,26 @@ class Call final : public Segment {
 
 }  // namespace detail
 
-/// What the tape does for `checkpoint`.
-class Recomputation {
+/// The part of a checkpoint that knows the tape.
+class Checkpoints {
  public:
+  /// Keeps `segment` until what was recorded now is dropped.
+  template <class Call, class... Given>
+  static const Call& keep(Tape& tape, Given&&... given) {
+    return tape.objects_.emplace<Call>(std::forward<Given>(given)...);
+  }
   /// Keeps of what was recorded since `before` only `results` and taps, which it replaces by what stays; the
   /// rest is dropped, to be recorded again by `segment`, in the arena, when a backward pass comes by.
   static void close(Tape& tape, const detail::Segment& segment, const Tape::Mark& before, VarList& results);
-  /// Records the function of `node` once more, at the end of the tape, with the same draws, and appends the
-  /// flat numbers of what `close` kept. Throws when it does not do what it did before.
+  /// Records the function of `node` once more, at the end of the tape, with the draws that it had, and
+  /// appends the flat numbers of what `close` kept. Throws when it does not do what it did before.
   static void run_again(Tape& tape, const Node& node, ScratchVector<std::uint32_t>& results);
-  /// Whether a value was recorded inside of a checkpoint and dropped.
-  static bool dropped(const Tape& tape, const Stamp& stamp);
+  /// The number of values that one checkpoint among nodes 0 to `last` records again at most.
+  static std::uint32_t room(const Tape& tape, std::uint32_t last);
 
  private:
   struct Survey;
+  class PinnedParameters;
   static Survey survey(const Tape& tape, const Tape::Mark& before, const VarList& results);
   static void move_down(Tape& tape, Survey& survey);
 };
@@ -108,12 +114,12 @@ auto checkpoint(F&& f, Args&&... args) {
   Tape& tape = detail::find_tape(args...);
   if (!tape.options().record) return Call(std::forward<F>(f), std::forward<Args>(args)...)();
   return tape.attempt([&] {
-    const Call& call = tape.own<Call>(std::forward<F>(f), std::forward<Args>(args)...);
+    const Call& call = Checkpoints::keep<Call>(tape, std::forward<F>(f), std::forward<Args>(args)...);
     const Tape::Mark before = tape.mark();
     auto result = call();
     VarList vars;
     detail::for_each_var(result, [&](const Var& x) { vars.push_back(x); });
-    Recomputation::close(tape, call, before, vars);
+    Checkpoints::close(tape, call, before, vars);
     std::size_t at = 0;
     detail::for_each_var(result, [&](Var& x) { x = vars[at++]; });
     return result;

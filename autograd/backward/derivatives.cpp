@@ -2,7 +2,6 @@
 
 #include <cstring>
 
-#include "../observe/without_gradient_hooks.h"
 #include "../ops/arithmetic.h"
 
 namespace tapegrad {
@@ -11,7 +10,7 @@ namespace {
 /// What is recorded while this lives is dropped afterwards, and no gradient hook hears of it.
 class Aside {
  public:
-  explicit Aside(Tape& tape) : tape_(tape), before_(tape.mark()), quiet_(tape) {
+  explicit Aside(Tape& tape) : tape_(tape), before_(tape.mark()), quiet_(tape.observers().mute_gradients()) {
     tape.rewind(before_);  // nothing to drop; throws where the destructor would, in a gradient hook
   }
   ~Aside() { tape_.rewind(before_); }
@@ -21,7 +20,7 @@ class Aside {
  private:
   Tape& tape_;
   const Tape::Mark before_;
-  const WithoutGradientHooks quiet_;
+  const Observers::Muted quiet_;
 };
 
 /// The tape of y and x, which the errors call `of` and x.

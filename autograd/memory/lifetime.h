@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <string_view>
 
 namespace tapegrad {
 
@@ -25,6 +26,10 @@ struct Stamp {
   std::uint32_t node = pass;
 
   bool alive() const;
+  /// Throws, naming `op`, when a living handle's value may not be read: its parameter changed.
+  void check_readable(std::string_view op) const;
+  /// Throws, naming `op`, when the recording that this names was consumed.
+  void check_not_consumed(std::string_view op) const;
 };
 
 }  // namespace tapegrad

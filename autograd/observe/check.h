@@ -1,9 +1,10 @@
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "../base/error.h"
-#include "../tensor/tensor.h"
+#include "../op.h"
 
 namespace tapegrad {
 
@@ -25,5 +26,20 @@ class NonFiniteError : public Error {
 Index first_non_finite(const TensorView& x);
 /// `[2, 3] in [-1, 2.5]`, `…, 2 NaN, 1 infinite` where there are some.
 std::string range_text(const TensorView& x);
+
+// For those who throw a NonFiniteError:
+
+/// Number of the first such element in a part of `x`.
+Index first_non_finite(const TensorView& x, Range part);
+/// `NaN at [1, 0, 2]`; of a scalar without a place.
+std::string element_text(const TensorView& x, Index element);
+/// `input 0 [2, 3] in [-1, 2.5]; input 1 …`
+template <class List>
+std::string list_ranges(const char* name, const List& views) {
+  std::string text;
+  for (std::size_t i = 0; i < views.size(); ++i)
+    text += fmt::format("{}{} {} {}", i == 0 ? "" : "; ", name, i, range_text(views[i]));
+  return text;
+}
 
 }  // namespace tapegrad

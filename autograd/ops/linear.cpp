@@ -101,7 +101,6 @@ struct Linear final : Fused {
 };
 
 Var apply_linear(Linear op, const Var& x, const Var& weight, const Var& bias) {
-  op.transposed = x.tape("linear").transposed(weight);
   return bias ? apply(op, {x, weight, bias}) : apply(op, {x, weight});
 }
 

@@ -74,7 +74,7 @@ void run(const Options& options) {
   ParameterStore params(options.seed);
   const Seq2Seq model(params.root(), options_of(size, tokens));
   Tape tape({.record = false});
-  if (options.prefixes) tape.hooks().add("none", [](const std::string&, const Var&) {});
+  if (options.prefixes) tape.observers().on_value("none", [](const std::string&, const Var&) {});
   const std::vector<Index> sentence(static_cast<std::size_t>(size.length), 3);
   const auto decode = [&](Index length) {
     const double start = now();

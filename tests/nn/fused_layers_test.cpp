@@ -65,7 +65,7 @@ BOOST_AUTO_TEST_CASE(a_hook_changes_no_bit_and_sees_the_layers_own_results) {
       const std::vector<Tensor> plain = step(model, params, tape);
       const std::size_t nodes = tape.size();
       std::map<std::string, Tensor> seen;
-      tape.hooks().add("*", [&](const std::string& path, const Var& y) {
+      tape.observers().on_value("*", [&](const std::string& path, const Var& y) {
         if (path != "positions") BOOST_TEST(!seen.contains(path), path << " ran twice");
         seen[path] = y.value().clone();
       });

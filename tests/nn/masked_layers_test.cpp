@@ -178,10 +178,10 @@ void check_attention(Score score, std::uint64_t count) {
     const Tensor with = a.run().values[0];
     for (const bool tapped : {false, true}) {
       a.call = [&](const std::vector<Var>& in) {
-        if (tapped) in[0].tape().taps().watch("mha.weights");
+        if (tapped) in[0].tape().observers().collect("mha.weights");
         const Var y = a.layer(in[0], in[1], in[2], a.masked.mask);
         if (!tapped) return VarList{y};
-        return VarList{y, in[0].tape().taps().collected().at(0).value};
+        return VarList{y, in[0].tape().observers().collected().at(0).value};
       };
       const Outcome o = a.run();
       BOOST_TEST(identical(o.values[0], with));

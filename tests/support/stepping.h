@@ -1,6 +1,6 @@
 /// One backward pass, walked op by op, against the pass in one go.
 #pragma once
-#include <tapegrad/autograd/observe/steps.h>
+#include <tapegrad/autograd/backward/steps.h>
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
@@ -85,7 +85,7 @@ class Sent {
 inline int check_stepping(Tape& tape, const Var& loss, const StepOptions& options = {}) {
   const Gradients expected = tape.backward(loss, {.cotangent = options.cotangent});
   const std::size_t size = tape.size();
-  BackwardSteps steps = tape.backward_steps(loss, options);
+  BackwardSteps steps = backward_steps(loss, options);
   int count = 0;
   std::uint32_t before = loss.stamp().node + 1;
   Sent sent;

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "../../observe/without_gradient_hooks.h"
 #include "../record/recorder.h"
 #include "../replay/counterfactual.h"
 #include "broken_rules.h"
@@ -200,7 +199,7 @@ Explanation explain(const Var& loss, const ExplainOptions& options) {
   const auto say = [&](const char* what) {
     if (options.progress) options.progress(what);
   };
-  const WithoutGradientHooks quiet(tape);
+  const auto quiet = tape.observers().mute_gradients();
   Explanation what;
   what.title = options.title;
   what.model = options.model;

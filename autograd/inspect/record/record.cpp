@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "../../observe/without_gradient_hooks.h"
 #include "recorder.h"
 
 namespace tapegrad {
@@ -109,7 +108,7 @@ void Recorder::describe(RecordedValue& v, const Node& n) {
 }
 
 void Recorder::name_values() {
-  for (const Taps::Tap& tap : tape_.taps().collected()) {
+  for (const Tap& tap : tape_.observers().collected()) {
     const Var& x = tap.value;
     if (x.stamp().node > loss_.stamp().node) continue;
     const std::uint32_t id = ids_[tape_.node(x.stamp().node).first_output + x.output()];
@@ -133,7 +132,7 @@ RecordedValue& Recorder::carrier(std::uint32_t i) {
 }
 
 void Recorder::walk() {
-  BackwardSteps steps = tape_.backward_steps(loss_, {.intervene = options_.intervene});
+  BackwardSteps steps = backward_steps(loss_, {.intervene = options_.intervene});
   for (const Step& step : steps) take(step);
   const Gradients gradients = steps.gradients();
   take_gradients(gradients);
@@ -181,7 +180,7 @@ void Recorder::count_flops() {
 TapeRecord record(const Var& loss, const RecordOptions& options) {
   Tape& tape = loss.tape("record");
   expects(tape.options().record, "record: this tape does not record (.record = false)");
-  const WithoutGradientHooks quiet(tape);
+  const auto quiet = tape.observers().mute_gradients();
   const Tape::Mark before = tape.mark();
   try {
     TapeRecord taken = Recorder(tape, loss, options).run();

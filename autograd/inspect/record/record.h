@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "../../attributes.h"
-#include "../../observe/steps.h"
+#include "../../backward/steps.h"
 
 namespace tapegrad {
 

@@ -34,7 +34,7 @@ void Replay::check() const {
       slot->tape == tape_ && tape_->alive(last_recorded_.stamp()),
       "replay: the tape was reset, rewound or destroyed after this replay was made; record again and make "
       "another one");
-  tape_->check_not_consumed("replay", {});
+  tape_->check_open("replay");
 }
 
 void Replay::refuse_checkpoint(const Node& n) {
@@ -296,13 +296,6 @@ Tensor Replay::gradient(const Var& x) const {
   if (x.stamp().node >= walked_->size()) return {};
   const Var same = walked_->handle(x.stamp().node, x.output());
   return gradients_.contains(same) ? gradients_[same] : Tensor();
-}
-
-Replay Tape::replay_from(const Var& x, const Tensor& value) const {
-  Replay replay(*this);
-  replay.set(x, value);
-  replay.run();
-  return replay;
 }
 
 }  // namespace tapegrad

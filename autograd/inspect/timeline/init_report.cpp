@@ -162,7 +162,7 @@ InitReport init_report(const ParameterStore& params, const std::function<Var(Tap
 
   Tape tape({.dtype = params.dtype()});
   std::vector<Var> results;
-  tape.hooks().add("*", [&](const std::string& path, const Var& result) {
+  tape.observers().on_value("*", [&](const std::string& path, const Var& result) {
     report.layers.push_back({path, result.shape(), moments(result.value()).deviation, nan});
     results.push_back(result);
   });

@@ -15,20 +15,23 @@ struct AddLayerNorm final : Fused {
   double eps, p;  // p = 0: no draw was taken
   RandomKey key;
   std::size_t weight, bias;  // position among the inputs, 0 where left out
-  AddLayerNorm(bool has_weight, bool has_bias, double e, double rate, RandomKey draw)
-      : eps(e),
+  Part layer;                // the norm, whose result is the first of this op
+  AddLayerNorm(const NormPart& norm, double rate, RandomKey draw)
+      : eps(norm.eps),
         p(rate),
         key(draw),
-        weight(has_weight ? 2 : 0),
-        bias(!has_bias    ? 0
-             : has_weight ? 3
-                          : 2) {}
+        weight(norm.weight ? 2 : 0),
+        bias(!norm.bias    ? 0
+             : norm.weight ? 3
+                           : 2),
+        layer{norm.path, 0} {}
   const char* name() const override { return "add_layer_norm"; }
   Formula formula() const override {
     return "y = sh w + b, sh = (s - mean(s)) / sqrt(var(s) + eps), s = x + dropout(f);  dx = ds + (g - "
            "mean(g) - sh mean(g sh)) / sqrt(var(s) + eps), g = dy w, df = dx where f was kept";
   }
   void attributes(Attributes& a) const override { put(a, "eps", eps), put(a, "p", p); }
+  std::span<const Part> parts() const override { return {&layer, layer.path != nullptr ? 1U : 0U}; }
   int outputs() const override { return 2; }  // y and s
   int saved() const override { return 2; }    // mean and 1 / deviation of each row
 
@@ -64,7 +67,13 @@ struct AddLayerNorm final : Fused {
 
   VarList define(std::span<const Var> in) const override {
     const Var sum = in[0] + (p > 0 ? dropout_with(in[1], p, key) : in[1]);
-    return {layer_norm(sum, weight > 0 ? in[weight] : Var(), bias > 0 ? in[bias] : Var(), eps), sum};
+    Tape& tape = sum.tape();
+    const Var normed = record_layer(tape, layer.path, [&] {
+      const Var y = layer_norm(sum, weight > 0 ? in[weight] : Var(), bias > 0 ? in[bias] : Var(), eps);
+      if (layer.path != nullptr) tape.observe(*layer.path, y);
+      return y;
+    });
+    return {normed, sum};
   }
 
  private:
@@ -102,18 +111,16 @@ struct AddLayerNorm final : Fused {
 
 }  // namespace
 
-NormedSum add_layer_norm(const Var& x, const Var& f, const Var& weight, const Var& bias, double eps,
-                         double p) {
+NormedSum add_norm(const NormPart& norm, const Var& x, const Var& f, double p) {
   Tape& tape = x.tape("add_layer_norm");
   expects(p >= 0 && p <= 1, "add_layer_norm: the probability must lie in [0, 1], got {}", p);
-  VarList inputs{x, f};
-  if (weight) inputs.push_back(weight);
-  if (bias) inputs.push_back(bias);
   return tape.attempt([&] {  // which gives the draw back when the shapes do not fit
     const bool drops = p > 0 && tape.training();
-    const AddLayerNorm op(static_cast<bool>(weight), static_cast<bool>(bias), eps, drops ? p : 0,
-                          drops ? tape.next_draw() : RandomKey{});
-    const VarList results = apply_all(op, {inputs.begin(), inputs.size()});
+    const AddLayerNorm op(norm, drops ? p : 0, drops ? tape.next_draw() : RandomKey{});
+    const VarList results = norm.weight && norm.bias ? apply_all(op, {x, f, norm.weight, norm.bias})
+                            : norm.weight            ? apply_all(op, {x, f, norm.weight})
+                            : norm.bias              ? apply_all(op, {x, f, norm.bias})
+                                                     : apply_all(op, {x, f});
     return NormedSum{results[0], results[1]};
   });
 }
@@ -136,7 +143,7 @@ Sample sample(const char* label, const Shape& shape, bool weight, bool bias, Use
   if (bias) result.inputs.push_back(sample_values({n}, -1, 1, 13));
   result.call = [=](const std::vector<Var>& in) {
     const NormedSum r =
-        add_layer_norm(in[0], in[1], weight ? in[2] : Var(), bias ? in[weight ? 3 : 2] : Var(), 1e-5, p);
+        add_norm({weight ? in[2] : Var(), bias ? in[weight ? 3 : 2] : Var(), 1e-5}, in[0], in[1], p);
     return !use.sum ? r.normed : !use.normed ? r.sum : r.normed * 0.5 + r.sum * r.sum;
   };
   result.training = p > 0;
@@ -171,11 +178,12 @@ const OpSamples add_layer_norm_samples("add_layer_norm", [] {
       sample("large magnitude", {2, 6}, true, true, normed, 0, 25),
       sample("small magnitude", {2, 6}, true, true, both, 0, 0.125),
   };
-  samples.push_back(
-      {"repeated input",
-       {sample_values({4}, -2, 2, 11)},
-       [](const std::vector<Var>& in) { return add_layer_norm(in[0], in[0], in[0], in[0]).normed; },
-       "F.layer_norm(a + a, a.shape[-1:], a, a, 1e-5)"});
+  samples.push_back({"repeated input",
+                     {sample_values({4}, -2, 2, 11)},
+                     [](const std::vector<Var>& in) {
+                       return add_norm({in[0], in[0]}, in[0], in[0]).normed;
+                     },
+                     "F.layer_norm(a + a, a.shape[-1:], a, a, 1e-5)"});
   return samples;
 });
 

@@ -4,7 +4,6 @@
 #include <array>
 
 namespace tapegrad {
-using namespace nn;
 namespace {
 
 using namespace checkpoint_tests;

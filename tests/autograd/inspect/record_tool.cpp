@@ -21,7 +21,7 @@ TapeRecord transformer(const RecordOptions& options) {
   const Seq2Seq model(params.root(), test::small_options(0.2));
   test::shake(params);
   Tape tape({.dtype = DType::f64, .training = true, .show_parts = true, .seed = 4});
-  tape.taps().watch("*");
+  tape.observers().collect("*");
   return record(model.loss_sum(tape, test::shards_of(2, 2, 4, 1, 6)[0]), options);
 }
 

@@ -1,7 +1,6 @@
 #include "attention_case.h"
 
 namespace tapegrad::test {
-using namespace nn;
 namespace {
 
 const AttentionShape kShapes[] = {{1, 1, 1, 1, 1, 1},      {2, 2, 3, 5, 4, 4},     {3, 2, 12, 12, 8, 16},

@@ -4,7 +4,6 @@
 #include <set>
 
 namespace tapegrad::test {
-using namespace nn;
 namespace {
 
 BOOST_AUTO_TEST_SUITE(random_kernels)

@@ -58,7 +58,7 @@ struct Network {
 struct Decoding {
   Tape tape;
   explicit Decoding(bool whole_prefixes, DType dtype = DType::f32) : tape({.dtype = dtype, .record = false}) {
-    if (whole_prefixes) tape.hooks().add("nothing", [](const std::string&, const Var&) {});
+    if (whole_prefixes) tape.observers().on_value("nothing", [](const std::string&, const Var&) {});
   }
 };
 
@@ -155,9 +155,9 @@ BOOST_AUTO_TEST_CASE(what_a_cache_cannot_serve_is_recomputed) {
 
   const Network dot(options_of(7));
   Tape definitions({.fused = false, .record = false}), watching({.record = false});
-  watching.taps().watch("*.weights");
+  watching.observers().collect("*.weights");
   Index calls = 0;
-  hooked.tape.hooks().add("transformer.decoder", [&](const std::string&, const Var& x) {
+  hooked.tape.observers().on_value("transformer.decoder", [&](const std::string&, const Var& x) {
     BOOST_TEST(x.shape()[1] == ++calls);  // the whole prefix
   });
   const Rows expected = greedy_decode(dot.model, plain.tape, sources, {.eos = -1, .max_length = 9});

@@ -28,7 +28,7 @@ struct Weights {
     std::vector<Tensor> all;
     for (const Var& y :
          {linear(x, w, b), linear(x, w), linear_rows(x, w, b, 4, 11),
-          linear_activation(x, w, b, Activation::relu), linear_activation(x, w, b, Activation::gelu)})
+          linear_activation(x, {w, b}, Activation::relu), linear_activation(x, {w, b}, Activation::gelu)})
       all.push_back(y.value().clone());
     return all;
   }

@@ -12,7 +12,6 @@
 #include <optional>
 
 namespace tapegrad {
-using namespace nn;
 namespace {
 
 using namespace std::string_literals;

@@ -1,6 +1,6 @@
 #include <tapegrad/autograd/gradcheck/samples.h>
 #include <tapegrad/autograd/ops/arithmetic.h>
-#include <tapegrad/autograd/ops/fused/embedding_positions.h>
+#include <tapegrad/autograd/ops/fused/embed.h>
 #include <tapegrad/autograd/ops/index.h>
 #include <tapegrad/autograd/ops/slice.h>
 
@@ -20,15 +20,14 @@ auto says(std::string_view expected) {
 }
 }  // namespace
 
-BOOST_AUTO_TEST_SUITE(embedding_positions_op)
+BOOST_AUTO_TEST_SUITE(embed_op)
 
 BOOST_AUTO_TEST_CASE(by_hand) {
   for (const bool fused : {true, false}) {
     Tape tape({.fused = fused});
     const Var weight = tape.variable({{1, 2}, {3, 4}, {5, 6}}),
               positions = tape.variable({{10, 20}, {30, 40}});
-    const Var y =
-        embedding_positions(weight, positions, Tensor::ids({{2, 0}, {2, 1}}), {.scale = 2, .padding_idx = 1});
+    const Var y = embed(tape, Tensor::ids({{2, 0}, {2, 1}}), {weight, 1}, {positions}, {.scale = 2});
     BOOST_TEST(y.shape() == (Shape{2, 2, 2}));
     BOOST_TEST(y.value().to_vector() == (std::vector<double>{20, 32, 32, 44, 20, 32, 36, 48}));
     const Gradients g = tape.backward(y, {.cotangent = Tensor::of({{{1, 2}, {3, 4}}, {{5, 6}, {7, 8}}})});
@@ -52,7 +51,7 @@ BOOST_AUTO_TEST_CASE(the_bits_are_those_of_the_three_ops) {
     for (const Index width : {1, 16, 21, 64}) {
       const double scale = std::sqrt(static_cast<double>(width) + 0.3);
       const auto one = results(dtype, width, [&](const Var& w, const Var& p) {
-        return embedding_positions(w, p, ids, {.scale = scale, .padding_idx = 0, .first = 2});
+        return embed(w.tape(), ids, {w, 0}, {p}, {.scale = scale, .first = 2});
       });
       const auto three = results(dtype, width, [&](const Var& w, const Var& p) {
         return embedding(w, ids, 0) * scale + slice(p, 0, 2, 3);
@@ -65,16 +64,16 @@ BOOST_AUTO_TEST_CASE(errors) {
   Tape tape;
   const Var weight = tape.full({3, 2}, 0), positions = tape.full({4, 2}, 0);
   const Tensor ids = Tensor::ids({{0, 1, 2}});
-  BOOST_CHECK_EXCEPTION(embedding_positions(weight, positions, Tensor::ids({{0, 3}})), Error,
+  BOOST_CHECK_EXCEPTION(embed(tape, Tensor::ids({{0, 3}}), {weight}, {positions}), Error,
                         says("embedding: id 3 at position [0, 1] is out of range for 3 rows"));
-  BOOST_CHECK_EXCEPTION(embedding_positions(weight, tape.full({4, 3}, 0), ids), Error,
+  BOOST_CHECK_EXCEPTION(embed(tape, ids, {weight}, {tape.full({4, 3}, 0)}), Error,
                         says("embedding_positions: positions [4, 3] and weight [3, 2] do not fit: positions "
                              "must be [length, 2]"));
-  BOOST_CHECK_EXCEPTION(embedding_positions(weight, positions, ids, {.first = 2}), Error,
-                        says("embedding_positions: 5 time steps, but the table was made for at most 4"));
-  BOOST_CHECK_EXCEPTION(embedding_positions(weight, positions, Tensor::ids({0}, Shape{})), Error,
-                        says("embedding_positions: ids must be [.., time], got []"));
-  BOOST_TEST(embedding_positions(weight, positions, ids, {.first = 1}).size() == 6);
+  BOOST_CHECK_EXCEPTION(embed(tape, ids, {weight}, {positions}, {.first = 2}), Error,
+                        says("positions: 5 time steps, but the table was made for at most 4"));
+  BOOST_CHECK_EXCEPTION(embed(tape, Tensor::ids({0}, Shape{}), {weight}, {positions}), Error,
+                        says("positions: ids must be [.., time], got []"));
+  BOOST_TEST(embed(tape, ids, {weight}, {positions}, {.first = 1}).size() == 6);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -3,14 +3,13 @@
 #include <algorithm>
 #include <cstring>
 
-#include "../backward/backward_pass.h"
-#include "check.h"
+#include "../observe/check.h"
+#include "backward_pass.h"
 
 namespace tapegrad {
 
 void BackwardPass::make_room() {
-  if (tape_.checkpoint_room_ > 0)
-    cotangents_->reserve(static_cast<std::uint32_t>(tape_.flat_.size()) + tape_.checkpoint_room_);
+  if (room_ > 0) cotangents_->reserve(static_cast<std::uint32_t>(tape_.flat_.size()) + room_);
 }
 
 Tensor BackwardPass::copy(std::uint32_t flat) const {
@@ -92,7 +91,7 @@ void BackwardSteps::check_alive() const {
   expects(stamp_.slot->tape == tape_, "backward_steps: the tape of this pass is gone");
   expects(stamp_.alive(),
           "backward_steps: the tape was reset, or rewound to before the last step; begin again");
-  tape_->check_not_consumed("backward_steps", {});
+  tape_->check_open("backward_steps");
 }
 
 bool BackwardSteps::next() {
@@ -119,7 +118,7 @@ void BackwardSteps::fill(std::uint32_t i) {
   const Formula formula = n.op->formula();
   Step step{.node = i, .op = n.op->name(), .path = *n.path, .formula = formula.text, .where = formula.where};
   for (std::uint16_t k = 0; k < n.input_count; ++k) {
-    const std::uint32_t from = tape_->flat_[n.inputs[k]].node;
+    const std::uint32_t from = tape_->flat(n.inputs[k]).node;
     step.inputs.push_back(tape_->handle(from, n.inputs[k] - tape_->node(from).first_output));
   }
   for (std::uint16_t k = 0; k < n.output_count; ++k) step.outputs.push_back(tape_->handle(i, k));
@@ -195,9 +194,8 @@ Gradients BackwardSteps::gradients() {
   return *gradients_;
 }
 
-BackwardSteps Tape::backward_steps(const Var& loss, StepOptions options) {
-  return BackwardSteps(*this, loss, options);
+BackwardSteps backward_steps(const Var& loss, const StepOptions& options) {
+  return BackwardSteps(loss.tape("backward"), loss, options);
 }
-BackwardSteps Tape::backward_steps(const Var& loss) { return BackwardSteps(*this, loss); }
 
 }  // namespace tapegrad

@@ -1,28 +1,10 @@
-/// The module path under which ops are recorded, and the tape that a call's arguments belong to. Layers and
-/// checkpoints rest on both.
+/// The tape that the arguments of a call belong to. Layers and checkpoints rest on it.
 #pragma once
 #include <concepts>
-#include <string>
 
 #include "tape.h"
 
 namespace tapegrad {
-
-/// Nodes that are recorded during its life carry `path`, which must live as long as the tape
-/// (`interned_path`).
-class RecordScope {
- public:
-  RecordScope(Tape& tape, const std::string* path) : tape_(tape), before_(tape.path()) {
-    tape.set_path(path);
-  }
-  ~RecordScope() { tape_.set_path(before_); }
-  RecordScope(const RecordScope&) = delete;
-  RecordScope& operator=(const RecordScope&) = delete;
-
- private:
-  Tape& tape_;
-  const std::string* before_;
-};
 
 namespace detail {
 

@@ -80,9 +80,9 @@ BOOST_AUTO_TEST_CASE(transformer_whose_taps_are_completed) {
   for (const bool show_parts : {false, true}) {
     const Model model(DType::f64);
     Tape tape({.dtype = DType::f64, .training = true, .show_parts = show_parts});
-    tape.taps().watch("*");
+    tape.observers().collect("*");
     const Var loss = model.loss(tape);
-    BOOST_TEST(tape.taps().collected().size() >= 9U);
+    BOOST_TEST(tape.observers().collected().size() >= 9U);
     check_stepping(tape, loss);
   }
 }
@@ -151,7 +151,7 @@ BOOST_AUTO_TEST_CASE(rules_are_found_in_the_tree) {
   Tape tape({.dtype = DType::f64, .training = true});
   const Var loss = model.loss(tape);
   std::vector<std::string> seen;
-  for (const Step& s : tape.backward_steps(loss)) {
+  for (const Step& s : backward_steps(loss)) {
     seen.push_back(fmt::format("{} {}", s.op, s.where.file_name()));
     std::ifstream file(std::filesystem::path(TAPEGRAD_SOURCE_DIR) / s.where.file_name());
     std::string line, next;

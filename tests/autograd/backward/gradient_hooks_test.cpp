@@ -1,6 +1,7 @@
 // Functions that run in the backward pass, when the gradient of a layer's result is complete.
 #include <tapegrad/autograd/backward/derivatives.h>
-#include <tapegrad/autograd/observe/steps.h>
+#include <tapegrad/autograd/backward/steps.h>
+#include <tapegrad/nn/layer.h>
 
 #include <tests/support/checkpoint_model.h>
 #include <tests/support/errors.h>
@@ -19,11 +20,12 @@ struct Seen {
   std::vector<Tensor> values, gradients;
 
   void watch(Tape& tape, const std::string& pattern) {
-    tape.gradient_hooks().add(pattern, [this](const std::string& path, const Var& x, const Tensor& gradient) {
-      paths.push_back(path);
-      values.push_back(x.value().clone());
-      gradients.push_back(gradient.clone());
-    });
+    tape.observers().on_gradient(pattern,
+                                 [this](const std::string& path, const Var& x, const Tensor& gradient) {
+                                   paths.push_back(path);
+                                   values.push_back(x.value().clone());
+                                   gradients.push_back(gradient.clone());
+                                 });
   }
 };
 
@@ -71,8 +73,8 @@ BOOST_AUTO_TEST_CASE(run_in_every_pass_and_in_steps) {
   const Var loss = sum(model.second(model.first(tape.variable(model.data))));
   tape.backward(loss);
   tape.backward(loss);
-  tape.backward_steps(loss).gradients();
-  tape.backward_steps(loss, {.intervene = [](Step&) {}}).gradients();
+  backward_steps(loss).gradients();
+  backward_steps(loss, {.intervene = [](Step&) {}}).gradients();
   BOOST_TEST((seen.paths == std::vector<std::string>(4, "first")));
   BOOST_TEST(identical(seen.gradients[2], seen.gradients[0]));
 }
@@ -113,7 +115,7 @@ BOOST_AUTO_TEST_CASE(forget_what_is_dropped) {
   exp(b);
   tape.backward(sum(b));
   BOOST_TEST(seen.paths.size() == 1U);
-  tape.gradient_hooks().clear();
+  tape.observers().remove_gradient_hooks();
   tape.backward(sum(same(exp(b))));
   BOOST_TEST(seen.paths.size() == 1U);
 }
@@ -121,14 +123,14 @@ BOOST_AUTO_TEST_CASE(forget_what_is_dropped) {
 BOOST_AUTO_TEST_CASE(stop_a_pass) {
   const Model model;
   Tape tape;
-  tape.gradient_hooks().add(
+  tape.observers().on_gradient(
       "first", [](const std::string&, const Var&, const Tensor&) { throw std::runtime_error("enough"); });
   const Var x = tape.variable(model.data), loss = sum(model.first(x));
   const std::size_t size = tape.size(), bytes = tape.bytes();
   BOOST_CHECK_THROW(tape.backward(loss), std::runtime_error);
   BOOST_TEST(tape.size() == size);
   BOOST_TEST(tape.bytes() == bytes);
-  tape.gradient_hooks().clear();
+  tape.observers().remove_gradient_hooks();
   BOOST_TEST(tape.backward(loss).contains(x));
 }
 
@@ -154,7 +156,7 @@ BOOST_AUTO_TEST_CASE(refuse_to_change_the_tape_they_look_at) {
   const Same layer(params.root() / "layer");
   Tape tape;
   std::function<void(const Var&)> act;
-  tape.gradient_hooks().add("layer", [&](const std::string&, const Var& x, const Tensor&) { act(x); });
+  tape.observers().on_gradient("layer", [&](const std::string&, const Var& x, const Tensor&) { act(x); });
   const auto refused = [&](const char* op, std::function<void(const Var&)> change) {
     tape.reset();
     const Tape::Mark mark = tape.mark();
@@ -167,7 +169,7 @@ BOOST_AUTO_TEST_CASE(refuse_to_change_the_tape_they_look_at) {
     BOOST_TEST(tape.backward(loss)[y].at({0}) == 18);  // it goes on
   };
   refused("add", [](const Var& x) { add(x, x); });
-  refused("leaf", [&](const Var&) { tape.constant({1}); });
+  refused("constant", [&](const Var&) { tape.constant({1}); });
   refused("backward", [&](const Var& x) { tape.backward(x); });
   refused("reset", [&](const Var&) { tape.reset(); });
   refused("rewind", [&](const Var&) { tape.rewind(tape.mark()); });
@@ -179,16 +181,16 @@ BOOST_AUTO_TEST_CASE(may_add_and_remove_hooks) {
   const Same layer(params.root() / "layer");
   Tape tape;
   int calls = 0;
-  tape.gradient_hooks().add("layer", [&](const std::string&, const Var&, const Tensor&) {
+  tape.observers().on_gradient("layer", [&](const std::string&, const Var&, const Tensor&) {
     for (int i = 0; i < 20; ++i)
-      tape.gradient_hooks().add("other", [](const std::string&, const Var&, const Tensor&) {});
+      tape.observers().on_gradient("other", [](const std::string&, const Var&, const Tensor&) {});
     ++calls;
   });
   const Var loss = sum(square(layer(square(tape.variable({3})))));
   tape.backward(loss);
-  tape.gradient_hooks().clear();
-  tape.gradient_hooks().add("layer", [&](const std::string&, const Var&, const Tensor&) {
-    tape.gradient_hooks().clear();  // once
+  tape.observers().remove_gradient_hooks();
+  tape.observers().on_gradient("layer", [&](const std::string&, const Var&, const Tensor&) {
+    tape.observers().remove_gradient_hooks();  // once
     ++calls;
   });
   tape.backward(loss);

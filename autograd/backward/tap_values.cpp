@@ -1,25 +1,12 @@
-#include "taps.h"
+#include "tap_values.h"
 
 #include <algorithm>
 
-#include "../tape.h"
-
 namespace tapegrad {
-
-bool Taps::wants(std::string_view path, std::string_view name) const {
-  if (patterns_.empty()) return false;
-  const std::string full = fmt::format("{}.{}", path, name);
-  return std::any_of(patterns_.begin(), patterns_.end(),
-                     [&](const std::string& pattern) { return path_matches(pattern, full); });
-}
-
-void Taps::add(std::string_view path, std::string_view name, const Var& value, Index heads) {
-  collected_.push_back({fmt::format("{}.{}", path, name), value, heads});
-}
-
 namespace {
 
-/// A copy; of heads packed in [batch, time, heads · dim], or without batch, as [batch, heads, time, dim].
+/// A copy of x; heads that stand side by side in [batch, time, heads · dim], or without batch, become [batch,
+/// heads, time, dim].
 Tensor per_head(const Tensor& x, Index heads) {
   if (heads == 0) return x.clone();
   const Shape& s = x.shape();
@@ -41,7 +28,7 @@ Tensor per_head(const Tensor& x, Index heads) {
 std::vector<TapValue> tap_values(Tape& tape, const Gradients& gradients) {
   gradients.parameters("tap_values");  // throws when they are stale, also where nothing was tapped
   std::vector<TapValue> values;
-  for (const Taps::Tap& tap : tape.taps().collected())
+  for (const Tap& tap : tape.observers().collected())
     values.push_back({tap.name, per_head(tap.value.value(), tap.heads),
                       gradients.contains(tap.value) ? per_head(gradients[tap.value], tap.heads) : Tensor()});
   return values;

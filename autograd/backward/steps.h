@@ -43,7 +43,7 @@ struct StepOptions {
 
 /// A backward pass that stands still after every op.
 ///
-///     for (const Step& s : tape.backward_steps(loss))
+///     for (const Step& s : backward_steps(loss))
 ///       fmt::print("{} {}: {}\n", s.path, s.op, s.incoming[0]);
 ///
 /// Walked to its end it leaves the gradients of `tape.backward(loss)`, bit for bit. In between one may
@@ -51,7 +51,7 @@ struct StepOptions {
 /// consumed, or is gone, and after a step that threw. Movable; for one thread.
 class BackwardSteps {
  public:
-  /// Throws what `backward(loss)` throws. `Tape::backward_steps` is the way to make one.
+  /// Throws what `backward(loss)` throws. `backward_steps` is the way to make one.
   BackwardSteps(Tape& tape, const Var& loss, const StepOptions& options = {});
   ~BackwardSteps();
   BackwardSteps(BackwardSteps&&) noexcept;
@@ -109,5 +109,8 @@ class BackwardSteps {
   bool stepped_ = false, failed_ = false;
   std::optional<Gradients> gradients_;
 };
+
+/// The backward pass of `loss`, one op at a time.
+BackwardSteps backward_steps(const Var& loss, const StepOptions& options = {});
 
 }  // namespace tapegrad
