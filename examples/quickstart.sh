@@ -17,5 +17,5 @@ cmake --build build/release -j "$jobs" --target programs
 build/release/bin/copy --picture build/copy_attention.svg --explorer build/copy_explorer.html "$@"
 
 echo
-echo "next: build/release/bin/attention_by_hand build/attention.html    three tokens, every number of attention"
-echo "      build/release/bin/seq2seq train --help                      data of your own"
+echo "next: build/release/bin/attention_by_hand build/attention.html   three tokens, number by number"
+echo "      build/release/bin/seq2seq train --help                     data of your own"
