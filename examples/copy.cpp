@@ -142,8 +142,14 @@ std::string name_of(Index id) {
 /// every number, the model is a small one that learns to copy short sequences of digits, all but the one
 /// shown; it stops while its gradients can still be seen.
 void write_explorer(const Options& given) {
-  const Options options{
-      .vocab = 10, .longest = 6, .steps = 150, .batch = 64, .threads = 1, .seconds = 30, .rate = 1e-2};
+  const Options options{.vocab = 10,
+                        .longest = 6,
+                        .steps = 150,
+                        .batch = 64,
+                        .threads = 1,
+                        .seconds = 600,
+                        .rate = 1e-2,
+                        .seed = given.seed};
   const Index width = 16, heads = 2;
   ParameterStore params(given.seed);
   const Seq2Seq model = make_model(params, options.vocab, width, heads, 1);

@@ -127,12 +127,12 @@ class Head {
     ["Q", "K", "V"].forEach((letter, at) => {
       const own = `${letter.toLowerCase()}_proj_weight`, packed = nodes[own] === undefined;
       const weight = node(packed ? "in_proj_weight" : own), first = (packed ? at * width : 0) + head * d;
-      const own_part = (grid) => this.lab.in_by_out ? grid.columns(first, first + d) : grid.rowRange(first, first + d);
-      result[`W_${letter}`] = own_part(weight.value);
-      result[`dW_${letter}`] = own_part(weight.gradient);
-      const own_bias = `${letter.toLowerCase()}_proj_bias`, name = nodes[own_bias] === undefined ? "in_proj_bias" : own_bias;
+      const ownPart = (grid) => this.lab.in_by_out ? grid.columns(first, first + d) : grid.rowRange(first, first + d);
+      result[`W_${letter}`] = ownPart(weight.value);
+      result[`dW_${letter}`] = ownPart(weight.gradient);
+      const ownBias = `${letter.toLowerCase()}_proj_bias`, name = nodes[ownBias] === undefined ? "in_proj_bias" : ownBias;
       if (nodes[name] === undefined) return;
-      const bias = node(name), from = (name === own_bias ? 0 : at * width) + head * d;
+      const bias = node(name), from = (name === ownBias ? 0 : at * width) + head * d;
       result[`b_${letter}`] = bias.value.columns(from, from + d);
       result[`db_${letter}`] = bias.gradient.columns(from, from + d);
     });
