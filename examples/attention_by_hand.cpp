@@ -1,6 +1,6 @@
 // Attention over three tokens of width 2: every intermediate and every gradient, once by the formulas on
-// paper (with Eigen) and once by the tape. `attention_by_hand page.html` also writes the explorer's page, in
-// which every step can be walked through.
+// paper (with Eigen) and once by the tape. `attention_by_hand page.html` also writes a page for the browser,
+// which steps through both directions and explains every number of the head.
 #include <cmath>
 
 #include <tapegrad/autograd/inspect/explain/explanation.h>
@@ -26,7 +26,7 @@ struct Comparison {
   int matrices = 0;
 
   void operator()(const char* name, const char* formula, const Matrix& hand, const Tensor& tape) {
-    fmt::print("\n{:<4}= {}\n", name, formula);
+    fmt::print("\n{:<5}= {}\n", name, formula);
     for (Index i = 0; i < hand.rows(); ++i) {
       for (Index j = 0; j < hand.cols(); ++j) fmt::print(" {:8.4f}", hand(i, j));
       fmt::print("{:{}}|", "", 4 + 9 * (3 - hand.cols()));
@@ -39,7 +39,7 @@ struct Comparison {
 };
 
 int main(int argc, char** argv) {
-  // Three tokens, and what makes queries, keys and values of them.
+  // Three tokens (the third is the sum of the others), and what makes queries, keys and values of them.
   Matrix X(3, 2), Wq(2, 2), Wk(2, 2), Wv(2, 2);
   X << 1, 0, 0, 1, 1, 1;
   Wq << 1, 0.5, -0.5, 1;
@@ -71,9 +71,9 @@ int main(int argc, char** argv) {
 
   fmt::print("by hand                          |  by the tape\n\nFORWARD\n");
   Comparison show;
-  show("Q", "X Wq                         queries", Q, q.value());
-  show("K", "X Wk                         keys", K, k.value());
-  show("V", "X Wv                         values", V, v.value());
+  show("Q", "X W_Q                        queries", Q, q.value());
+  show("K", "X W_K                        keys", K, k.value());
+  show("V", "X W_V                        values", V, v.value());
   show("S", "Q K' / sqrt(2)               scores: how well key j fits query i", S, s.value());
   show("P", "softmax of each row of S     weights: every row sums to 1", P, p.value());
   show("O", "P V                          each row a mix of the values", O, o.value());
@@ -86,16 +86,19 @@ int main(int argc, char** argv) {
   show("dS", "P * (dP - row sums of P * dP)    (* by elements; every row sums to 0)", dS, g[s]);
   show("dQ", "dS K / sqrt(2)", dQ, g[q]);
   show("dK", "dS' Q / sqrt(2)", dK, g[k]);
-  show("dWq", "X' dQ", dWq, g[wq]);
-  show("dWk", "X' dK", dWk, g[wk]);
-  show("dWv", "X' dV", dWv, g[wv]);
-  show("dX", "dQ Wq' + dK Wk' + dV Wv'         (X was used three times: parts add up)", dX, g[x]);
+  show("dW_Q", "X' dQ", dWq, g[wq]);
+  show("dW_K", "X' dK", dWk, g[wk]);
+  show("dW_V", "X' dV", dWv, g[wv]);
+  show("dX", "dQ W_Q' + dK W_K' + dV W_V'      (X was used three times: parts add up)", dX, g[x]);
 
   if (argc > 1) {
-    for (const auto& [name, value] : {std::pair{"Q", q}, {"K", k}, {"V", v}, {"S", s}, {"P", p}, {"O", o}})
-      tape.observers().add({name, value});  // so that the page calls them by name
-    write_html(explain(loss, {.title = "attention over three tokens"}), argv[1]);
-    fmt::print("\nthe same step by step: {}\n", argv[1]);
+    const std::pair<const char*, Var> named[] = {{"X", x}, {"W_Q", wq}, {"W_K", wk}, {"W_V", wv},
+                                                 {"Q", q}, {"K", k},    {"V", v},    {"S", s},
+                                                 {"P", p}, {"O", o},    {"L", loss}};
+    for (const auto& [name, value] : named) tape.observers().add({name, value});  // the page shows these names
+    write_html(explain(loss, {.title = "attention over three tokens", .source = {"sun", "day", "sunday"}}),
+               argv[1]);
+    fmt::print("\nevery step as a page for the browser: {}\n", argv[1]);
   }
 
   // The fused op does scores, softmax and mix in one kernel.

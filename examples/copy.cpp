@@ -1,5 +1,5 @@
 // An encoder-decoder learns to copy sequences: `bin/copy` trains for up to a minute, then copies 1,000
-// sequences it has never seen.
+// sequences it has never seen. A smaller model, trained for a moment, is then explained number by number.
 #include <CLI/CLI.hpp>
 
 #include <chrono>
@@ -28,10 +28,9 @@ using namespace tapegrad::optim;
 using Sequence = std::vector<Index>;
 
 constexpr Index pad = 0, bos = 1, eos = 2, first_symbol = 3;
-constexpr Index longest = 20;
 
 struct Options {
-  Index vocab = 11, steps = 2000, batch = 128, threads = 2;
+  Index vocab = 11, longest = 20, steps = 2000, batch = 128, threads = 2;
   double seconds = 0, rate = 2e-3;
   std::uint64_t seed = 1;
   std::string picture = "copy_attention.svg", explorer = "copy_explorer.html";
@@ -53,9 +52,9 @@ class Draws {
   std::uint64_t next_ = 0;
 };
 
-/// `count` distinct sequences, spread evenly over the lengths 1 … 20. Of short ones few exist: at most half
-/// of a length's are held out, and the longer lengths make up for it.
-std::set<Sequence> held_out(Index count, Index vocab, Draws draws) {
+/// `count` distinct sequences, spread evenly over the lengths 1 … longest. Of short ones few exist: at most
+/// half of a length's are held out, and the longer lengths make up for it.
+std::set<Sequence> held_out(Index count, Index vocab, Index longest, Draws draws) {
   std::set<Sequence> chosen;
   double exist = 1;
   for (Index length = 1; length <= longest; ++length) {
@@ -69,10 +68,10 @@ std::set<Sequence> held_out(Index count, Index vocab, Draws draws) {
 }
 
 /// A batch of sequences outside `unseen`, sorted by length so that little is padded.
-std::vector<Sequence> training_rows(Index count, Index vocab, const std::set<Sequence>& unseen, Draws draws) {
+std::vector<Sequence> training_rows(const Options& options, const std::set<Sequence>& unseen, Draws draws) {
   std::vector<Sequence> rows;
-  while (static_cast<Index>(rows.size()) < count) {
-    Sequence s = draws.sequence(1 + draws.below(longest), vocab);
+  while (static_cast<Index>(rows.size()) < options.batch) {
+    Sequence s = draws.sequence(1 + draws.below(options.longest), options.vocab);
     if (!unseen.contains(s)) rows.push_back(std::move(s));
   }
   std::sort(rows.begin(), rows.end(),
@@ -80,9 +79,22 @@ std::vector<Sequence> training_rows(Index count, Index vocab, const std::set<Seq
   return rows;
 }
 
-/// Trains until the time or the steps are over. The test sequences stay unseen.
-void train(const Seq2Seq& model, const ParameterStore& params, const std::set<Sequence>& unseen,
-           const Options& options) {
+Seq2Seq make_model(ParameterStore& params, Index vocab, Index width, Index heads, Index layers) {
+  return Seq2Seq(params.root(), {.source_vocabulary = first_symbol + vocab,
+                                 .target_vocabulary = first_symbol + vocab,
+                                 .transformer = {.d_model = width,
+                                                 .nhead = heads,
+                                                 .num_encoder_layers = layers,
+                                                 .num_decoder_layers = layers,
+                                                 .dim_feedforward = 2 * width,
+                                                 .dropout = 0,
+                                                 .norm_first = true},
+                                 .max_length = 32});
+}
+
+/// Trains until the time or the steps are over, and says how that went. The test sequences stay unseen.
+std::string train(const Seq2Seq& model, const ParameterStore& params, const std::set<Sequence>& unseen,
+                  const Options& options) {
   ShardedStep step(params, {.threads = static_cast<std::size_t>(options.threads), .seed = options.seed});
   Adam adam({.beta2 = 0.98});
   const Schedule schedule =
@@ -91,11 +103,12 @@ void train(const Seq2Seq& model, const ParameterStore& params, const std::set<Se
   const auto seconds = [start = std::chrono::steady_clock::now()] {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   };
-  for (Index s = 1; s <= options.steps; ++s) {
+  for (Index s = 1;; ++s) {
     const auto number = static_cast<std::uint64_t>(s);
     const std::vector<Sequence> rows =
-        training_rows(options.batch, options.vocab, unseen, Draws(random_key(options.seed, number, 0, 1)));
-    const Index shards = shard_count(options.batch, options.batch * longest, params.trainable_values());
+        training_rows(options, unseen, Draws(random_key(options.seed, number, 0, 1)));
+    const Index shards =
+        shard_count(options.batch, options.batch * options.longest, params.trainable_values());
     std::vector<Seq2SeqBatch> batches;
     for (Index shard = 0; shard < shards; ++shard) {
       const auto begin = static_cast<std::size_t>(shard_begin(options.batch, shard, shards));
@@ -111,11 +124,9 @@ void train(const Seq2Seq& model, const ParameterStore& params, const std::set<Se
     adam.set_learning_rate(schedule(s));
     adam.step(result.gradients);
     progress.update(s, result.loss());
-    if (s == options.steps || seconds() >= options.seconds) {
-      progress.finish();
-      fmt::print("trained {} steps in {:.1f} seconds, last loss {:.2g}\n", s, seconds(), result.loss());
-      return;
-    }
+    if (s < options.steps && seconds() < options.seconds) continue;
+    progress.finish();
+    return fmt::format("trained {} steps in {:.1f} seconds, last loss {:.2g}", s, seconds(), result.loss());
   }
 }
 
@@ -126,23 +137,44 @@ std::string spell(const Sequence& s) {
 }
 
 std::string name_of(Index id) {
-  return id == bos ? "<s>" : id == eos ? "</s>" : fmt::format("{}", id - first_symbol);
+  return id == pad ? "<pad>" : id == bos ? "<s>" : id == eos ? "</s>" : fmt::format("{}", id - first_symbol);
 }
 
-/// One sequence forward and back through the model, step by step, as a page for the browser.
-void write_explorer(const Seq2Seq& model, Sequence sample, const std::string& path) {
-  sample.resize(std::min<std::size_t>(sample.size(), 5));
+/// One sequence forward and back, step by step, as a page for the browser. So that the page has room for
+/// every number, the model is a small one that learns to copy short sequences of digits, all but the one
+/// shown; it stops while its gradients can still be seen.
+void write_explorer(const Options& given) {
+  const Options options{.vocab = 10,
+                        .longest = 6,
+                        .steps = 150,
+                        .batch = 64,
+                        .threads = 1,
+                        .seconds = 600,
+                        .rate = 1e-2,
+                        .seed = given.seed};
+  const Index width = 16, heads = 2;
+  ParameterStore params(given.seed);
+  const Seq2Seq model = make_model(params, options.vocab, width, heads, 1);
+  Sequence sample = {3, 1, 4, 1, 5};
+  for (Index& token : sample) token += first_symbol;
+  const std::string size = fmt::format("1 layer a side, {} heads, width {}", heads, width);
+  fmt::print("for the page a smaller model, {} ({} values): {}\n", size, params.trainable_values(),
+             train(model, params, {sample}, options));
+
   const Seq2SeqBatch batch = make_batch({&sample, 1}, {&sample, 1}, bos, eos, pad);
   Tape tape({.dtype = DType::f64, .show_parts = true});
   const Var loss = cross_entropy(model(tape, batch), batch.target_out, {.ignore_index = pad});
-  ExplainOptions what{.title = fmt::format("copying {}", spell(sample)), .target = {name_of(bos)}};
+  ExplainOptions what{.title = fmt::format("copying {}, by a model of {}, after {} steps", spell(sample),
+                                           size, options.steps),
+                      .target = {name_of(bos)}};
   for (const Index token : sample) {
     what.source.push_back(name_of(token));
     what.target.push_back(name_of(token));
     what.label.push_back(name_of(token));
   }
   what.label.push_back(name_of(eos));
-  write_html(explain(loss, what), path);
+  for (Index id = 0; id < first_symbol + options.vocab; ++id) what.target_vocabulary.push_back(name_of(id));
+  write_html(explain(loss, what), given.explorer);
 }
 
 /// Copies every sequence, prints the share that came out exactly and a few examples.
@@ -150,7 +182,7 @@ void report(const Seq2Seq& model, const std::set<Sequence>& unseen, const Option
   const std::vector<Sequence> inputs(unseen.begin(), unseen.end());
   Tape tape({.record = false});
   const std::vector<Sequence> outputs =
-      greedy_decode(model, tape, inputs, {.bos = bos, .eos = eos, .max_length = longest + 5});
+      greedy_decode(model, tape, inputs, {.bos = bos, .eos = eos, .max_length = options.longest + 5});
   std::size_t right = 0;
   for (std::size_t i = 0; i < inputs.size(); ++i) right += outputs[i] == inputs[i];
   fmt::print("exact match: {:.1f} % ({} of {} unseen)\n",
@@ -164,7 +196,7 @@ void report(const Seq2Seq& model, const std::set<Sequence>& unseen, const Option
   write_file(options.picture,
              attention_svg(examples::model_attention(model, sample, sample, bos, name_of, name_of)));
   fmt::print("attention of every head: {}\n", std::filesystem::absolute(options.picture).string());
-  write_explorer(model, sample, options.explorer);
+  write_explorer(options);
   fmt::print("every step, forward and backward: {}\n", std::filesystem::absolute(options.explorer).string());
 }
 
@@ -199,22 +231,13 @@ int main(int argc, char** argv) {
     examples::expect_writable_folder("--picture", options.picture);
     examples::expect_writable_folder("--explorer", options.explorer);
     if (options.seconds == 0) options.seconds = options.vocab > 16 ? 180 : 60;
-    const Index vocabulary = first_symbol + options.vocab;
     ParameterStore params(options.seed);
-    const Seq2Seq model(params.root(), {.source_vocabulary = vocabulary,
-                                        .target_vocabulary = vocabulary,
-                                        .transformer = {.d_model = 64,
-                                                        .nhead = 4,
-                                                        .num_encoder_layers = 2,
-                                                        .num_decoder_layers = 2,
-                                                        .dim_feedforward = 128,
-                                                        .dropout = 0,
-                                                        .norm_first = true},
-                                        .max_length = 32});
+    const Seq2Seq model = make_model(params, options.vocab, 64, 4, 2);
     fmt::print("{} trainable values, {} symbols, lengths 1 to {}\n", params.trainable_values(), options.vocab,
-               longest);
-    const std::set<Sequence> unseen = held_out(1000, options.vocab, Draws(random_key(options.seed, 0, 0, 0)));
-    train(model, params, unseen, options);
+               options.longest);
+    const std::set<Sequence> unseen =
+        held_out(1000, options.vocab, options.longest, Draws(random_key(options.seed, 0, 0, 0)));
+    fmt::print("{}\n", train(model, params, unseen, options));
     report(model, unseen, options);
   });
 }

@@ -35,8 +35,8 @@ BOOST_AUTO_TEST_CASE(xor_is_learnt) {
 BOOST_AUTO_TEST_CASE(attention_by_hand_agrees_with_the_tape) {
   const auto r = run_program("attention_by_hand", {});
   BOOST_TEST(r.code == 0);
-  for (const char* name : {"Q", "K", "V", "S", "P", "O", "dO", "dV", "dP", "dS", "dQ", "dK", "dWq", "dX"}) {
-    const std::string line = "\n" + std::string(name) + std::string(4 - std::string(name).size(), ' ') + "= ";
+  for (const char* name : {"Q", "K", "V", "S", "P", "O", "dO", "dV", "dP", "dS", "dQ", "dK", "dW_Q", "dX"}) {
+    const std::string line = "\n" + std::string(name) + std::string(5 - std::string(name).size(), ' ') + "= ";
     BOOST_TEST(has(r.out, line), name << " is missing");
   }
   BOOST_TEST(number_after(r.out, "largest difference over 16 matrices: ") < 1e-12);
