@@ -34,6 +34,13 @@ BOOST_AUTO_TEST_CASE(tape_walks_back) {
   BOOST_TEST(number_after(r.out, "gradient descent: ") < number_after(r.out, "(y - 1)² = "));
 }
 
+BOOST_AUTO_TEST_CASE(two_runs_differ_where_digits_cancel) {
+  const auto r = run_program("two_runs", {});
+  BOOST_TEST(r.code == 0);
+  BOOST_TEST(has(r.out, "f32 against f64, to 6 digits: value 5, sub []: element [] is 0 and 0.01556"));
+  BOOST_TEST(has(r.out, "f32 against f64, to 6 digits: no difference"));
+}
+
 BOOST_AUTO_TEST_CASE(xor_is_learnt) {
   const auto r = run_program("xor", {});
   BOOST_TEST(r.code == 0);
