@@ -1,5 +1,5 @@
-"""check_docs.py ROOT: no code block goes unchecked, README shows examples/xor.cpp as it is, every link leads
-somewhere (a file of the tree, a heading of a page), and every picture under docs is shown and small.
+"""check_docs.py ROOT: no code block goes unchecked, README shows examples/2_xor.cpp as it is, every link
+leads somewhere (a file of the tree, a heading of a page), and every picture under docs is shown and small.
 
 A ```cpp block is a program (`// file: NAME.cpp`) or an excerpt (`// part of: PATH`), whose lines must stand
 in PATH without a gap, indentation aside. A ```python block is a file (`# file: NAME.py`) that a test runs.
@@ -51,9 +51,9 @@ def page_problems(root, page):
 
 
 def readme_problems(root):
-    program = (root / "examples/xor.cpp").read_text(encoding="utf-8").strip()
+    program = (root / "examples/2_xor.cpp").read_text(encoding="utf-8").strip()
     if not any(block.strip() == program for _, block in cpp_blocks(root / "README.md")):
-        yield "README.md: no ```cpp block equals examples/xor.cpp"
+        yield "README.md: no ```cpp block equals examples/2_xor.cpp"
 
 
 def texts(root):

@@ -1,13 +1,13 @@
 #pragma once
 #include <cstdint>
 #include <functional>
-#include <source_location>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "../../attributes.h"
 #include "../../backward/steps.h"
+#include "../../base/source_location.h"
 
 namespace tapegrad {
 
@@ -101,6 +101,6 @@ struct RecordOptions {
 TapeRecord record(const Var& loss, const RecordOptions& options = {});
 
 /// `autograd/ops/matmul.cpp:41`: a file of this source tree from its top, of another the name alone.
-std::string source_place(const std::source_location& where);
+std::string source_place(const SourceLocation& where);
 
 }  // namespace tapegrad

@@ -13,7 +13,7 @@ using namespace tapegrad::test;
 
 namespace {
 
-/// A small file that `seq2seq parity` takes, to be spoilt.
+/// A small file that `bin/parity` takes, to be spoilt.
 struct Example {
   ScratchFolder folder;
   std::string in = folder / "in.safetensors", out = folder / "out.safetensors";
@@ -40,9 +40,7 @@ struct Example {
                      {"tgt_is_causal", "True"}};
   }
   ProgramResult run(const std::vector<std::string>& arguments) const {
-    std::vector<std::string> all = {"parity"};
-    all.insert(all.end(), arguments.begin(), arguments.end());
-    return run_program("seq2seq", all);
+    return run_program("parity", arguments);
   }
   ProgramResult run() const {
     save_safetensors(in, file);
@@ -52,7 +50,7 @@ struct Example {
   void refused(int code, const std::string& message) const { refused(run(), code, message); }
   void refused(const ProgramResult& result, int code, const std::string& message) const {
     BOOST_TEST(result.code == code, result.err);
-    BOOST_TEST(folder.without(result.err) == "seq2seq: " + message + "\n");
+    BOOST_TEST(folder.without(result.err) == "parity: " + message + "\n");
     BOOST_TEST(result.out == "");
     BOOST_TEST(!std::filesystem::exists(out));
   }
@@ -108,7 +106,7 @@ void round_trip(const std::string& name, DType dtype) {
 
 }  // namespace
 
-BOOST_AUTO_TEST_SUITE(seq2seq_parity)
+BOOST_AUTO_TEST_SUITE(parity_program)
 
 BOOST_AUTO_TEST_CASE(the_files_of_pytorch) {
   for (const char* name :
@@ -154,15 +152,15 @@ BOOST_FIXTURE_TEST_CASE(what_is_not_used_is_said, Example) {
   const ProgramResult ran = run();
   BOOST_TEST(ran.code == 0);
   BOOST_TEST(folder.without(ran.err) ==
-             "seq2seq: in.safetensors: not used: extra\\n, pos, metadata dropout\n"
-             "seq2seq: in.safetensors: 1 NaN or infinite values in 1 tensors: 'decoder.norm.bias'\n");
+             "parity: in.safetensors: not used: extra\\n, pos, metadata dropout\n"
+             "parity: in.safetensors: 1 NaN or infinite values in 1 tensors: 'decoder.norm.bias'\n");
 }
 
 BOOST_FIXTURE_TEST_CASE(wrong_use, Example) {
-  refused(run({}), 2, "parity: IN missing; seq2seq parity --help tells more");
-  refused(run({in}), 2, "parity: OUT missing; seq2seq parity --help tells more");
-  refused(run({in, out, out}), 2, "parity: unexpected argument \"out.safetensors\"");
-  refused(run({in, folder / "none/x"}), 2, "parity: OUT: no folder none");
+  refused(run({}), 2, "IN is required");
+  refused(run({in}), 2, "OUT is required");
+  refused(run({in, out, out}), 2, "unexpected argument \"out.safetensors\"");
+  refused(run({in, folder / "none/x"}), 2, "OUT: no folder none");
   save_safetensors(in, file);
   const ProgramResult same = run({in, in});
   BOOST_TEST(same.code == 2);
@@ -226,7 +224,7 @@ BOOST_FIXTURE_TEST_CASE(inputs_that_are_missing_or_empty, Example) {
           "  tensor 'tgt': got shape [2, 0, 4], expected [batch, target, 4]");
   file.tensors["tgt"] = Tensor::full({2, 5, 4}, 1, DType::f64);
   BOOST_TEST(folder.without(run().err).starts_with(
-      "seq2seq: in.safetensors: 3 problems:\n"
+      "parity: in.safetensors: 3 problems:\n"
       "  tensor 'dout': got f32, expected f64, as 'tgt'\n"
       "  no tensor 'src' of shape [batch, source, 4]\n"
       "  state dict: 34 tensors do not fit the model (34 of another type):\n    tensor 'model."));

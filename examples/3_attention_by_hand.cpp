@@ -95,7 +95,8 @@ int main(int argc, char** argv) {
     const std::pair<const char*, Var> named[] = {{"X", x}, {"W_Q", wq}, {"W_K", wk}, {"W_V", wv},
                                                  {"Q", q}, {"K", k},    {"V", v},    {"S", s},
                                                  {"P", p}, {"O", o},    {"L", loss}};
-    for (const auto& [name, value] : named) tape.observers().add({name, value});  // the page shows these names
+    for (const auto& [name, value] : named)
+      tape.observers().add({name, value});  // the page shows these names
     write_html(explain(loss, {.title = "attention over three tokens", .source = {"sun", "day", "sunday"}}),
                argv[1]);
     fmt::print("\nevery step as a page for the browser: {}\n", argv[1]);

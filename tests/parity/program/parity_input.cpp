@@ -1,4 +1,4 @@
-#include "examples/seq2seq/parity_input.h"
+#include "tests/parity/program/parity_input.h"
 
 #include <tapegrad/autograd/base/utf8.h>
 #include <tapegrad/nn/io/problems.h>
@@ -11,7 +11,7 @@
 
 #include "examples/seq2seq/option_fields.h"
 
-namespace tapegrad::seq2seq {
+namespace tapegrad::test {
 using namespace nn;
 namespace {
 
@@ -29,7 +29,7 @@ class Metadata {
     const std::string* text = find(key);
     if (text == nullptr) return 0;
     try {
-      return parse_integer(*text, {.low = low, .high = 65536}, "metadata " + key);
+      return seq2seq::parse_integer(*text, {.low = low, .high = 65536}, "metadata " + key);
     } catch (const Error& error) {
       problems_.add("{}", error.what());
       return 0;
@@ -231,7 +231,7 @@ void sort_names(ParityInput& input, const TensorFile& file, Problems& problems) 
                        std::find(mask_names.begin(), mask_names.end(), name) != mask_names.end();
     if (known) continue;
     if (name.find("mask") != std::string::npos) {
-      const std::string near = suggestion(name, mask_names);
+      const std::string near = seq2seq::suggestion(name, mask_names);
       problems.add("unknown tensor {}{}", in_quotes(name),
                    near.empty() ? fmt::format(", masks are {}, and metadata tgt_is_causal",
                                               fmt::join(mask_names, ", "))
@@ -264,4 +264,4 @@ ParityInput read_parity_input(const std::string& path) {
   return input;
 }
 
-}  // namespace tapegrad::seq2seq
+}  // namespace tapegrad::test

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-namespace tapegrad::seq2seq {
+namespace tapegrad::test {
 
-/// What `seq2seq parity` computes with: a Transformer as PyTorch's `nn.Transformer(…, batch_first=True)`, its
+/// The input of `bin/parity`: a Transformer as PyTorch's `nn.Transformer(…, batch_first=True)`, its
 /// inputs, and the cotangent of its result.
 struct ParityInput {
   nn::TransformerOptions options;
@@ -25,4 +25,4 @@ struct ParityInput {
 /// dict that is all that is wrong is left to `load_state_dict`, with `convert` false.
 ParityInput read_parity_input(const std::string& path);
 
-}  // namespace tapegrad::seq2seq
+}  // namespace tapegrad::test

@@ -1,8 +1,8 @@
-// The public products, whoever multiplies behind them: every form, with strides, old values and epilogues.
+// Products in every form: transposed operands, strides, old values, bias and rectification.
 #include <array>
 #include <limits>
 
-#include <tapegrad/autograd/kernels/gemm/gemm_backend.h>
+#include <tapegrad/autograd/kernels/gemm/gemm.h>
 
 #include "support.h"
 
@@ -65,9 +65,9 @@ void check_products() {
     }
 }
 
-BOOST_AUTO_TEST_SUITE(gemm_backend)
+BOOST_AUTO_TEST_SUITE(gemm_forms)
 
-BOOST_AUTO_TEST_CASE(public_products_agree_with_loops) {
+BOOST_AUTO_TEST_CASE(products_agree_with_loops) {
   check_products<float>();
   check_products<double>();
 }
