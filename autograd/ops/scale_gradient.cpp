@@ -2,7 +2,6 @@
 
 #include <cstring>
 
-#include "../gradcheck/samples.h"
 #include "arithmetic.h"
 
 namespace tapegrad {
@@ -39,23 +38,4 @@ struct ScaleGradient final : Primitive {
 Var scale_gradient(const Var& x, double factor) { return apply(ScaleGradient{factor}, {x}); }
 Var flip_gradient(const Var& x) { return scale_gradient(x, -1); }
 
-namespace {
-
-/// Only with a factor of 1 finite differences see the gradient.
-const OpSamples scale_gradient_samples("scale_gradient", [] {
-  std::vector<Sample> samples = unary_samples([](const Var& x) { return scale_gradient(x, 1); }, "a");
-  const auto add = [&samples](const char* label, std::vector<Sample> more) {
-    for (Sample& sample : more) {
-      sample.label = fmt::format("{}, {}", label, sample.label);
-      sample.differences = false;
-      samples.push_back(std::move(sample));
-    }
-  };
-  add("a quarter",
-      unary_samples([](const Var& x) { return scale_gradient(x, 0.25); }, "(0.25 * a + 0.75 * a.detach())"));
-  add("flipped", unary_samples(flip_gradient, "(2 * a.detach() - a)"));
-  return samples;
-});
-
-}  // namespace
 }  // namespace tapegrad
