@@ -244,7 +244,7 @@ class Primitive : public Op {
 /// are worth seeing one by one: a tape with `.show_parts` records those.
 class Fused : public Op {
  public:
-  bool has_backward() const final { return true; }
+  bool has_backward() const override { return true; }
   bool is_primitive() const final { return false; }
   VarList pullback(const PullbackArgs&) const final { return {}; }
   /// The visible results, in primitive ops only.

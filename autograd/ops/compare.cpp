@@ -2,6 +2,7 @@
 
 #include "../tensor/broadcast.h"
 #include "arithmetic.h"
+#include "typed.h"
 
 namespace tapegrad {
 namespace {
@@ -34,7 +35,7 @@ void check_boolean(const char* op, const char* argument, const Tensor& mask) {
           argument, dtype_name(mask.dtype()), mask.shape());
 }
 
-struct Where final : Primitive {
+struct Where final : Typed<Where> {
   TensorView condition;
   explicit Where(const TensorView& chosen) : condition(chosen) {}
   const char* name() const override { return "where"; }
@@ -64,29 +65,24 @@ struct Where final : Primitive {
                      if ((chosen[c_at + i * c_step] != 0) == side) f(at + i, x_at + i * x_step);
                  });
   }
-  void forward(Views in, Views out) const override {
-    dispatch(out[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      T* c = out[0].data<T>();
-      for (const bool side : {true, false}) {
-        const TensorView& view = in[side ? 0 : 1];
-        const T* x = view.data<T>();
-        at_chosen(out[0].shape, view.shape, side, [=](Index at, Index x_at) { c[at] = x[x_at]; });
-      }
-    });
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    T* c = out[0];
+    for (const bool side : {true, false}) {
+      const std::size_t i = side ? 0 : 1;
+      const T* x = in[i];
+      at_chosen(out.shape(), in.shape(i), side, [=](Index at, Index x_at) { c[at] = x[x_at]; });
+    }
   }
-  bool has_backward() const override { return true; }
-  void backward(const BackwardArgs& args) const override {
-    dispatch(args.outputs[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      const T* dc = args.doutputs[0].data<T>();
-      for (const bool side : {true, false}) {
-        const TensorView& view = args.dinputs[side ? 0 : 1];
-        if (!view) continue;
-        T* dx = view.data<T>();
-        at_chosen(args.outputs[0].shape, view.shape, side, [=](Index at, Index x_at) { dx[x_at] += dc[at]; });
-      }
-    });
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    const T* dc = g.dy();
+    for (const bool side : {true, false}) {
+      const std::size_t i = side ? 0 : 1;
+      T* dx = g.dx(i);
+      if (dx == nullptr) continue;
+      at_chosen(g.y_shape(), g.x_shape(i), side, [=](Index at, Index x_at) { dx[x_at] += dc[at]; });
+    }
   }
   VarList pullback(const PullbackArgs& p) const override {
     const Var &a = p.inputs[0], &b = p.inputs[1], &dc = p.cotangents[0];
@@ -96,7 +92,7 @@ struct Where final : Primitive {
   }
 };
 
-struct MaskedFill final : Primitive {
+struct MaskedFill final : Typed<MaskedFill> {
   TensorView mask;
   double value;
   MaskedFill(const TensorView& filled, double number) : mask(filled), value(number) {}
@@ -114,31 +110,26 @@ struct MaskedFill final : Primitive {
   }
   Shape shape(Views in, int) const override { return checked_shape(mask.shape, in[0].shape); }
 
-  void forward(Views in, Views out) const override {
-    dispatch(out[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      const std::uint8_t* filled = mask.data<std::uint8_t>();
-      const T *x = in[0].data<T>(), v = static_cast<T>(value);
-      T* y = out[0].data<T>();
-      for_each_run(out[0].shape, mask.shape, mask.shape,
-                   [&](Index at, Index m_at, Index, Index n, Index step, Index) {
-                     for (Index i = at; i < at + n; ++i, m_at += step) y[i] = filled[m_at] != 0 ? v : x[i];
-                   });
-    });
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    const std::uint8_t* filled = mask.data<std::uint8_t>();
+    const T *x = in[0], v = static_cast<T>(value);
+    T* y = out[0];
+    for_each_run(out.shape(), mask.shape, mask.shape,
+                 [&](Index at, Index m_at, Index, Index n, Index step, Index) {
+                   for (Index i = at; i < at + n; ++i, m_at += step) y[i] = filled[m_at] != 0 ? v : x[i];
+                 });
   }
-  bool has_backward() const override { return true; }
-  void backward(const BackwardArgs& args) const override {
-    dispatch(args.outputs[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      const std::uint8_t* filled = mask.data<std::uint8_t>();
-      const T* dy = args.doutputs[0].data<T>();
-      T* dx = args.dinputs[0].data<T>();
-      for_each_run(args.outputs[0].shape, mask.shape, mask.shape,
-                   [&](Index at, Index m_at, Index, Index n, Index step, Index) {
-                     for (Index i = at; i < at + n; ++i, m_at += step)
-                       dx[i] += filled[m_at] != 0 ? T(0) : dy[i];
-                   });
-    });
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    const std::uint8_t* filled = mask.data<std::uint8_t>();
+    const T* dy = g.dy();
+    T* dx = g.dx();
+    for_each_run(g.y_shape(), mask.shape, mask.shape,
+                 [&](Index at, Index m_at, Index, Index n, Index step, Index) {
+                   for (Index i = at; i < at + n; ++i, m_at += step)
+                     dx[i] += filled[m_at] != 0 ? T(0) : dy[i];
+                 });
   }
   VarList pullback(const PullbackArgs& p) const override {
     return {apply(MaskedFill(mask, 0), {p.cotangents[0]})};

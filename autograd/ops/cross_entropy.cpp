@@ -11,11 +11,12 @@
 #include "index.h"
 #include "reduce.h"
 #include "reshape.h"
+#include "typed.h"
 
 namespace tapegrad {
 namespace {
 
-struct CrossEntropy final : Fused {
+struct CrossEntropy final : Typed<CrossEntropy, Fused> {
   TensorView targets;
   CrossEntropyOptions options;
   Index counted;  // targets that are not ignored
@@ -38,31 +39,26 @@ struct CrossEntropy final : Fused {
     return options.reduction == Reduction::none ? in[0].shape.without(-1) : Shape{};
   }
 
-  void forward(Views in, Views out) const override {
-    dispatch(out[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      T* losses = out[0].data<T>();
-      const bool each = options.reduction == Reduction::none;
-      const double sum = kernels::cross_entropy_forward<T>(
-          in[0].data<T>(), targets.data<Index>(), targets.size(), in[0].shape.cols(), options.ignore_index,
-          options.label_smoothing, each ? losses : nullptr, out[1].data<T>());
-      if (!each) losses[0] = static_cast<T>(counted > 0 ? sum * factor() : 0);
-    });
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    T* losses = out[0];
+    const bool each = options.reduction == Reduction::none;
+    const double sum = kernels::cross_entropy_forward<T>(
+        in[0], targets.data<Index>(), targets.size(), in.shape().cols(), options.ignore_index,
+        options.label_smoothing, each ? losses : nullptr, out[1]);
+    if (!each) losses[0] = static_cast<T>(counted > 0 ? sum * factor() : 0);
   }
 
   Range overwrites(std::size_t, Views, Views) const override { return counted > 0 ? everything : nothing; }
-  void backward(const BackwardArgs& args) const override {
-    dispatch(args.outputs[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      const bool each = options.reduction == Reduction::none;
-      if (counted == 0 || (each && args.doutputs[0].size() == 0)) return;
-      const T* incoming = args.doutputs[0].data<T>();
-      const T scaled = each ? T(0) : static_cast<T>(incoming[0] * factor());
-      kernels::cross_entropy_backward<T>(
-          args.inputs[0].data<T>(), targets.data<Index>(), args.outputs[1].data<T>(),
-          each ? incoming : &scaled, each, args.dinputs[0].data<T>(), targets.size(),
-          args.inputs[0].shape.cols(), options.ignore_index, options.label_smoothing, !args.fresh[0]);
-    });
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    const bool each = options.reduction == Reduction::none;
+    if (counted == 0 || (each && g.args.doutputs[0].size() == 0)) return;
+    const T* incoming = g.dy();
+    const T scaled = each ? T(0) : static_cast<T>(incoming[0] * factor());
+    kernels::cross_entropy_backward<T>(g.x(), targets.data<Index>(), g.y(1), each ? incoming : &scaled, each,
+                                       g.dx(), targets.size(), g.x_shape().cols(), options.ignore_index,
+                                       options.label_smoothing, !g.fresh());
   }
 
   VarList define(std::span<const Var> in) const override {

@@ -1,18 +1,19 @@
 #include "detach.h"
 
-#include <cstring>
+#include <algorithm>
 
-#include "arithmetic.h"
+#include "typed.h"
 
 namespace tapegrad {
 namespace {
 
-struct Detach final : Primitive {
+struct Detach final : Typed<Detach> {
   const char* name() const override { return "detach"; }
   Formula formula() const override { return "y = x;  dx = 0"; }
   Shape shape(Views in, int) const override { return in[0].shape; }
-  void forward(Views in, Views out) const override {
-    std::memcpy(out[0].bytes, in[0].bytes, in[0].byte_count());
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    std::copy_n(in[0], in.size(), out[0]);
   }
   bool differentiable() const override { return false; }
   VarList pullback(const PullbackArgs&) const override { return {Var()}; }

@@ -2,11 +2,12 @@
 
 #include "../kernels/dropout.h"
 #include "arithmetic.h"
+#include "typed.h"
 
 namespace tapegrad {
 namespace {
 
-struct Dropout final : Primitive {
+struct Dropout final : Typed<Dropout> {
   double p;
   RandomKey key;
   Dropout(double probability, RandomKey draw) : p(probability), key(draw) {}
@@ -17,20 +18,14 @@ struct Dropout final : Primitive {
     expects(p >= 0 && p <= 1, "dropout: the probability must lie in [0, 1], got {}", p);
     return in[0].shape;
   }
-  void forward(Views in, Views out) const override {
-    dispatch(out[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      kernels::dropout_forward(in[0].data<T>(), out[0].data<T>(), out[0].size(), p, key);
-    });
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    kernels::dropout_forward(in[0], out[0], out.size(), p, key);
   }
-  bool has_backward() const override { return true; }
   Range overwrites(std::size_t, Views, Views) const override { return everything; }
-  void backward(const BackwardArgs& args) const override {
-    dispatch(args.outputs[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      kernels::dropout_backward(args.doutputs[0].data<T>(), args.dinputs[0].data<T>(), args.outputs[0].size(),
-                                p, key, 0, !args.fresh[0]);
-    });
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    kernels::dropout_backward(g.dy(), g.dx(), g.size(), p, key, 0, !g.fresh());
   }
   VarList pullback(const PullbackArgs& args) const override {
     return {dropout_with(args.cotangents[0], p, key)};

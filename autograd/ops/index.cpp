@@ -1,10 +1,11 @@
 #include "index.h"
 
-#include <cstring>
+#include <algorithm>
 
 #include "../tensor/axis.h"
 #include "arithmetic.h"
 #include "reshape.h"
+#include "typed.h"
 
 namespace tapegrad {
 namespace {
@@ -33,31 +34,23 @@ struct Pick {
 };
 
 /// y[j] = x[ids[j]], or += when `add`.
-void pick_from(const Pick& pick, const TensorView& x, const TensorView& y, bool add) {
-  dispatch(y.dtype, [&](auto zero) {
-    using T = decltype(zero);
-    const T* from = x.data<T>();
-    T* to = y.data<T>();
-    pick.runs(x.shape, y.shape, [=](Index x_at, Index y_at, Index n) {
-      for (Index i = 0; i < n; ++i) to[y_at + i] = add ? to[y_at + i] + from[x_at + i] : from[x_at + i];
-    });
+template <class T>
+void pick_from(const Pick& pick, const T* x, const Shape& x_shape, T* y, const Shape& y_shape, bool add) {
+  pick.runs(x_shape, y_shape, [=](Index x_at, Index y_at, Index n) {
+    for (Index i = 0; i < n; ++i) y[y_at + i] = add ? y[y_at + i] + x[x_at + i] : x[x_at + i];
   });
 }
 
 /// x[ids[j]] += y[j].
-void scatter_into(const Pick& pick, const TensorView& y, const TensorView& x) {
-  dispatch(y.dtype, [&](auto zero) {
-    using T = decltype(zero);
-    const T* from = y.data<T>();
-    T* to = x.data<T>();
-    pick.runs(x.shape, y.shape, [=](Index x_at, Index y_at, Index n) {
-      for (Index i = 0; i < n; ++i) to[x_at + i] += from[y_at + i];
-    });
+template <class T>
+void scatter_into(const Pick& pick, const T* y, const Shape& y_shape, T* x, const Shape& x_shape) {
+  pick.runs(x_shape, y_shape, [=](Index x_at, Index y_at, Index n) {
+    for (Index i = 0; i < n; ++i) x[x_at + i] += y[y_at + i];
   });
 }
 
 /// y = x[ids]: gather and index_select.
-struct Take final : Primitive {
+struct Take final : Typed<Take> {
   Pick pick;
   explicit Take(const Pick& p) : pick(p) {}
   const char* name() const override { return pick.each ? "gather" : "index_select"; }
@@ -69,19 +62,20 @@ struct Take final : Primitive {
     result[pick.axis] = pick.ids.size();
     return result;
   }
-  void forward(Views in, Views out) const override {
-    if (pick.skip >= 0) std::memset(out[0].bytes, 0, out[0].byte_count());
-    pick_from(pick, in[0], out[0], false);
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    if (pick.skip >= 0) std::fill_n(out[0], out.size(), T(0));
+    pick_from(pick, in[0], in.shape(), out[0], out.shape(), false);
   }
-  bool has_backward() const override { return true; }
-  void backward(const BackwardArgs& args) const override {
-    if (args.dinputs[0]) scatter_into(pick, args.doutputs[0], args.dinputs[0]);
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    scatter_into(pick, g.dy(), g.y_shape(), g.dx(), g.x_shape());
   }
   VarList pullback(const PullbackArgs& p) const override;
 };
 
 /// y = zeros, y[ids] += x: scatter_add and index_add.
-struct Put final : Primitive {
+struct Put final : Typed<Put> {
   Pick pick;
   Index extent;
   Put(const Pick& p, Index n) : pick(p), extent(n) {}
@@ -93,13 +87,14 @@ struct Put final : Primitive {
     result[pick.axis] = extent;
     return result;
   }
-  void forward(Views in, Views out) const override {
-    std::memset(out[0].bytes, 0, out[0].byte_count());
-    scatter_into(pick, in[0], out[0]);
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    std::fill_n(out[0], out.size(), T(0));
+    scatter_into(pick, in[0], in.shape(), out[0], out.shape());
   }
-  bool has_backward() const override { return true; }
-  void backward(const BackwardArgs& args) const override {
-    if (args.dinputs[0]) pick_from(pick, args.doutputs[0], args.dinputs[0], true);
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    pick_from(pick, g.dy(), g.y_shape(), g.dx(), g.x_shape(), true);
   }
   VarList pullback(const PullbackArgs& p) const override { return {apply(Take{pick}, {p.cotangents[0]})}; }
 };
@@ -108,7 +103,7 @@ VarList Take::pullback(const PullbackArgs& p) const {
   return {apply(Put{pick, p.inputs[0].shape()[pick.axis]}, {p.cotangents[0]})};
 }
 
-struct Embedding final : Primitive {
+struct Embedding final : Typed<Embedding> {
   TensorView ids;
   Index padding;
   Embedding(const TensorView& kept, Index padding_idx) : ids(kept), padding(padding_idx) {}
@@ -118,15 +113,15 @@ struct Embedding final : Primitive {
   }
   void attributes(Attributes& a) const override { put(a, "padding_idx", padding); }
   Shape shape(Views in, int) const override { return ids.shape.with_tail(0, {in[0].shape[1]}); }
-  void forward(Views in, Views out) const override {
-    const Index width = in[0].shape[1];
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    const Index width = in.shape()[1];
     for (Index i = 0; i < ids.size(); ++i)
-      copy_blocks({in[0], ids.data<Index>()[i] * width, 0}, {out[0], i * width, 0}, 1, width);
+      std::copy_n(in[0] + ids.data<Index>()[i] * width, width, out[0] + i * width);
   }
-  bool has_backward() const override { return true; }
-  void backward(const BackwardArgs& args) const override {
-    const TensorView &dy = args.doutputs[0], &dweight = args.dinputs[0];
-    if (dweight) scatter_into(rows(), {dy.bytes, Shape{ids.size(), dweight.shape[1]}, dy.dtype}, dweight);
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    scatter_into(rows(), g.dy(), Shape{ids.size(), g.x_shape()[1]}, g.dx(), g.x_shape());
   }
   VarList pullback(const PullbackArgs& p) const override {
     const Shape& weight = p.inputs[0].shape();

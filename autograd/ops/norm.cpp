@@ -4,21 +4,23 @@
 #include "arithmetic.h"
 #include "elementwise.h"
 #include "reduce.h"
+#include "typed.h"
 
 namespace tapegrad {
 namespace {
 
 /// Inputs: x, then weight and bias where they are given.
-class Norm : public Fused {
+template <class O>
+class RowNorm : public Typed<O, Fused> {
  public:
-  Norm(bool weight, bool bias, double e)
+  RowNorm(bool weight, bool bias, double e)
       : eps(e), weight_(weight ? 1 : 0), bias_(bias ? (weight ? 2 : 1) : 0) {}
 
   Shape shape(Views in, int output) const final {
     const Shape& x = in[0].shape;
     expects(x.rank() >= 1 && x.cols() > 0, "{}: x of shape {} has no elements along a last axis to normalise",
-            name(), x);
-    expects(eps >= 0, "{}: eps must not be negative, got {}", name(), eps);
+            this->name(), x);
+    expects(eps >= 0, "{}: eps must not be negative, got {}", this->name(), eps);
     check(in, weight_, "weight");
     check(in, bias_, "bias");
     return output == 0 ? x : Shape{x.rows()};
@@ -26,7 +28,7 @@ class Norm : public Fused {
   void attributes(Attributes& a) const final { put(a, "eps", eps); }
 
  protected:
-  ~Norm() = default;
+  ~RowNorm() = default;
 
   const double eps;
 
@@ -49,15 +51,15 @@ class Norm : public Fused {
     if (at == 0) return;
     const Index n = in[0].shape.cols();
     expects(in[at].shape == Shape{n},
-            "{}: {} of shape {} does not fit the last axis of x {}; it must be [{}]", name(), what,
+            "{}: {} of shape {} does not fit the last axis of x {}; it must be [{}]", this->name(), what,
             in[at].shape, in[0].shape, n);
   }
 
   std::size_t weight_, bias_;  // position among the inputs, 0 where left out
 };
 
-struct LayerNorm final : Norm {
-  using Norm::Norm;
+struct LayerNorm final : RowNorm<LayerNorm> {
+  using RowNorm::RowNorm;
   const char* name() const override { return "layer_norm"; }
   Formula formula() const override {
     return "y = xh w + b, xh = (x - mean(x)) / sqrt(var(x) + eps);  dx = (g - mean(g) - xh mean(g xh)) / "
@@ -67,25 +69,18 @@ struct LayerNorm final : Norm {
     return input == 0 ? everything : nothing;
   }
   int saved() const override { return 2; }  // mean and 1 / deviation of each row
-  void forward(Views in, Views out) const override {
-    dispatch(out[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      const Shape& x = in[0].shape;
-      kernels::layer_norm<T>(in[0].data<T>(), data<T>(in, weight_at()), data<T>(in, bias_at()),
-                             static_cast<T>(eps), out[0].data<T>(), out[1].data<T>(), out[2].data<T>(),
-                             x.rows(), x.cols());
-    });
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    const Shape& x = in.shape();
+    kernels::layer_norm<T>(in[0], data<T>(in.views, weight_at()), data<T>(in.views, bias_at()),
+                           static_cast<T>(eps), out[0], out[1], out[2], x.rows(), x.cols());
   }
-  void backward(const BackwardArgs& args) const override {
-    dispatch(args.outputs[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      const Shape& x = args.inputs[0].shape;
-      kernels::layer_norm_backward<T>(args.inputs[0].data<T>(), data<T>(args.inputs, weight_at()),
-                                      args.outputs[1].data<T>(), args.outputs[2].data<T>(),
-                                      args.doutputs[0].data<T>(), args.dinputs[0].data<T>(),
-                                      data<T>(args.dinputs, weight_at()), data<T>(args.dinputs, bias_at()),
-                                      x.rows(), x.cols(), !args.fresh[0]);
-    });
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    const Shape& x = g.x_shape();
+    kernels::layer_norm_backward<T>(g.x(), data<T>(g.args.inputs, weight_at()), g.y(1), g.y(2), g.dy(),
+                                    g.dx(), data<T>(g.args.dinputs, weight_at()),
+                                    data<T>(g.args.dinputs, bias_at()), x.rows(), x.cols(), !g.fresh());
   }
   VarList define(std::span<const Var> in) const override {
     const Var centred = in[0] - mean(in[0], -1, true);
@@ -93,8 +88,8 @@ struct LayerNorm final : Norm {
   }
 };
 
-struct RmsNorm final : Norm {
-  using Norm::Norm;
+struct RmsNorm final : RowNorm<RmsNorm> {
+  using RowNorm::RowNorm;
   const char* name() const override { return "rms_norm"; }
   Formula formula() const override {
     return "y = xh w, xh = x / sqrt(mean(x^2) + eps);  dx = (g - xh mean(g xh)) / sqrt(mean(x^2) + eps), g = "
@@ -104,23 +99,17 @@ struct RmsNorm final : Norm {
     return input == 0 ? everything : nothing;
   }
   int saved() const override { return 1; }  // 1 / root mean square of each row
-  void forward(Views in, Views out) const override {
-    dispatch(out[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      const Shape& x = in[0].shape;
-      kernels::rms_norm<T>(in[0].data<T>(), data<T>(in, weight_at()), static_cast<T>(eps), out[0].data<T>(),
-                           out[1].data<T>(), x.rows(), x.cols());
-    });
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    const Shape& x = in.shape();
+    kernels::rms_norm<T>(in[0], data<T>(in.views, weight_at()), static_cast<T>(eps), out[0], out[1], x.rows(),
+                         x.cols());
   }
-  void backward(const BackwardArgs& args) const override {
-    dispatch(args.outputs[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      const Shape& x = args.inputs[0].shape;
-      kernels::rms_norm_backward<T>(args.inputs[0].data<T>(), data<T>(args.inputs, weight_at()),
-                                    args.outputs[1].data<T>(), args.doutputs[0].data<T>(),
-                                    args.dinputs[0].data<T>(), data<T>(args.dinputs, weight_at()), x.rows(),
-                                    x.cols(), !args.fresh[0]);
-    });
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    const Shape& x = g.x_shape();
+    kernels::rms_norm_backward<T>(g.x(), data<T>(g.args.inputs, weight_at()), g.y(1), g.dy(), g.dx(),
+                                  data<T>(g.args.dinputs, weight_at()), x.rows(), x.cols(), !g.fresh());
   }
   VarList define(std::span<const Var> in) const override {
     return {scaled(in[0] * rsqrt(mean(square(in[0]), -1, true) + eps), in)};

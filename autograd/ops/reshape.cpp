@@ -1,37 +1,34 @@
 #include "reshape.h"
 
-#include <cstring>
+#include <algorithm>
 
 #include "../kernels/elementwise.h"
 #include "arithmetic.h"
+#include "typed.h"
 
 namespace tapegrad {
 namespace {
 
-struct Reshape final : Primitive {
+struct Reshape final : Typed<Reshape> {
   Shape target;
   explicit Reshape(const Shape& shape) : target(shape) {}
   const char* name() const override { return "reshape"; }
   Formula formula() const override { return "y = x under another shape;  dx = dy under x's shape"; }
   void attributes(Attributes& a) const override { put(a, "shape", fmt::format("{}", target)); }
   Shape shape(Views, int) const override { return target; }
-  void forward(Views in, Views out) const override {
-    std::memcpy(out[0].bytes, in[0].bytes, in[0].byte_count());
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    std::copy_n(in[0], in.size(), out[0]);
   }
-  bool has_backward() const override { return true; }
   Range overwrites(std::size_t, Views, Views) const override { return everything; }
   bool passes_on(std::size_t, Views, Views) const override { return true; }
-  void backward(const BackwardArgs& args) const override {
-    const TensorView &dx = args.dinputs[0], &dy = args.doutputs[0];
-    if (!dx) return;
-    if (args.fresh[0]) {
-      std::memcpy(dx.bytes, dy.bytes, dy.byte_count());
-      return;
-    }
-    dispatch(dx.dtype, [&](auto zero) {
-      using T = decltype(zero);
-      kernels::add_into(dx.data<T>(), dy.data<T>(), dx.size());
-    });
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    if (g.dx() == nullptr) return;
+    if (g.fresh())
+      std::copy_n(g.dy(), g.size(), g.dx());
+    else
+      kernels::add_into(g.dx(), g.dy(), g.size());
   }
   VarList pullback(const PullbackArgs& p) const override {
     return {reshape(p.cotangents[0], p.inputs[0].shape())};

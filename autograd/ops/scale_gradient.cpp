@@ -1,34 +1,33 @@
 #include "scale_gradient.h"
 
-#include <cstring>
+#include <algorithm>
 
 #include "arithmetic.h"
+#include "typed.h"
 
 namespace tapegrad {
 namespace {
 
-struct ScaleGradient final : Primitive {
+struct ScaleGradient final : Typed<ScaleGradient> {
   double factor;
   explicit ScaleGradient(double times) : factor(times) {}
   const char* name() const override { return "scale_gradient"; }
   Formula formula() const override { return "y = x;  dx = factor dy"; }
   void attributes(Attributes& a) const override { put(a, "factor", factor); }
   Shape shape(Views in, int) const override { return in[0].shape; }
-  void forward(Views in, Views out) const override {
-    std::memcpy(out[0].bytes, in[0].bytes, in[0].byte_count());
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    std::copy_n(in[0], in.size(), out[0]);
   }
-  bool has_backward() const override { return true; }
   Range overwrites(std::size_t, Views, Views) const override { return everything; }
   bool passes_on(std::size_t, Views, Views) const override { return factor == 1; }
-  void backward(const BackwardArgs& args) const override {
-    dispatch(args.outputs[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      const T f = static_cast<T>(factor);
-      if (args.fresh[0])
-        args.dinputs[0].array<T>() = T(0) + f * args.doutputs[0].array<T>();
-      else
-        args.dinputs[0].array<T>() += f * args.doutputs[0].array<T>();
-    });
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    const T f = static_cast<T>(factor);
+    if (g.fresh())
+      g.dx_array() = T(0) + f * g.dy_array();
+    else
+      g.dx_array() += f * g.dy_array();
   }
   VarList pullback(const PullbackArgs& p) const override { return {affine(p.cotangents[0], factor)}; }
 };

@@ -10,6 +10,7 @@
 #include "reduce.h"
 #include "reshape.h"
 #include "transpose.h"
+#include "typed.h"
 
 namespace tapegrad {
 namespace {
@@ -33,35 +34,27 @@ Var finite(const Var& row_max) {
 Var row_total(const Var& e) { return clamp(sum(e, -1, true), 0.5, infinity); }
 
 /// Works on rows, i.e. along the last axis.
-class RowWise : public Fused {
+template <class O>
+class RowWise : public Typed<O, Fused> {
  public:
   Shape shape(Views in, int) const override { return in[0].shape; }
   Range overwrites(std::size_t, Views, Views) const final { return everything; }
 
  protected:
   ~RowWise() = default;
-
-  /// body(T{}, rows, cols).
-  template <class Body>
-  static void for_rows(const TensorView& x, Body body) {
-    dispatch(x.dtype, [&](auto zero) { body(zero, x.shape.rows(), x.shape.cols()); });
-  }
 };
 
-struct Softmax final : RowWise {
+struct Softmax final : RowWise<Softmax> {
   const char* name() const override { return "softmax"; }
   Formula formula() const override { return "y = e^x / sum(e^x);  dx = y (dy - sum(dy y))"; }
   void attributes(Attributes& a) const override { put(a, "axis", -1); }
-  void forward(Views in, Views out) const override {
-    for_rows(in[0], [&]<class T>(T, Index rows, Index n) {
-      kernels::softmax(in[0].data<T>(), out[0].data<T>(), rows, n);
-    });
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    kernels::softmax(in[0], out[0], in.shape().rows(), in.shape().cols());
   }
-  void backward(const BackwardArgs& args) const override {
-    for_rows(args.inputs[0], [&]<class T>(T, Index rows, Index n) {
-      kernels::softmax_backward(args.outputs[0].data<T>(), args.doutputs[0].data<T>(),
-                                args.dinputs[0].data<T>(), rows, n, !args.fresh[0]);
-    });
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    kernels::softmax_backward(g.y(), g.dy(), g.dx(), g.x_shape().rows(), g.x_shape().cols(), !g.fresh());
   }
   VarList define(std::span<const Var> in) const override {
     const Var e = exp(in[0] - finite(row_max(in[0])));
@@ -69,20 +62,17 @@ struct Softmax final : RowWise {
   }
 };
 
-struct LogSoftmax final : RowWise {
+struct LogSoftmax final : RowWise<LogSoftmax> {
   const char* name() const override { return "log_softmax"; }
   Formula formula() const override { return "y = x - ln(sum(e^x));  dx = dy - e^y sum(dy)"; }
   void attributes(Attributes& a) const override { put(a, "axis", -1); }
-  void forward(Views in, Views out) const override {
-    for_rows(in[0], [&]<class T>(T, Index rows, Index n) {
-      kernels::log_softmax(in[0].data<T>(), out[0].data<T>(), rows, n);
-    });
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    kernels::log_softmax(in[0], out[0], in.shape().rows(), in.shape().cols());
   }
-  void backward(const BackwardArgs& args) const override {
-    for_rows(args.inputs[0], [&]<class T>(T, Index rows, Index n) {
-      kernels::log_softmax_backward(args.outputs[0].data<T>(), args.doutputs[0].data<T>(),
-                                    args.dinputs[0].data<T>(), rows, n, !args.fresh[0]);
-    });
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    kernels::log_softmax_backward(g.y(), g.dy(), g.dx(), g.x_shape().rows(), g.x_shape().cols(), !g.fresh());
   }
   VarList define(std::span<const Var> in) const override {
     const Var shifted = in[0] - finite(row_max(in[0]));
@@ -90,22 +80,19 @@ struct LogSoftmax final : RowWise {
   }
 };
 
-struct LogSumExp final : RowWise {
+struct LogSumExp final : RowWise<LogSumExp> {
   const char* name() const override { return "logsumexp"; }
   Formula formula() const override { return "y = ln(sum(e^x));  dx = dy e^(x - y)"; }
   void attributes(Attributes& a) const override { put(a, "axis", -1); }
   Shape shape(Views in, int) const override { return in[0].shape.with_tail(1, {1}); }
-  void forward(Views in, Views out) const override {
-    for_rows(in[0], [&]<class T>(T, Index rows, Index n) {
-      kernels::logsumexp(in[0].data<T>(), out[0].data<T>(), rows, n);
-    });
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    kernels::logsumexp(in[0], out[0], in.shape().rows(), in.shape().cols());
   }
-  void backward(const BackwardArgs& args) const override {
-    for_rows(args.inputs[0], [&]<class T>(T, Index rows, Index n) {
-      kernels::logsumexp_backward(args.inputs[0].data<T>(), args.outputs[0].data<T>(),
-                                  args.doutputs[0].data<T>(), args.dinputs[0].data<T>(), rows, n,
-                                  !args.fresh[0]);
-    });
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    kernels::logsumexp_backward(g.x(), g.y(), g.dy(), g.dx(), g.x_shape().rows(), g.x_shape().cols(),
+                                !g.fresh());
   }
   VarList define(std::span<const Var> in) const override {
     const Var &x = in[0], largest = row_max(x);

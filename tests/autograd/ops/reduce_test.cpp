@@ -6,7 +6,6 @@
 #include <limits>
 
 using namespace tapegrad;
-using namespace tapegrad::nn;
 using namespace tapegrad::test;
 
 namespace {
