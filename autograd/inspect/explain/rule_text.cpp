@@ -87,7 +87,7 @@ std::optional<RuleText> find_rule(std::string_view source, std::string_view file
     return rule(at + std::min(call, fused), ';');
   }
   const std::string_view type = type_around(source, at);
-  for (const std::string_view name : {"void backward(", "VarList pullback("}) {
+  for (const std::string_view name : {"void backward_kernel(", "void backward(", "VarList pullback("}) {
     const std::size_t found = type.find(name);
     if (found == type.npos) continue;
     if (auto text = rule(static_cast<std::size_t>(type.data() - source.data()) + found, '}')) return text;

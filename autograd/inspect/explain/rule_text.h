@@ -14,7 +14,7 @@ struct RuleText {
 };
 
 /// The rule of the op whose formula is written at `where`: the statement `elementwise(…);` on this line, or
-/// else the `backward` or, where it has none, the `pullback` of the type around it. The ops of this library
+/// else the raw backward or, where it has none, the `pullback` of the type around it. The ops of this library
 /// are found in any folder, since their text is part of it; other files are read. Nothing when the file or
 /// the rule is not found.
 std::optional<RuleText> find_rule(const std::source_location& where);
