@@ -258,7 +258,7 @@ struct Part {
 /// result of a part that stays inside the kernel. The kernel's node carries the path of the first part.
 class Fused : public Op {
  public:
-  bool has_backward() const final { return true; }
+  bool has_backward() const override { return true; }
   bool is_primitive() const final { return false; }
   VarList pullback(const PullbackArgs&) const final { return {}; }
   /// The visible results, in primitive ops only; of a composite, in the ops that it is made of.

@@ -34,8 +34,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
     PROPERTIES COMPILE_OPTIONS -fvect-cost-model=dynamic)
 endif()
 
-# Objects first: the library is made of them, and the tests link all of them (so that what a file registers at
-# start-up is there even when nothing refers to the file).
+# Objects first: the library is made of them.
 add_library(tapegrad_objects OBJECT ${TAPEGRAD_SOURCES})
 tapegrad_target(tapegrad_objects)
 # Where a rule stands is said in the tree's own terms, see Formula in autograd/op.h.
@@ -67,13 +66,6 @@ include(GNUInstallDirs)
 target_include_directories(tapegrad PUBLIC
   $<BUILD_INTERFACE:${TAPEGRAD_VIEW}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 target_link_libraries(tapegrad PUBLIC Eigen3::Eigen fmt::fmt Threads::Threads)
-
-# The same with every object linked in, for tests.
-add_library(tapegrad_whole INTERFACE)
-target_sources(tapegrad_whole INTERFACE ${TAPEGRAD_OBJECTS})
-target_compile_features(tapegrad_whole INTERFACE cxx_std_20)
-target_include_directories(tapegrad_whole INTERFACE ${TAPEGRAD_VIEW})
-target_link_libraries(tapegrad_whole INTERFACE Eigen3::Eigen fmt::fmt Threads::Threads)
 
 # The explorer's page and the ops' sources, whose rules it shows, are part of the library as text.
 function(tapegrad_embed function)

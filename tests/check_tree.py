@@ -98,18 +98,21 @@ def portability(texts):
 
 
 def ops(texts):
-    """An op is a file pair, a test and one line in the umbrella header."""
+    """An op is a file pair, its samples, a test and one line in the umbrella header."""
     umbrella = texts.get("autograd/ops.h", "")
-    for path in texts:
+    for path, text in texts.items():
         match = re.fullmatch(r"autograd/(ops/[\w/]+)\.cpp", path)
         if not match:
             continue
         name = match[1]
-        for partner in (f"autograd/{name}.h", f"tests/autograd/{name}_test.cpp"):
-            if partner not in texts and not (texts.get(f"autograd/{name}.h") and path.endswith("/mask.cpp")):
-                yield f"{path} lacks {partner}"
-        if f'#include "{name}.h"' not in umbrella and not path.endswith("/mask.cpp"):
-            yield f"autograd/ops.h does not include {name}.h"
+        partners = [f"autograd/{name}.h", f"tests/autograd/{name}_test.cpp"]
+        if not path.endswith("/mask.cpp"):  # a type that ops take, and no op
+            partners.append(f"tests/autograd/{name}_samples.cpp")
+            if f'#include "{name}.h"' not in umbrella:
+                yield f"autograd/ops.h does not include {name}.h"
+        yield from (f"{path} lacks {partner}" for partner in partners if partner not in texts)
+        if "gradcheck/" in text:
+            yield f"{path} includes gradcheck; samples of an op belong to the tests"
 
 
 def bulk(root):

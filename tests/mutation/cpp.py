@@ -167,6 +167,21 @@ class Source:
             i += 1
         return found
 
+    def slopes(self):
+        """The slopes of elementwise ops: the second lambda among the arguments of `elementwise("name", …)`.
+
+        Those of fused ones are printed and never computed.
+        """
+        found = []
+        for i, token in enumerate(self.tokens):
+            at, name = self.callee(i) if token.text == "(" else (-1, "")
+            if name != "elementwise" or self.tokens[i + 1].kind != "string":
+                continue
+            op, lambdas = self.tokens[i + 1].text.strip('"'), self.lambdas(i + 1, token.match)
+            introducer, opening, closing = lambdas[1]
+            found.append(Function("slope", op, (opening, closing), (introducer, closing), introducer))
+        return found
+
     @staticmethod
     def untemplated(words):
         """Words of a declaration's head without `template <...>`."""

@@ -1,5 +1,5 @@
-// Family "ops": every sample of every op that is linked in, and the points of op_points.cpp. No list here
-// hears of a new op.
+// Family "ops": every registered sample of every op, and the points of op_points.cpp. A new op's samples
+// join by being linked in.
 #include <tapegrad/autograd/gradcheck/samples.h>
 
 #include <tests/parity/case.h>
@@ -50,7 +50,7 @@ Tensors run(const std::string& name, const Sample& sample, const Way& way, std::
 
 ParityCase case_of(const char* op, const Sample& sample, bool stretch) {
   const std::string name = fmt::format("{}: {}", op, sample.label);
-  return {.name = name, .torch = sample.torch, .run = [=](const Way& way, std::uint64_t seed) {
+  return {.name = name, .torch = sample.reference, .run = [=](const Way& way, std::uint64_t seed) {
             return run(name, sample, way, seed, stretch);
           }};
 }

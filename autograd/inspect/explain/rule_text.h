@@ -14,9 +14,10 @@ struct RuleText {
   std::string text;
 };
 
-/// The rule of the op whose formula is written at `where`: its `backward` or, where it has none, its
-/// `pullback`, up to the closing brace. The ops of this library are found in any folder, since their text is
-/// part of it; other files are read. Nothing when the file or the rule is not found.
+/// The rule of the op whose formula is written at `where`: the statement `elementwise(…);` on this line, or
+/// else the raw backward or, where it has none, the `pullback` of the type around it. The ops of this library
+/// are found in any folder, since their text is part of it; other files are read. Nothing when the file or
+/// the rule is not found.
 std::optional<RuleText> find_rule(const SourceLocation& where);
 
 /// The same in a text.
