@@ -97,7 +97,7 @@ class Elementwise : public Typed<O, Kind> {
                 "the lambdas of an elementwise op capture nothing: name its numbers as Constants");
 
  public:
-  Elementwise(const char* name, const std::array<Constant, N>& constants, std::source_location where)
+  Elementwise(const char* name, const std::array<Constant, N>& constants, SourceLocation where)
       : name_(name), where_(where), constants_(constants) {}
 
   const char* name() const final { return name_; }
@@ -157,7 +157,7 @@ class Elementwise : public Typed<O, Kind> {
 
  private:
   const char* name_;
-  std::source_location where_;
+  SourceLocation where_;
   [[no_unique_address]] std::array<Constant, N> constants_;
 };
 
@@ -183,7 +183,7 @@ struct ElementwiseFused final : Elementwise<ElementwiseFused<Value, Slope, Forwa
 /// `backward(x, dy, dx, n, accumulate)` one in place of `slope`, which adds to dx or writes it.
 template <class Value, class Slope, class Forward = ByValue, class Backward = BySlope>
 Var elementwise(const char* name, const Var& x, Value, Slope, Forward = {}, Backward = {},
-                std::source_location where = std::source_location::current()) {
+                SourceLocation where = SourceLocation::current()) {
   using O = detail::ElementwisePrimitive<Value, Slope, Forward, Backward, 0>;
   return apply(O(name, {}, where), {x});
 }
@@ -191,7 +191,7 @@ Var elementwise(const char* name, const Var& x, Value, Slope, Forward = {}, Back
 /// The same of value(x, constants...) and slope(x, y, dy, constants...).
 template <std::size_t N, class Value, class Slope>
 Var elementwise(const char* name, const Var& x, const Constant (&constants)[N], Value, Slope,
-                std::source_location where = std::source_location::current()) {
+                SourceLocation where = SourceLocation::current()) {
   using O = detail::ElementwisePrimitive<Value, Slope, ByValue, BySlope, N>;
   return apply(O(name, std::to_array(constants), where), {x});
 }
@@ -199,7 +199,7 @@ Var elementwise(const char* name, const Var& x, const Constant (&constants)[N], 
 /// Records y = value(x) as a Fused op: `value` over Vars is its definition.
 template <class Value, class Slope, class Forward, class Backward>
 Var fused_elementwise(const char* name, const Var& x, Value, Slope, Forward, Backward,
-                      std::source_location where = std::source_location::current()) {
+                      SourceLocation where = SourceLocation::current()) {
   using O = detail::ElementwiseFused<Value, Slope, Forward, Backward, 0>;
   return apply(O(name, {}, where), {x});
 }
