@@ -13,7 +13,6 @@
 #include <memory>
 
 namespace tapegrad {
-using namespace nn;
 using namespace optim;
 namespace {
 

@@ -11,7 +11,6 @@
 #include <thread>
 
 using namespace tapegrad;
-using namespace tapegrad::nn;
 using namespace tapegrad::test;
 
 namespace {
