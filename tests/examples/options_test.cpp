@@ -11,7 +11,6 @@
 #include "examples/seq2seq/option_fields.h"
 
 using namespace tapegrad;
-using namespace tapegrad::nn;
 using namespace tapegrad::seq2seq;
 using namespace std::string_literals;
 
