@@ -20,7 +20,8 @@ std::size_t line_number(std::string_view text, std::size_t at) {
   return number;
 }
 
-/// One behind the brace that closes the first one opened from `at` on. Comments and strings are stepped over.
+/// The position after the brace that closes the first brace opened from `at` on. Comments and strings are
+/// skipped.
 std::size_t closing(std::string_view text, std::size_t at) {
   int depth = 0;
   for (; at < text.size(); ++at) {

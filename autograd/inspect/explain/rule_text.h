@@ -1,3 +1,4 @@
+/// Finds the C++ source text of an op's backward rule.
 #pragma once
 #include <cstddef>
 #include <optional>
@@ -13,12 +14,12 @@ struct RuleText {
   std::string text;
 };
 
-/// The rule of the op whose formula is written at `where`: its `backward` or, where it has none, its
-/// `pullback`, up to the closing brace. The ops of this library are found in any folder, since their text is
-/// part of it; other files are read. Nothing when the file or the rule is not found.
+/// Returns the rule of the op whose formula is at `where`: its `backward` or, without one, its `pullback`, up
+/// to the closing brace. The sources of this library's ops are embedded in it; other files are read from
+/// disk. Returns nullopt when the file or the rule is not found.
 std::optional<RuleText> find_rule(const std::source_location& where);
 
-/// The same in a text.
+/// Finds the rule around `line` in the text `source` of `file`.
 std::optional<RuleText> find_rule(std::string_view source, std::string_view file, std::size_t line);
 
 }  // namespace tapegrad
