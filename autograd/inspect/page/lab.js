@@ -1,5 +1,5 @@
 // The attention lab: one head of one attention layer, from Q, K and V to the gradients of its weights. Every
-// step names its arrays, computes them again from the ones before and compares.
+// step names its arrays, recomputes them from earlier arrays and compares.
 
 const LAB_STEPS = ["F1", "F2", "F3", "F4", "F5", "F6", "B0", "B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B9"];
 
@@ -78,7 +78,7 @@ class Head {
     this.kept = (i, j) => lab.keep[i * this.S.cols + j] === 1;
     this.D = Grid.make(this.P.rows, 1, (i) => rowOf(this.P, i).reduce((s, p, j) => s + p * this.dP.at(i, j), 0));
   }
-  // What the values are mixed with: the weights, or what dropout left of them.
+  // The weights of the values: P, or P after dropout.
   #dropped(context, head) {
     if (this.lab.nodes.dropped !== undefined) {
       const left = this.recording.node(this.lab.nodes.dropped);
