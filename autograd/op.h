@@ -4,13 +4,13 @@
 #include <deque>
 #include <iterator>
 #include <new>
-#include <source_location>
 #include <span>
 #include <string>
 #include <type_traits>
 #include <vector>
 
 #include "attributes.h"
+#include "base/source_location.h"
 #include "memory/scratch.h"
 #include "var.h"
 
@@ -135,10 +135,10 @@ struct PullbackArgs {
 /// An op's forward and backward formula in one line, `y = a b;  da = dy b', db = a' dy`, and where it stands:
 /// with its rule, since nobody writes it elsewhere.
 struct Formula {
-  constexpr Formula(const char* formula, std::source_location at = std::source_location::current())
+  constexpr Formula(const char* formula, SourceLocation at = SourceLocation::current())
       : text(formula), where(at) {}
   const char* text;
-  std::source_location where;
+  SourceLocation where;
 };
 
 /// An operation with its attributes, kept on the tape so that it can be walked back and run again. Derive

@@ -49,8 +49,7 @@ target_link_libraries(tapegrad_objects PUBLIC Eigen3::Eigen fmt::fmt Threads::Th
 tapegrad_precompile(tapegrad_objects <Eigen/Core> <fmt/format.h> <functional> <memory> <string> <vector>)
 
 include(${CMAKE_CURRENT_LIST_DIR}/kernels.cmake)
-include(${CMAKE_CURRENT_LIST_DIR}/gemm.cmake)
-set(TAPEGRAD_OBJECT_TARGETS tapegrad_objects ${TAPEGRAD_KERNEL_TARGETS} ${TAPEGRAD_GEMM_TARGET})
+set(TAPEGRAD_OBJECT_TARGETS tapegrad_objects ${TAPEGRAD_KERNEL_TARGETS})
 set(TAPEGRAD_OBJECTS "")
 foreach(target ${TAPEGRAD_OBJECT_TARGETS})
   list(APPEND TAPEGRAD_OBJECTS $<TARGET_OBJECTS:${target}>)
@@ -67,14 +66,14 @@ target_compile_features(tapegrad PUBLIC cxx_std_20)
 include(GNUInstallDirs)
 target_include_directories(tapegrad PUBLIC
   $<BUILD_INTERFACE:${TAPEGRAD_VIEW}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-target_link_libraries(tapegrad PUBLIC Eigen3::Eigen fmt::fmt Threads::Threads PRIVATE ${TAPEGRAD_GEMM_LINK})
+target_link_libraries(tapegrad PUBLIC Eigen3::Eigen fmt::fmt Threads::Threads)
 
 # The same with every object linked in, for tests.
 add_library(tapegrad_whole INTERFACE)
 target_sources(tapegrad_whole INTERFACE ${TAPEGRAD_OBJECTS})
 target_compile_features(tapegrad_whole INTERFACE cxx_std_20)
 target_include_directories(tapegrad_whole INTERFACE ${TAPEGRAD_VIEW})
-target_link_libraries(tapegrad_whole INTERFACE Eigen3::Eigen fmt::fmt Threads::Threads ${TAPEGRAD_GEMM_LINK})
+target_link_libraries(tapegrad_whole INTERFACE Eigen3::Eigen fmt::fmt Threads::Threads)
 
 # The explorer's page and the ops' sources, whose rules it shows, are part of the library as text.
 function(tapegrad_embed function)

@@ -3,11 +3,11 @@
 #include <iterator>
 #include <memory>
 #include <optional>
-#include <source_location>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "../base/source_location.h"
 #include "../tape.h"
 
 namespace tapegrad {
@@ -24,7 +24,7 @@ struct Step {
   std::string_view op;
   std::string path;                            ///< of the layer that ran the op
   std::string_view formula;                    ///< `y = …;  dx = …`
-  std::source_location where;                  ///< of the rule: the file and the line of its formula
+  SourceLocation where;                  ///< of the rule: the file and the line of its formula
   std::vector<Var> inputs = {}, outputs = {};  ///< results that the op keeps for its rule come last
   /// dloss/doutput, complete: what `tape.backward(loss)[output]` is; empty where none arrived.
   std::vector<Tensor> incoming = {};

@@ -1,5 +1,5 @@
+#include "adam.h"
 #include "simd/rows.h"
-#include "variants.h"
 
 namespace tapegrad::kernels::TAPEGRAD_ISA {
 namespace {
@@ -21,6 +21,8 @@ struct Divisor {
 #endif
   }
 };
+
+}  // namespace
 
 template <class T>
 void adam(T* param, const T* grad, T* m, T* v, Index n, const AdamArgs& args) {
@@ -47,13 +49,6 @@ void adam(T* param, const T* grad, T* m, T* v, Index n, const AdamArgs& args) {
       });
 }
 
-}  // namespace
-
-template <class T>
-void fill_adam(Table<T>& table) {
-  table.adam = &adam<T>;
-}
-template void fill_adam(Table<float>&);
-template void fill_adam(Table<double>&);
+TAPEGRAD_INSTANTIATE(adam)
 
 }  // namespace tapegrad::kernels::TAPEGRAD_ISA

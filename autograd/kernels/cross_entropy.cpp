@@ -1,9 +1,8 @@
+#include "cross_entropy.h"
 #include "simd/rows.h"
 #include "simd/vector_math.h"
-#include "variants.h"
 
 namespace tapegrad::kernels::TAPEGRAD_ISA {
-namespace {
 
 template <class T>
 double cross_entropy_forward(const T* logits, const std::int64_t* targets, Index rows, Index vocab,
@@ -67,14 +66,7 @@ void cross_entropy_backward(const T* logits, const std::int64_t* targets, const 
   }
 }
 
-}  // namespace
-
-template <class T>
-void fill_cross_entropy(Table<T>& table) {
-  table.cross_entropy_forward = &cross_entropy_forward<T>;
-  table.cross_entropy_backward = &cross_entropy_backward<T>;
-}
-template void fill_cross_entropy(Table<float>&);
-template void fill_cross_entropy(Table<double>&);
+TAPEGRAD_INSTANTIATE(cross_entropy_forward)
+TAPEGRAD_INSTANTIATE(cross_entropy_backward)
 
 }  // namespace tapegrad::kernels::TAPEGRAD_ISA

@@ -3,20 +3,22 @@
 
 #include <cstdint>
 
-namespace tapegrad::kernels {
+#include "kernel.h"
 
-using Index = std::int64_t;
+namespace tapegrad::kernels {
 
 /// y[i] = table[ids[i]] * factor + positions[i % time] for rows of n values; product and sum are rounded by
 /// themselves.
-template <class T>
-void embed(const T* table, const std::int64_t* ids, Index count, Index n, T factor, const T* positions,
-           Index time, T* y);
+TAPEGRAD_KERNEL(void, embed,
+                (const T* table, const std::int64_t* ids, Index count, Index n, T factor, const T* positions,
+                 Index time, T* y),
+                (table, ids, count, n, factor, positions, time, y))
 
 /// dtable[ids[i]] += factor * dy[i], but not for row `padding` (none: -1), and dpositions[i % time] += dy[i];
 /// i ascends. dtable and dpositions may each be null.
-template <class T>
-void embed_backward(const T* dy, const std::int64_t* ids, Index count, Index n, T factor, Index padding,
-                    T* dtable, Index time, T* dpositions);
+TAPEGRAD_KERNEL(void, embed_backward,
+                (const T* dy, const std::int64_t* ids, Index count, Index n, T factor, Index padding,
+                 T* dtable, Index time, T* dpositions),
+                (dy, ids, count, n, factor, padding, dtable, time, dpositions))
 
 }  // namespace tapegrad::kernels

@@ -13,7 +13,7 @@ struct HelpText {
 };
 
 using Command = std::variant<TrainOptions, EvaluateOptions, TranslateOptions, ExplainRunOptions,
-                             InspectOptions, ParityOptions, HelpText>;
+                             InspectOptions, HelpText>;
 
 /// Understands the arguments after the program's name. The options of `--config FILE.json` are read first,
 /// those of the command line win; the result is resolved. Throws Error on wrong use, with the nearest name

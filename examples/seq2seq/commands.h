@@ -18,7 +18,5 @@ int run_translate(const TranslateOptions& options);
 /// One example forwards and backwards, as a page, text or JSON.
 int run_explain(const ExplainRunOptions& options);
 int run_inspect(const InspectOptions& options);
-/// One pass of a Transformer over the tensors of a file, and all its gradients, into another.
-int run_parity(const ParityOptions& options);
 
 }  // namespace tapegrad::seq2seq

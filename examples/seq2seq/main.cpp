@@ -36,7 +36,6 @@ struct Run {
   int operator()(const TranslateOptions& options) const { return run_translate(options); }
   int operator()(const ExplainRunOptions& options) const { return run_explain(options); }
   int operator()(const InspectOptions& options) const { return run_inspect(options); }
-  int operator()(const ParityOptions& options) const { return run_parity(options); }
   int operator()(const HelpText& help) const {
     std::fputs(help.text.c_str(), stdout);
     return exit_ok;

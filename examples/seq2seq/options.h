@@ -86,10 +86,6 @@ struct InspectOptions {
   std::string file;
 };
 
-struct ParityOptions {
-  std::string in, out;  ///< safetensors files
-};
-
 /// Fills in what follows from other options and checks that they fit together. Throws Error.
 void resolve(TrainOptions& options);
 

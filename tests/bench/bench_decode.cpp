@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 #include <tapegrad/autograd/kernels/gemm/gemm.h>
-#include <tapegrad/autograd/kernels/variants.h>
+#include <tapegrad/autograd/kernels/kernel.h>
 #include <tapegrad/nn/decode/greedy.h>
 #include <CLI/CLI.hpp>
 

@@ -80,21 +80,6 @@ def steps(a):
                 yield from timed(a, found, size, threads, number)
 
 
-def gemm(a):
-    """The same step from build folders that multiply matrices by another library."""
-    found = {"own": [a.bench_step]}
-    for folder in a.gemm_builds:
-        program = folder / "bin/bench_step"
-        if program.is_file():
-            found[folder.name.removeprefix("gemm-")] = [program]
-        else:
-            print(f"not here: {program}", file=sys.stderr)
-    for size in a.sizes or ["S1", "S", "M", "L"]:
-        for number in range(a.rounds):
-            for line in timed(a, found, size, 1, number):
-                yield {**line, "name": line["gemm"]}
-
-
 def kernels(a):
     seconds = ["--seconds", a.kernel_seconds]
     yield from run_lines([a.bench_step.parent / "kernel_bench", "--json"], seconds)

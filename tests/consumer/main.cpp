@@ -1,5 +1,4 @@
-// Uses the installed library: a matrix product, which needs what TAPEGRAD_GEMM links, and an error of ours,
-// caught by its type.
+// Uses the installed library: a kernel, called from outside, and an error of ours, caught by its type.
 #include <tapegrad/autograd/base/error.h>
 #include <tapegrad/autograd/kernels/gemm/gemm.h>
 

@@ -142,7 +142,7 @@ def check(configuration, program, folder):
     if not all(t.isfinite().all() for t in expected.values()):
         return None  # nothing to compare with
     configuration.save(given)
-    run = subprocess.run([program, "parity", given, got], stderr=subprocess.PIPE, text=True, timeout=120)
+    run = subprocess.run([program, given, got], stderr=subprocess.PIPE, text=True, timeout=120)
     if run.returncode != 0:
         raise SystemExit(f"FAIL: {configuration}: {run.stderr.strip()}")
     ours = load_file(got)

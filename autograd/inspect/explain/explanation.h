@@ -15,14 +15,17 @@ namespace tapegrad {
 /// One attention layer for the explorer's attention view, with the recorded values of its query, key, value,
 /// scores and weights.
 struct AttentionLab {
-  std::string path, kind;  ///< kind: self, causal or cross
+  std::string path;  ///< of the layer that ran it; the second lab of a path is `path (2)`
+  std::string kind;  ///< self, causal or cross
   Index heads = 1, head_dim = 1;
   double scale = 1;
+  bool in_by_out = false;                  ///< weights are [in, out], as in x W; else [out, in], as in x W'
   std::vector<std::string> rows, columns;  ///< tokens of queries and of keys
   std::vector<std::uint8_t> keep;          ///< [query, key], 1 for keys that the mask keeps
-  /// Ids by name: x_query x_key x_value query key value scores weights context merged output out_proj_weight,
-  /// in_proj_weight or q_proj_weight k_proj_weight v_proj_weight; if the layer has them also out_proj_bias,
-  /// in_proj_bias or q_proj_bias …, bias (added to the scores), dropped (weights after dropout).
+  /// Ids by name: x_query x_key x_value query key value scores weights context, in_proj_weight or
+  /// q_proj_weight k_proj_weight v_proj_weight; if the layer has them also in_proj_bias or q_proj_bias …,
+  /// bias (added to the scores), dropped (weights after dropout), and of an output projection merged output
+  /// out_proj_weight out_proj_bias.
   std::map<std::string, std::uint32_t> values;
 };
 

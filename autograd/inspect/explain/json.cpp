@@ -177,6 +177,7 @@ class Writer {
       json_.open('{').key("path").string(lab.path).key("kind").string(lab.kind).key("heads").integer(
           lab.heads);
       json_.key("head_dim").integer(lab.head_dim).key("scale").number(lab.scale);
+      if (lab.in_by_out) json_.key("in_by_out").boolean(true);
       json_.key("rows").strings(lab.rows).key("columns").strings(lab.columns).key("keep").integers(lab.keep);
       json_.key("nodes").open('{');
       for (const auto& [name, id] : lab.values) json_.key(name).integer(id);

@@ -14,6 +14,9 @@ struct LabTable {
   std::vector<double> values;  // row-major
 };
 
+/// The path of the attention layer; "the run" for attention outside of layers.
+std::string path_of(const AttentionLab& lab);
+
 /// The arrays of one head in the order of computation: Q K V S P O Y, dO dV dP D dS dQ dK dX dW.
 std::vector<LabTable> lab_tables(const Explanation& what, const AttentionLab& lab, Index head);
 

@@ -87,7 +87,7 @@ std::optional<RuleText> find_rule(std::string_view source, std::string_view file
   return std::nullopt;
 }
 
-std::optional<RuleText> find_rule(const std::source_location& where) {
+std::optional<RuleText> find_rule(const SourceLocation& where) {
   const std::string path = where.file_name();
   for (const embedded::File& file : embedded::ops())
     if (("/" + path).ends_with("/" + std::string(file.name)))

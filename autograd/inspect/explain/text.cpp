@@ -113,7 +113,7 @@ std::string to_text(const Explanation& what) {
   for (const std::uint32_t id : tape.order) gradient_step(out, tape, tape[id], ++number, total);
   for (const AttentionLab& lab : what.labs)
     for (Index head = 0; head < lab.heads; ++head) {
-      out += fmt::format("Attention {} ({}), head {}\n\n", lab.path, lab.kind, head + 1);
+      out += fmt::format("Attention {} ({}), head {}\n\n", path_of(lab), lab.kind, head + 1);
       for (const LabTable& table : lab_tables(what, lab, head))
         out += fmt::format(
             "{}  {}   {}\n{}\n", table.step, table.name, table.formula,

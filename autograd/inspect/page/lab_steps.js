@@ -37,16 +37,19 @@ function wholeLabStep(context, head, key) {
   const mask = {masked: head.kept};
   // After dropout the weights are R.
   const R = head.dropout === null ? "P" : "R";
+  // X W of weights [in, out], or X Wᵀ.
+  const weight = (name) => lab.in_by_out ? name : `${name}ᵀ`, times = (X, W) => multiply(X, lab.in_by_out ? W : W.transposed());
+  const output = (W, j) => lab.in_by_out ? columnOf(W, j) : rowOf(W, j), outputMark = (name, j) => ({name, [lab.in_by_out ? "column" : "row"]: j});
   switch (key) {
     case "F1": {
       const project = (letter, X, rows) => array(letter, head[letter], rows, null, {explain: (i, j) =>
-        dotProduct(words, `${letter}[${i}, ${j}]`, rowOf(X, i), rowOf(head[`W_${letter}`], j), {
-          names: ["X", `W_${letter}`], marks: [{name: "X", row: i}, {name: `W_${letter}`, row: j}], plus: head[`b_${letter}`] ? head[`b_${letter}`].data[j] : null,
+        dotProduct(words, `${letter}[${i}, ${j}]`, rowOf(X, i), output(head[`W_${letter}`], j), {
+          names: ["X", `W_${letter}`], marks: [{name: "X", row: i}, outputMark(`W_${letter}`, j)], plus: head[`b_${letter}`] ? head[`b_${letter}`].data[j] : null,
           expected: head[letter].at(i, j)})});
-      const check = (letter, X) => agree(`${letter} = X W_${letter}ᵀ + b`, head[letter],
-        plusBias(multiply(X, head[`W_${letter}`].transposed()), head[`b_${letter}`]));
-      return {arrays: [array("X", head.X, r), array("W_Q", head.W_Q), project("Q", head.X, r), project("K", head.XK, c),
-                       project("V", head.XV, c)],
+      const check = (letter, X) => agree(`${letter} = X ${weight(`W_${letter}`)}${lab.in_by_out ? "" : " + b"}`, head[letter],
+        plusBias(times(X, head[`W_${letter}`]), head[`b_${letter}`]));
+      return {arrays: [array("X", head.X, r), array("W_Q", head.W_Q), array("W_K", head.W_K), array("W_V", head.W_V),
+                       project("Q", head.X, r), project("K", head.XK, c), project("V", head.XV, c)],
               checks: [check("Q", head.X), check("K", head.XK), check("V", head.XV)]};
     }
     case "F2": {
@@ -91,17 +94,18 @@ function wholeLabStep(context, head, key) {
               checks: [agree(`O = ${R} V`, head.O, multiply(head.R, head.V)), ...dropoutCheck(head)]};
     case "F6":
       return {arrays: [array("concat(O)", head.C, r), array("W_O", head.W_O), array("Y", head.Y, r, null, {explain: (i, j) =>
-                dotProduct(words, `Y[${i}, ${j}]`, rowOf(head.C, i), rowOf(head.W_O, j),
+                dotProduct(words, `Y[${i}, ${j}]`, rowOf(head.C, i), output(head.W_O, j),
                            {names: ["O", "W_O"], plus: head.b_O ? head.b_O.data[j] : null, expected: head.Y.at(i, j)})})],
-              checks: [agree("Y = concat(O) W_Oᵀ + b", head.Y, plusBias(multiply(head.C, head.W_O.transposed()), head.b_O)),
+              checks: [agree(`Y = concat(O) ${weight("W_O")}${lab.in_by_out ? "" : " + b"}`, head.Y, plusBias(times(head.C, head.W_O), head.b_O)),
                        same("O ⊂ concat(O)", head.O, head.C.columns(head.head * lab.head_dim, head.head * lab.head_dim + head.O.cols))]};
     case "B0": return lossStep(context);
     case "B1": {
-      const W = head.W_O.columns(head.head * lab.head_dim, head.head * lab.head_dim + head.O.cols);
+      if (!isProjected(lab)) return contextStep(context, head, array);
+      const first = head.head * lab.head_dim, last = first + head.O.cols, W = lab.in_by_out ? head.W_O.rowRange(first, last).transposed() : head.W_O.columns(first, last);
       return {arrays: [array("dY", head.dY, r), array("W_O", W), array("dO", head.dO, r, null, {
                 explain: dot("dO", (i) => rowOf(head.dY, i), (i, j) => columnOf(W, j), ["dY", "W_O"], null,
                              {by: ["row", "column"], of: (i, j) => head.dO.at(i, j)}), node: "context"})],
-              checks: [agree("dO = dY W_O", head.dO, multiply(head.dY, W))]};
+              checks: [agree(`dO = dY ${lab.in_by_out ? "W_Oᵀ" : "W_O"}`, head.dO, multiply(head.dY, W))]};
     }
     case "B2":
       return {arrays: [array(R, head.R, r, c, mask), array("dO", head.dO, r), array("dV", head.dV, c, null, {
@@ -146,6 +150,16 @@ function wholeLabStep(context, head, key) {
     case "B8": return inputStep(context, head);
     default: return parameterStep(context, head);
   }
+}
+
+// The gradient of a context without an output projection: the sum of the gradients that its readers send.
+function contextStep({recording}, head, array) {
+  const {parts} = recording.node(head.lab.nodes.context), sent = parts.map((part) => part.grid.slice(head.head));
+  const total = head.dO.map((_, i, j) => sent.reduce((sum, grid) => sum + grid.at(i, j), 0));
+  return {arrays: [array("O", head.O, head.lab.rows), array("dO", head.dO, head.lab.rows, null, {node: "context", explain: (i, j) =>
+            namedNumbers(`dO[${i}, ${j}]`, parts.map((part, k) => [nodeName(part.from), sent[k].at(i, j)]), total.at(i, j), head.dO.at(i, j),
+                         sent.map((grid) => inLine(grid.at(i, j))).join(" + "))})],
+          checks: [agree("dO = ∑", head.dO, total)]};
 }
 
 // True when dropout removed weight [i, j]; kept weights are divided by 1 - p.
@@ -220,7 +234,7 @@ function senders(recording, lab) {
   for (const [name, letter] of [["query", "Q"], ["key", "K"], ["value", "V"]]) {
     let at = recording.node(lab.nodes[name]);
     while (["reshape", "permute", "slice"].includes(at.op)) at = recording.node(at.inputs[0]);
-    const term = `d${letter} W_${letter}`;
+    const term = `d${letter} W_${letter}${lab.in_by_out ? "ᵀ" : ""}`;
     names.set(at.id, names.has(at.id) ? `${names.get(at.id)} + ${term}` : term);
   }
   for (const id of [lab.nodes.x_query, lab.nodes.x_key])
@@ -230,17 +244,18 @@ function senders(recording, lab) {
 
 function parameterStep(context, head) {
   const {words} = context, arrays = [], checks = [];
-  const add = (name, grid, left, right, names) => {
+  const add = (name, grid, ...factors) => {
+    const [[leftName, left], [rightName, right]] = head.lab.in_by_out ? factors.reverse() : factors, names = [leftName, rightName];
     if (grid.leftOut) return arrays.push({name, grid});
     arrays.push({name, grid, explain: (i, j) => dotProduct(words, `${name}[${i}, ${j}]`, columnOf(left, i), columnOf(right, j),
                                                            {names, labels: left.rows === head.lab.rows.length ? head.lab.rows : head.lab.columns,
                                                             expected: grid.at(i, j)})});
     checks.push(agree(`${name} = ${names[0]}ᵀ ${names[1]}`, grid, multiply(left.transposed(), right)));
   };
-  add("dW_Q", head.dW_Q, head.dQ, head.X, ["dQ", "X"]);
-  add("dW_K", head.dW_K, head.dK, head.XK, ["dK", "X"]);
-  add("dW_V", head.dW_V, head.dV, head.XV, ["dV", "X"]);
-  add("dW_O", head.dW_O, head.dY, head.C, ["dY", "O"]);
+  add("dW_Q", head.dW_Q, ["dQ", head.dQ], ["X", head.X]);
+  add("dW_K", head.dW_K, ["dK", head.dK], ["X", head.XK]);
+  add("dW_V", head.dW_V, ["dV", head.dV], ["X", head.XV]);
+  if (head.dW_O) add("dW_O", head.dW_O, ["dY", head.dY], ["O", head.C]);
   for (const [letter, gradient] of [["Q", head.dQ], ["K", head.dK], ["V", head.dV], ["O", head.dY]]) {
     const bias = head[`db_${letter}`];
     if (!bias) continue;

@@ -48,7 +48,7 @@ function matrixView(context, options) {
   const caption = h("caption", {}, cap);
   if (options.note) cap.append(h("br"), h("span", {class: "note"}, options.note));
   if (options.absent) return absentView(options, caption);
-  if (grid.leftOut) return absentView({name, absent: words.get("leftOut"), size: [grid.rows, grid.cols]}, caption);
+  if (grid.leftOut) return absentView({name, absent: words.get("leftOut"), size: [grid.rows, grid.cols], class: "leftout"}, caption);
   const asked = context.state.tables.has(name);
   if (!asked && grid.data.length > Math.min(MOST_CELLS, context.room)) return picture(context, options, caption);
   context.room -= Math.min(grid.data.length, MOST_CELLS);
@@ -148,7 +148,7 @@ function colourBar(scale) {
 function absentView(options, caption) {
   const [rows, cols] = options.size || [1, 1];
   return h("div", {class: "scroll"}, h("table", {class: "matrix absent", "data-name": options.name}, caption,
-      h("tbody", {}, h("tr", {}, h("td", {class: "notyet"}, `${options.absent} [${rows}, ${cols}]`)))));
+      h("tbody", {}, h("tr", {}, h("td", {class: options.class || "notyet"}, `${options.absent} [${rows}, ${cols}]`)))));
 }
 
 // A picture of one rectangle per cell; the numbers appear on request.

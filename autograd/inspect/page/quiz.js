@@ -23,7 +23,7 @@ const answerIsRight = (given, answer) => Math.abs(given - answer) <= 0.01 * Math
 function quizScreen(context) {
   const {state, words, recording} = context;
   if (recording.labs.length === 0) return h("p", {}, noLabs(context));
-  const {key, step, array, cell, answer} = quizQuestion(context), [i, j] = cell;
+  const {lab, key, step, array, cell, answer} = quizQuestion(context), [i, j] = cell;
   const section = h("section", {"aria-labelledby": "quiz-title"}, h("h2", {id: "quiz-title", tabindex: "-1"}, words.get("quiz")),
     h("p", {}, words.get("quizIntro")), h("p", {class: "question"}, words.get("quizAsk", array.name, i, j, state.head + 1, rowLabel(array, i), columnLabel(array, j))));
   const result = h("p", {role: "status", class: "result"}, state.quizMessage || "");
@@ -38,7 +38,7 @@ function quizScreen(context) {
     h("button", {type: "button", "data-focus": "hint", onclick: () => context.go({hint: Math.min(state.hint + 1, 2)})}, words.get("hint")), " ",
     h("button", {type: "button", "data-focus": "reveal", onclick: () => context.go({hint: 3})}, words.get("reveal")), " ",
     h("button", {type: "button", "data-focus": "another", onclick: () => context.go({quiz: state.quiz + 1, hint: 0})}, words.get("another"))), result);
-  if (state.hint >= 1) section.append(h("div", {class: "formula"}, formula(LAB_TEXT[key].f)));
+  if (state.hint >= 1) section.append(h("div", {class: "formula"}, formula(labText(lab, key).f)));
   const box = h("div", {class: "matrices"});
   const hides = hidesAll(state) ? () => true : (r, c) => r === i && c === j;
   for (const a of step.arrays.filter((a) => !PARTS_OF_ANSWER.includes(a.name) || state.hint >= 2)) {

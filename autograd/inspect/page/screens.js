@@ -3,19 +3,19 @@
 function labScreen(context) {
   const {state, words, recording} = context;
   if (recording.labs.length === 0) return h("p", {}, noLabs(context));
-  const lab = recording.labs[state.lab], key = LAB_STEPS[state.labStep], text = LAB_TEXT[key][words.language];
+  const lab = recording.labs[state.lab], key = context.labKey(), text = labText(lab, key)[words.language];
   const head = context.head(), step = labStep(context, head, key);
   const choose = h("select", {"data-focus": "lab", onchange: (event) => context.go({lab: Number(event.target.value), head: 0, open_cell: false})},
-    recording.labs.map((l, i) => h("option", {value: i, selected: i === state.lab}, `${l.path} — ${words.get("kind")[l.kind]}`)));
+    recording.labs.map((l, i) => h("option", {value: i, selected: i === state.lab}, [l.path, words.get("kind")[l.kind]].filter(Boolean).join(" — "))));
   const heads = h("div", {class: "buttons", role: "group", "aria-label": words.get("head")},
     [...Array(lab.heads).keys()].map((i) => h("button", {type: "button", "aria-pressed": String(i === state.head), "data-focus": `head:${i}`,
                                                          onclick: () => context.go({head: i})}, `${words.get("head")} ${i + 1}`)));
-  const stepper = h("ol", {class: "lab-steps"}, LAB_STEPS.map((k, i) => h("li", {}, h("button", {
-    type: "button", "aria-current": i === state.labStep ? "step" : null, "data-focus": `labstep:${k}`, title: LAB_TEXT[k][words.language][0],
-    onclick: () => context.go({labStep: i, open_cell: false})}, k))));
+  const stepper = h("ol", {class: "lab-steps"}, labSteps(recording, lab).map((k) => h("li", {}, h("button", {
+    type: "button", "aria-current": k === key ? "step" : null, "data-focus": `labstep:${k}`, title: labText(lab, k)[words.language][0],
+    onclick: () => context.go({labStep: k, open_cell: false})}, k))));
   const chosen = openArray(context, step), explanation = chosen && chosen.explain(...context.cellIn(chosen.grid));
   const section = h("section", {"aria-labelledby": "lab-title"}, h("div", {class: "buttons"}, h("label", {}, words.get("module"), " ", choose), heads), stepper,
-    h("h2", {id: "lab-title", tabindex: "-1"}, `${key} — ${text[0]}`), h("div", {class: "formula"}, formula(LAB_TEXT[key].f)),
+    h("h2", {id: "lab-title", tabindex: "-1"}, `${key} — ${text[0]}`), h("div", {class: "formula"}, formula(labText(lab, key).f)),
     numbersLine(explanation), h("p", {}, text[1]));
   section.append(labMatrices(context, head, step, chosen, explanation), labChecks(context, step));
   if (step.arrays.some((a) => a.grid.leftOut)) section.append(h("p", {class: "note"}, words.get("leftOutCells")));

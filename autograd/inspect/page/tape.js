@@ -138,11 +138,14 @@ function rowNames(context, node) {
   const side = /(^|\.)encoder(\.|$)|^src_/.test(node.module) ? source : /(^|\.)decoder(\.|$)|^tgt_|^generator/.test(node.module) ? target : null;
   if (side && side.length === time) return side;
   const lab = context.recording.labs.find((l) => node.module.startsWith(l.path));
-  return lab && lab.rows.length === time ? lab.rows : null;
+  const weights = lab && Object.entries(lab.nodes).some(([name, id]) => id === node.id && name.endsWith("proj_weight"));
+  return lab && !weights && lab.rows.length === time ? lab.rows : null;
 }
 function columnNames(context, node) {
-  const lab = context.recording.labs.find((l) => l.path === node.module);
-  if (!lab || node.shape.length < 2) return null;
+  const {labs} = context.recording, byKeys = labs.find(({nodes}) => [nodes.scores, nodes.weights, nodes.dropped].includes(node.id));
+  if (byKeys) return byKeys.columns;
+  const lab = labs.find((l) => l.path === node.module);
+  if (!lab || node.shape.length !== 4) return null;
   const [rows, cols] = node.shape.slice(-2);
-  return rows === lab.rows.length && cols === lab.columns.length && node.shape.length === 4 ? lab.columns : null;
+  return rows === lab.rows.length && cols === lab.columns.length ? lab.columns : null;
 }

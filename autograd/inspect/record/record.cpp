@@ -19,9 +19,9 @@ std::string before_last_dot(const std::string& path) {
 
 }  // namespace
 
-std::string source_place(const std::source_location& where) {
+std::string source_place(const SourceLocation& where) {
   constexpr std::string_view own = "autograd/inspect/record.cpp", view = "include/tapegrad/";
-  std::string_view top = std::source_location::current().file_name(), file = where.file_name();
+  std::string_view top = SourceLocation::current().file_name(), file = where.file_name();
   top.remove_suffix(top.ends_with(own) ? own.size() : top.size());
   if (const auto at = file.rfind(view); at != std::string_view::npos)
     file.remove_prefix(at + view.size());

@@ -3,13 +3,13 @@
 #pragma once
 #include <cstdint>
 #include <functional>
-#include <source_location>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "../../attributes.h"
 #include "../../backward/steps.h"
+#include "../../base/source_location.h"
 
 namespace tapegrad {
 
@@ -105,6 +105,6 @@ TapeRecord record(const Var& loss, const RecordOptions& options = {});
 
 /// Returns, for example, `autograd/ops/matmul.cpp:41`: the path from the root of this source tree, or the
 /// file name alone for a file outside it.
-std::string source_place(const std::source_location& where);
+std::string source_place(const SourceLocation& where);
 
 }  // namespace tapegrad

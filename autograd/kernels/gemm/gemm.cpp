@@ -1,4 +1,4 @@
-#include "../variants.h"
+#include "gemm.h"
 #include "../workspace.h"
 #include "gemm_pack.h"
 #include "packed_gemm.h"
@@ -90,20 +90,6 @@ void store_start(Index m, Index n, T* c, Index ldc, const T* bias, bool accumula
 }
 
 template <class T>
-double multiply_add_loop(Index rounds) {
-  constexpr int chains = 2 * kMaxRows;
-  Vector<T> acc[chains];
-  const Vector<T> factor = splat<T>(static_cast<T>(0.5)), term = splat<T>(1);
-  _Pragma("GCC unroll 28") for (int i = 0; i < chains; ++i) acc[i] = splat<T>(static_cast<T>(i));
-  for (Index r = 0; r < rounds; ++r) {
-    _Pragma("GCC unroll 28") for (int i = 0; i < chains; ++i) acc[i] = fma(acc[i], factor, term);
-  }
-  Vector<T> sum{};
-  _Pragma("GCC unroll 28") for (int i = 0; i < chains; ++i) sum += acc[i];
-  return 2.0 * chains * kWidth<T> * static_cast<double>(rounds) + 0 * static_cast<double>(sum[0]);
-}
-
-template <class T>
 void multiply(bool trans_a, bool trans_b, Index m, Index n, Index k, const T* a, Index lda, const T* b,
               Index ldb, T* c, Index ldc, const T* bias, bool accumulate, bool rectify) {
   if (m <= 0 || n <= 0) return;
@@ -191,24 +177,11 @@ void gemm_packed(bool trans_a, Index m, Index n, Index k, const T* a, Index lda,
   }
 }
 
-template <class T>
-void fill_gemm(Table<T>& table) {
-  table.gemm = &gemm<T>;
-  table.gemm_relu = &gemm_relu<T>;
-  table.multiply_add_loop = &multiply_add_loop<T>;
-}
-
-#define TAPEGRAD_INSTANTIATE(T)                                                                              \
-  template void fill_gemm(Table<T>&);                                                                        \
-  template void gemm(bool, bool, Index, Index, Index, const T*, Index, const T*, Index, T*, Index, const T*, \
-                     bool);                                                                                  \
-  template MicroKernel<T> kernel_for<T>(int, Index, bool);                                                   \
-  template Index packed_size<T>(Index, Index);                                                               \
-  template void pack_b(bool, Index, Index, const T*, Index, T*);                                             \
-  template void gemm_packed(bool, Index, Index, Index, const T*, Index, const T*, Index, Index, T*, Index,   \
-                            bool);
-TAPEGRAD_INSTANTIATE(float)
-TAPEGRAD_INSTANTIATE(double)
-#undef TAPEGRAD_INSTANTIATE
+TAPEGRAD_INSTANTIATE(gemm)
+TAPEGRAD_INSTANTIATE(gemm_relu)
+TAPEGRAD_INSTANTIATE(kernel_for)
+TAPEGRAD_INSTANTIATE(packed_size)
+TAPEGRAD_INSTANTIATE(pack_b)
+TAPEGRAD_INSTANTIATE(gemm_packed)
 
 }  // namespace tapegrad::kernels::TAPEGRAD_ISA

@@ -11,8 +11,8 @@
 #include <immintrin.h>
 #endif
 
-#ifndef TAPEGRAD_ISA
-#error "define TAPEGRAD_ISA as generic, avx2 or avx512"
+#ifndef TAPEGRAD_ISA  // set by cmake/kernels.cmake; without a build, for editors, it is
+#define TAPEGRAD_ISA generic
 #endif
 
 #define TAPEGRAD_INLINE inline __attribute__((always_inline))

@@ -82,7 +82,6 @@ TAPEGRAD_INLINE V abs(V x) {
     return x;                                                        \
   }
 TAPEGRAD_BY_LANE(log, __builtin_logf, __builtin_log)
-TAPEGRAD_BY_LANE(erf, __builtin_erff, __builtin_erf)
 TAPEGRAD_BY_LANE(tanh_by_lane, __builtin_tanhf, __builtin_tanh)
 TAPEGRAD_BY_LANE(erfc_by_lane, __builtin_erfcf, __builtin_erfc)
 #undef TAPEGRAD_BY_LANE

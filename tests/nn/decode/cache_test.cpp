@@ -4,7 +4,6 @@
 
 #include <tests/support/errors.h>
 #include <tests/support/malloc_count.h>
-#include <tests/support/own_gemm.h>
 #include <tests/support/small_seq2seq.h>
 #include <boost/test/unit_test.hpp>
 
@@ -89,8 +88,7 @@ void check_steps(const Network& network, DType dtype, const Rows& sources, Index
 
 BOOST_AUTO_TEST_SUITE(decoder_cache)
 
-BOOST_AUTO_TEST_CASE(a_step_has_the_bits_of_the_whole_prefix,
-                     *boost::unit_test::precondition(test::own_gemm)) {
+BOOST_AUTO_TEST_CASE(a_step_has_the_bits_of_the_whole_prefix) {
   for (Index number = 0; number < 60; ++number) {
     const DType dtype = number % 3 == 0 ? DType::f64 : DType::f32;
     const Network network(options_of(number), 5, dtype);
@@ -101,7 +99,7 @@ BOOST_AUTO_TEST_CASE(a_step_has_the_bits_of_the_whole_prefix,
   }
 }
 
-BOOST_AUTO_TEST_CASE(parameters_of_another_dtype, *boost::unit_test::precondition(test::own_gemm)) {
+BOOST_AUTO_TEST_CASE(parameters_of_another_dtype) {
   const Network network(options_of(1), 5, DType::f64);
   check_steps(network, DType::f32, test::sentences(3, 1, 9, 11, 8), 20, {random_key(3, 1, 1, 0)});
 }
@@ -125,7 +123,7 @@ BOOST_AUTO_TEST_CASE(outputs_are_those_of_whole_prefixes) {
   BOOST_TEST(tokens > 5000);
 }
 
-BOOST_AUTO_TEST_CASE(beams_are_those_of_whole_prefixes, *boost::unit_test::precondition(test::own_gemm)) {
+BOOST_AUTO_TEST_CASE(beams_are_those_of_whole_prefixes) {
   for (Index number = 0; number < 12; ++number) {
     const Network one(options_of(200 + number)), two(options_of(300 + number), 6);
     const std::vector<const Seq2Seq*> models = {&one.model, &two.model};

@@ -131,7 +131,7 @@ BOOST_AUTO_TEST_CASE(ops_are_timed_when_asked) {
 }
 
 BOOST_AUTO_TEST_CASE(places_name_no_machine) {
-  const std::string own = source_place(std::source_location::current());
+  const std::string own = source_place(SourceLocation::current());
   BOOST_TEST(own.find("record_description_test.cpp:") != std::string::npos, own);
   BOOST_TEST(own.find("..") == std::string::npos, own);
   BOOST_TEST(!own.starts_with('/'), own);

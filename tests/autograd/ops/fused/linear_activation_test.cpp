@@ -2,7 +2,6 @@
 #include <tapegrad/autograd/ops/activation.h>
 #include <tapegrad/autograd/ops/fused/linear_activation.h>
 #include <tapegrad/autograd/ops/linear.h>
-#include <tests/support/own_gemm.h>
 
 #include <boost/test/unit_test.hpp>
 #include <cmath>
@@ -52,7 +51,7 @@ BOOST_AUTO_TEST_CASE(relu_by_hand) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(the_bits_are_those_of_the_two_ops, *boost::unit_test::precondition(test::own_gemm)) {
+BOOST_AUTO_TEST_CASE(the_bits_are_those_of_the_two_ops) {
   for (const DType dtype : {DType::f32, DType::f64})
     for (const Activation activation : {Activation::relu, Activation::gelu})
       for (const Index rows : {3, 20, 300, 600})  // the last ones in several blocks of rows
