@@ -8,7 +8,7 @@
 namespace tapegrad {
 
 struct NumericalGradient {
-  std::vector<double> values;  ///< one for each element asked for
+  std::vector<double> values;  ///< one for each requested element
   /// True at elements without a derivative: the function has a kink within the smallest step, or is not
   /// finite.
   std::vector<bool> kink;
