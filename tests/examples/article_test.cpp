@@ -85,7 +85,7 @@ BOOST_AUTO_TEST_CASE(weights_are_normalised_and_the_product_is_not) {
 
 BOOST_AUTO_TEST_CASE(a_distance_needs_a_minus_sign) {
   const Numbers result = distance_sign();
-  BOOST_TEST(result.wrong[1] == largest(result.wrong));  // the key that lies farthest away
+  BOOST_TEST(result.wrong[1] == largest(result.wrong));  // the farthest key
   BOOST_TEST(result.right[0] == largest(result.right));  // the query itself
   const std::vector<double> cosine = weights_by(Score::cosine);
   BOOST_TEST(cosine[0] / cosine[2] == std::exp(2), near);  // e^1 against e^-1

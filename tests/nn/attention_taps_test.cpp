@@ -68,7 +68,7 @@ const Var& tapped(Tape& tape, std::string_view name) {
   throw Error(fmt::format("no tap {}", name));
 }
 
-/// A run: the loss, gradients of inputs and parameters, and what was tapped.
+/// A run: the loss, gradients of inputs and parameters, and the tapped values.
 struct Run {
   std::vector<Tensor> results;
   std::vector<TapValue> taps;

@@ -18,7 +18,7 @@ def samples_of(source):
 
 
 def values_of(field, text):
-    """What `field` is set to by designated initializers."""
+    """The values of `field` in designated initializers."""
     found = re.findall(rf"[{{,]\s*\.{field}\s*=\s*([^,{{}}]*(?:\{{\}})?)", text)
     return {" ".join(value.split()) for value in found}
 
@@ -48,7 +48,7 @@ const OpSamples cast_samples("cast", [] { return some(); });"""
 
 
 def check_itself():
-    """The rule finds what it is for."""
+    """The rule finds planted mistakes."""
     def found(header=HEADER, source=SOURCE, cases=""):
         return [text.split(": ")[1].split(" to something")[0]
                 for text in problems({"cast": header}, {"cast": source}, cases)]

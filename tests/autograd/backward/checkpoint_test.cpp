@@ -1,4 +1,4 @@
-// A checkpointed function gives the same bits as the function itself.
+// A checkpointed function has the bits of the function itself.
 #include <tests/support/checkpoint_model.h>
 
 #include <array>
@@ -8,7 +8,8 @@ namespace {
 
 using namespace checkpoint_tests;
 
-/// `program(tape, model, run)` gives the same with and without checkpoints, however the pass goes.
+/// Checks that `program(tape, model, run)` gives equal results with and without checkpoints, for every kind
+/// of pass.
 template <class Program>
 void check_same_bits(Program&& program) {
   const Model model;

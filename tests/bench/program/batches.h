@@ -29,7 +29,7 @@ class Batches {
   Batches(const Size& size, std::uint64_t seed, std::vector<Batch> given = {})
       : size_(size), random_(seed), given_(std::move(given)) {}
 
-  /// How many batches a timed run keeps.
+  /// The number of batches that a timed run keeps.
   std::size_t kept() const { return given_.empty() ? 16 : given_.size(); }
 
   Batch next() {
