@@ -73,7 +73,7 @@ BOOST_AUTO_TEST_CASE(large_scores_do_not_overflow) {
 
 BOOST_AUTO_TEST_CASE(weights_are_normalised_and_the_product_is_not) {
   const Numbers result = normalised_product();
-  for (const std::size_t query : {0u, 2u}) {  // whatever the query asks for
+  for (const std::size_t query : {0u, 2u}) {  // for every query
     BOOST_TEST(result.wrong[query] == 1.0 / 11, near);
     BOOST_TEST(result.wrong[query + 1] == 10.0 / 11, near);
     BOOST_TEST((result.right[query] >= 1 && result.right[query] <= 3));

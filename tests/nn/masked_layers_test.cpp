@@ -32,8 +32,8 @@ struct Network {
   }
   Outcome run() const { return run(routes[0], DType::f64); }
 
-  /// Finite and the same in every way, f32 near f64; `also` checks every outcome. Second derivatives
-  /// carry the rounding of two passes.
+  /// Checks that outcomes are finite and equal in every way, f32 near f64; `also` checks every outcome.
+  /// Second derivatives carry the rounding of two passes.
   void check_agreement(const std::function<void(const Outcome&)>& also = {}) const {
     Outcome exact;
     for (const DType dtype : {DType::f64, DType::f32}) {

@@ -107,7 +107,7 @@ bool all_finite(const Outcome& outcome);
 
 /// Runs every route (with `training_only`, those that train) and checks that all agree with the first in
 /// value, bits of fused values, gradients (1e-12 in f64, 1e-6 in f32) and second derivatives
-/// (`second_limit`); `also` looks at every outcome. Returns the first outcome, with second derivatives.
+/// (`second_limit`); `also` checks every outcome. Returns the first outcome, with second derivatives.
 Outcome check_routes(DType dtype, double second_limit, bool training_only,
                      const std::function<Outcome(const Route&)>& run,
                      const std::function<void(const Route&, const Outcome&)>& also);

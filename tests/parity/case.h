@@ -62,7 +62,7 @@ class CaseFamily {
   static const CaseFamily* first();
 };
 
-/// Uniform values in [low, high) that f32 holds exactly, so that every way starts from the same numbers. They
+/// Uniform values in [low, high) that f32 holds exactly, so that every way starts from equal numbers. They
 /// depend on seed, `name` and shape alone.
 Tensor drawn(std::uint64_t seed, std::string_view name, const Shape& shape, double low = -1, double high = 1);
 /// The nearest values that f32 holds, as f64.

@@ -3,7 +3,8 @@
 
 TOOL is the state_dict_tool of a build.
 Both make each layer many times. Constants must be equal; of other values, mean, deviation and largest
-|value| must agree within the sampling error. Intended differences are in ON_PURPOSE with their reasons. Prints a PASS: or FAIL: line a case; without PyTorch one SKIP: line.
+|value| must agree within the sampling error. Intended differences are in ON_PURPOSE with their reasons.
+Prints a PASS: or FAIL: line for each case; without PyTorch one SKIP: line.
 """
 import pytorch  # noqa: F401  first: without PyTorch it ends here
 import fnmatch

@@ -55,7 +55,7 @@ const LAB_TEXT = {
        zh: ["参数的梯度", "每一个都是输入与返回梯度的乘积，对词元求和。"]},
 };
 
-// What a lab says otherwise: of weights [in, out], and without an output projection.
+// Texts for weights [in, out], and for attention without an output projection.
 const IN_BY_OUT = {
   F1: {f: "Q = X W_Q; K = X W_K; V = X W_V",
        en: ["Queries, keys and values", "Every token's vector is projected three times. This head owns its own columns of each weight."],

@@ -1,7 +1,7 @@
 // `page.html#selftest`: walks all steps as a reader would and compares shown, stored and recomputed numbers.
 // Ends with PASS n/n or FAIL k/n in #selftest.
 
-// How the writer of the page calls the path of attention that stands in no layer.
+// The page writer's name for the path of attention outside of layers.
 const THE_RUN = "the run";
 
 // As C++ prints {:.3g}.

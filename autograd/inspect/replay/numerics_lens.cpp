@@ -15,7 +15,7 @@ constexpr double floor_of_gradients =
     1e-3;  // as in the checks of record: errors of smaller gradients are absolute
 constexpr double infinite = std::numeric_limits<double>::infinity();
 
-/// |a - b|; 0 where both are the same infinity or both NaN.
+/// |a - b|; 0 for equal infinities and for two NaNs.
 double distance(double a, double b) {
   if (a == b || (std::isnan(a) && std::isnan(b))) return 0;
   return std::isfinite(a) && std::isfinite(b) ? std::abs(a - b) : infinite;

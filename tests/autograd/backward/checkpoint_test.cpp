@@ -138,7 +138,7 @@ BOOST_AUTO_TEST_CASE(gradients_of_gradients) {
   };
   const Results expected = second({false}), found = second({true});
   BOOST_REQUIRE(expected.size() == found.size());
-  for (std::size_t i = 0; i < expected.size(); ++i) {  // another order of the same sums
+  for (std::size_t i = 0; i < expected.size(); ++i) {  // sums in another order
     const std::vector<double> a = expected[i].to_vector(), b = found[i].to_vector();
     double largest = 0, difference = 0;
     for (std::size_t k = 0; k < a.size(); ++k) {

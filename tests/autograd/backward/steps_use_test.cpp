@@ -259,7 +259,7 @@ BOOST_AUTO_TEST_CASE(refused_after_the_end_of_the_recording) {
     steps->next();
   }
   BOOST_TEST(error_of([&] { steps->next(); }) == "backward_steps: the tape of this pass is gone");
-  Small other;  // perhaps at the same place
+  Small other;  // perhaps at the old address
   BOOST_TEST(error_of([&] { steps->next(); }) != "no error");
 }
 

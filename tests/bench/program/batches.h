@@ -22,8 +22,8 @@ struct Batch {
   }
 };
 
-/// The batches of a run: drawn afresh from a seed, the same as those of the peers in Python, or given, and
-/// then taken in turn.
+/// The batches of a run: drawn afresh from a seed, equal to those of the peers in Python, or given, and then
+/// taken in turn.
 class Batches {
  public:
   Batches(const Size& size, std::uint64_t seed, std::vector<Batch> given = {})
