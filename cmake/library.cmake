@@ -1,4 +1,4 @@
-# The library: every source below autograd/, nn/ and optim/. No list here hears of a new op or layer.
+# The library: every source below autograd/, nn/ and optim/. A new op or layer needs no entry here.
 
 # Inside the library includes are relative; users write <tapegrad/nn/attention.h>, and the build offers the
 # source folders under that name, as an install does. <tapegrad/tapegrad.h>, <tapegrad/nn.h> and
@@ -25,10 +25,10 @@ if(NOT TAPEGRAD_SOURCES)
   set(TAPEGRAD_SOURCES ${PROJECT_BINARY_DIR}/empty.cpp)
 endif()
 
-# Fused multiply-adds chosen by the compiler would make a result depend on where it was compiled.
+# Multiply-adds that the compiler fuses by itself would make results depend on the compiler and its target.
 set(TAPEGRAD_FP_FLAGS -ffp-contract=off)
 
-# Loops over elements, for which g++'s -O2 makes no vectors. The bits are the same.
+# g++ -O2 vectorises these loops over elements only with the dynamic cost model, which changes no bit.
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   set_source_files_properties(${PROJECT_SOURCE_DIR}/autograd/ops/arithmetic.cpp
     PROPERTIES COMPILE_OPTIONS -fvect-cost-model=dynamic)
@@ -37,7 +37,7 @@ endif()
 # Objects first: the library is made of them.
 add_library(tapegrad_objects OBJECT ${TAPEGRAD_SOURCES})
 tapegrad_target(tapegrad_objects)
-# Where a rule stands is said in the tree's own terms, see Formula in autograd/op.h.
+# Source locations of rules are relative to the root of the tree, see Formula in autograd/op.h.
 file(RELATIVE_PATH source_from_build ${CMAKE_BINARY_DIR} ${PROJECT_SOURCE_DIR})
 string(REGEX REPLACE "/$" "" source_from_build "${source_from_build}")
 target_compile_options(tapegrad_objects PRIVATE ${TAPEGRAD_FP_FLAGS}

@@ -16,7 +16,7 @@ function(tapegrad_program name)
   add_dependencies(programs ${name})
 endfunction()
 
-# What several programs share (progress bar, pictures) is a small library of its own.
+# Code that several programs share (progress bar, pictures) is a small library of its own.
 file(GLOB support CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/examples/support/*.cpp)
 if(support)
   add_library(tapegrad_support STATIC ${support})

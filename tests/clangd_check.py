@@ -39,7 +39,7 @@ def main(root, clangd, names):
         clone = pathlib.Path(folder)
         for room in ("autograd", "nn", "optim"):
             shutil.copytree(root / room, clone / room)
-        strict = "---\nCompileFlags:\n  Add: [-Werror]\n"  # clangd's own check tells of errors alone
+        strict = "---\nCompileFlags:\n  Add: [-Werror]\n"  # clangd's own check reports errors only
         config = (root / ".clangd").read_text(encoding="utf-8")
         (clone / ".clangd").write_text(config + strict, encoding="utf-8")
         with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:

@@ -4,8 +4,8 @@
 namespace tapegrad::kernels::TAPEGRAD_ISA {
 namespace {
 
-/// Division by one number, with the bits of x / by where nothing underflows: a product with the inverse, set
-/// right twice by its exact remainder (Markstein, 1990). Much quicker than as many divisions.
+/// Division by one number, with the bits of x / by unless something underflows: a product with the inverse,
+/// corrected twice by its exact remainder (Markstein, 1990). Much faster than divisions.
 template <class T>
 struct Divisor {
   T by, inverse;
@@ -15,7 +15,7 @@ struct Divisor {
     const Vector<T> near = x * inverse;
     const Vector<T> nearer = fma(fma(near, splat(-by), x), splat(inverse), near);
     const Vector<T> exact = fma(fma(nearer, splat(-by), x), splat(inverse), nearer);
-    return x < kInfinity<T> ? exact : x;  // the remainder of infinity is none
+    return x < kInfinity<T> ? exact : x;  // infinity has no remainder
 #else
     return x / by;
 #endif

@@ -59,8 +59,8 @@ void cross_entropy_backward(const T* logits, const std::int64_t* targets, const 
           mask.store(dx + j, fma(exp(mask.load(x + j) - max - above) - spread, splat(g),
                                  load_sum(accumulate, mask, dx + j)));
         });
-    // The target's own element again, with the subtraction before the product: p - 1 + eps keeps its small
-    // digits.
+    // Recomputes the target's element with the subtraction before the product, so that p - 1 + eps keeps its
+    // small digits.
     const Vector<T> p = exp(splat(x[targets[row]] - max - above)) - spread - peak;
     at_target = fma(p[0], g, old);
   }

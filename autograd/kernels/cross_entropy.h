@@ -9,9 +9,10 @@ namespace tapegrad::kernels {
 
 /// loss[row] = (1 - eps) * -log p[target] + eps * mean over classes of -log p, p = softmax(logits[row]), eps
 /// the `label_smoothing` (Szegedy et al., 2016, arXiv 1512.00567). A row whose target is `ignore_index` loses
-/// 0. Every other target must lie in [0, vocab); the caller checks. `losses` (per row) and `log_sum` (per
-/// row: log of the sum of e^(x - max), for the backward pass; the maximum stays out of it, so large logits
-/// lose no digits) may each be null. Returns the sum of the losses, added in ascending row order in double.
+/// 0. Every other target must be in [0, vocab), which the caller checks. `losses` (per row) and `log_sum`
+/// (per row: log of the sum of e^(x - max), for the backward pass; the maximum stays out of it, so large
+/// logits lose no digits) may each be null. Returns the sum of the losses, added in ascending row order in
+/// double.
 TAPEGRAD_KERNEL(double, cross_entropy_forward,
                 (const T* logits, const std::int64_t* targets, Index rows, Index vocab,
                  std::int64_t ignore_index, double label_smoothing, T* losses, T* log_sum),

@@ -9,7 +9,8 @@
 
 namespace tapegrad::kernels {
 
-/// An element is kept by dropout of probability `p` when its random bits reach this, p * 2^32; p in [0, 1].
+/// Dropout of probability `p` in [0, 1] keeps an element when its random bits are at least this threshold, p
+/// * 2^32.
 [[gnu::always_inline]] inline constexpr std::uint64_t dropout_threshold(double p) {
   return static_cast<std::uint64_t>(p * 4294967296.0);
 }
@@ -20,7 +21,7 @@ TAPEGRAD_KERNEL(void, dropout_forward,
                 (const T* x, T* y, Index n, double p, RandomKey key, std::uint64_t first_element = 0),
                 (x, y, n, p, key, first_element))
 
-/// dx[i] += kept ? dy[i] * (1 / (1 - p)) : 0, the same elements kept as in the forward.
+/// dx[i] += kept ? dy[i] * (1 / (1 - p)) : 0 with the forward's kept elements.
 TAPEGRAD_KERNEL(void, dropout_backward,
                 (const T* dy, T* dx, Index n, double p, RandomKey key, std::uint64_t first_element = 0,
                  bool accumulate = true),

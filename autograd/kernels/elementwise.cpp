@@ -182,7 +182,7 @@ void sum_columns(const T* src, Index rows, Index left, Index ld, T* dst, bool ac
 
 }  // namespace
 
-/// A sum is one chain of additions: many columns at once hide its latency.
+/// A sum is one chain of additions; many columns at once hide its latency.
 template <class T>
 void sum_rows(const T* src, Index rows, Index n, Index ld, T* dst, bool accumulate) {
   while (n > 0) {

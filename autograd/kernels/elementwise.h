@@ -1,4 +1,4 @@
-/// Maps and sums over contiguous arrays. Every element has the same bits wherever it stands in an array.
+/// Maps and sums over contiguous arrays. The bits of an element do not depend on its position in the array.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,7 @@ TAPEGRAD_KERNEL(void, sigmoid, (const T* x, T* y, Index n), (x, y, n))
 
 /// y = max(x, 0); NaN passes.
 TAPEGRAD_KERNEL(void, relu, (const T* x, T* y, Index n), (x, y, n))
-// The backward kernels add to dx, or write it when `accumulate` is false, as if it had held +0: the same
-// bits.
+// The backward kernels add to dx. When `accumulate` is false they write it, with the bits of adding to +0.
 
 /// dx += x > 0 ? dy : 0. The output y may stand for x.
 TAPEGRAD_KERNEL(void, relu_backward, (const T* x, const T* dy, T* dx, Index n, bool accumulate = true),
@@ -54,7 +53,7 @@ TAPEGRAD_KERNEL(void, scale, (const T* x, T factor, T* y, Index n), (x, factor, 
 /// Sum by the 16-lane rule: element i goes to lane i % 16 in ascending order, then a fixed tree adds the
 /// lanes.
 TAPEGRAD_KERNEL(T, sum, (const T* x, Index n), (x, n))
-/// Sum of squares by the same rule.
+/// Sum of squares by the 16-lane rule.
 TAPEGRAD_KERNEL(T, sum_squares, (const T* x, Index n), (x, n))
 
 /// dst[j] (+)= sum over rows of src[row * ld + j], rows ascending, starting from 0 or from the old dst.

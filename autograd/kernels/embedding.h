@@ -1,4 +1,4 @@
-/// Rows of a table by their numbers, scaled, with a position added: what every sequence model begins with.
+/// Embedding: gathers rows of a table by token id, scales them and adds a row of positions.
 #pragma once
 
 #include <cstdint>
@@ -7,8 +7,8 @@
 
 namespace tapegrad::kernels {
 
-/// y[i] = table[ids[i]] * factor + positions[i % time] for rows of n values; product and sum are rounded by
-/// themselves.
+/// y[i] = table[ids[i]] * factor + positions[i % time] for rows of n values; product and sum are rounded
+/// separately.
 TAPEGRAD_KERNEL(void, embed,
                 (const T* table, const std::int64_t* ids, Index count, Index n, T factor, const T* positions,
                  Index time, T* y),

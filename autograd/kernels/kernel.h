@@ -11,7 +11,7 @@
 #include <atomic>
 #include <cstdint>
 
-// The sets that are compiled besides `generic`; cmake/kernels.cmake decides in the same way.
+// The sets that are compiled besides `generic`; cmake/kernels.cmake uses an equal condition.
 #if !defined(TAPEGRAD_X86) && defined(__x86_64__)
 #define TAPEGRAD_X86 1
 #endif
@@ -22,14 +22,14 @@ using Index = std::int64_t;
 
 enum class Isa { generic, avx2, avx512 };
 
-/// Whether this build and this processor have the instruction set.
+/// Returns true when this build and this processor have the instruction set.
 bool available(Isa isa);
 
 /// The instruction set in use: the best one there is, or a lower one named by the environment variable
 /// TAPEGRAD_ISA (generic, avx2, avx512) when the first kernel runs.
 Isa active_isa();
 
-/// Makes every thread use the instruction set, which is available, from its next kernel on.
+/// Makes every thread use the instruction set from its next kernel on. The set must be available.
 void use_isa(Isa isa);
 
 /// "generic", "avx2" or "avx512".

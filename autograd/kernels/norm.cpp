@@ -65,7 +65,7 @@ TAPEGRAD_INLINE RowValues<T, rows> inverse_deviation(const T* x, const RowValues
   });
 }
 
-/// What layer_norm and add_layer_norm share: rows at `x`, whose sums are known.
+/// Normalises rows at `x` whose sums are known; for layer_norm and add_layer_norm.
 template <class T, int rows>
 TAPEGRAD_INLINE void norm_rows(const T* x, const RowValues<T, rows>& total, const T* gamma, const T* beta,
                                T eps, T* y, T* mean, T* rstd, Index n) {
@@ -145,8 +145,8 @@ void add_layer_norm(const AddLayerNormArgs<T>& args) {
 
 namespace {
 
-/// Some rows: adds to dgamma and dbeta and, where `wanted`, calls store(mask, r, j, v), rstd * v being what
-/// element j of row r of x gets; for layer norm (`centred`) and rms norm.
+/// The backward pass of some rows, for layer norm (`centred`) and rms norm: adds to dgamma and dbeta and,
+/// when `wanted`, calls store(mask, r, j, v), where rstd * v is the gradient of element j of row r of x.
 template <class T, int rows, bool centred, class Store>
 TAPEGRAD_INLINE void backward_rows(const T* x, const T* gamma, const T* mean, const T* rstd, const T* dy,
                                    T* dgamma, T* dbeta, Index n, bool wanted, Store store) {
@@ -216,7 +216,7 @@ TAPEGRAD_INLINE void norm_backward(const T* x, const T* gamma, const T* mean, co
       });
 }
 
-/// What both results of add_layer_norm pass on to x and f.
+/// The gradients of x and f from the cotangents of both results of add_layer_norm.
 template <class T, bool drops>
 TAPEGRAD_INLINE void add_and_normalise_backward(const AddLayerNormArgs<T>& args,
                                                 const AddLayerNormGradients<T>& grads,

@@ -26,7 +26,7 @@ TAPEGRAD_KERNEL(void, layer_norm_backward,
                 (x, gamma, mean, rstd, dy, dx, dgamma, dbeta, rows, n, accumulate))
 
 /// A residual sum and its layer norm, for rows of n values: sum = x + f, or x + dropout(f) with p > 0, where
-/// element i of f is kept or not as by dropout_forward; y, mean and rstd are what layer_norm makes of sum.
+/// dropout_forward's rule decides about element i of f; y, mean and rstd are layer_norm(sum).
 template <class T>
 struct AddLayerNormArgs {
   Index rows, n;
@@ -40,8 +40,8 @@ struct AddLayerNormArgs {
 TAPEGRAD_KERNEL(void, add_layer_norm, (const AddLayerNormArgs<T>& args), (args))
 
 /// `dy` and `dsum` are the cotangents of y and of sum, each null where none arrived. dx += d and df += d, or
-/// the kept d scaled, with d = dsum + what layer_norm_backward adds; they are written instead where they are
-/// `fresh`. Each may be null.
+/// the kept d scaled, with d = dsum + the dx of layer_norm_backward. Those that are `fresh` are written
+/// instead. Each may be null.
 template <class T>
 struct AddLayerNormGradients {
   const T *dy, *dsum;

@@ -65,7 +65,7 @@ void softmax_backward(const T* y, const T* dy, T* dx, Index rows, Index n, bool 
   }
 }
 
-// The maximum comes out first: x - logsumexp(x) would be rounded as coarsely as the largest x.
+// Subtracts the maximum first: x - logsumexp(x) would be rounded as coarsely as the largest x.
 template <class T>
 void log_softmax(const T* x, T* y, Index rows, Index n) {
   for (Index row = 0; row < rows; ++row, x += n, y += n) {

@@ -1,4 +1,4 @@
-// What ops tell a reader of a dump beside their inputs.
+// Attributes of ops in dumps.
 #include <tapegrad/autograd/gradcheck/samples.h>
 #include <tapegrad/autograd/ops.h>
 

@@ -31,7 +31,7 @@ struct Fragile final : Primitive {
   }
 };
 
-/// A pullback that returns what it should not.
+/// An op whose pullback returns no gradient, or one of another shape.
 struct Misshapen final : Primitive {
   bool none;
   explicit Misshapen(bool returns_none) : none(returns_none) {}

@@ -1,8 +1,8 @@
 // Greedy decoding of one sentence, timed: the program of peers/decode_torch.py. Prints one JSON line:
 //   us_per_token        of the tokens after the first: (time of `tokens` − time of one) / (tokens − 1), so
-//                       that neither the encoder nor what is done once a sentence counts
+//                       that neither the encoder nor other work per sentence counts
 //   sentence_us         all of it, the encoder included
-//   floor_us            reading the decoder's weights once, at the speed measured in the same run
+//   floor_us            reading the decoder's weights once, at the speed measured in this run
 //   allocations         calls of malloc and its relatives a sentence
 #include <tests/support/malloc_count.h>
 

@@ -1,4 +1,4 @@
-"""What compare.py runs for each part of the page: generators of JSON lines, in interleaved rounds."""
+"""The runs of compare.py for each part of the page: generators of JSON lines, in interleaved rounds."""
 import json
 import os
 import pathlib
@@ -9,7 +9,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 
 def backends(a):
-    """What runs each backend of a training step, as far as it is there."""
+    """The commands of the installed backends of a training step."""
     peer = [a.torch_python, str(HERE / "peers/peer_bench.py"), "--backend"]
     jax = [a.jax_python, str(HERE / "peers/peer_bench.py"), "--backend", "jax"]
     every = {"tapegrad": [str(a.bench_step)], "eager fused": [*peer, "eager"],

@@ -25,7 +25,7 @@ def by_kernel(lines):
 
 
 def against_best(cases):
-    """How own products stand against the fastest library, in words."""
+    """A sentence that compares own products with the fastest library."""
     shares = {case: row["tapegrad"] / max(value for name, value in row.items() if name != "tapegrad")
               for case, row in cases.items() if "tapegrad" in row and len(row) > 1}
     if not shares:

@@ -10,7 +10,7 @@ COPY, BY_HAND = FOLDER / "copy.html", FOLDER / "attention_by_hand.html"
 HATCHED = """() => [...document.querySelectorAll('main *, nav *')].filter((e) => e.className !== 'ramp'
   && getComputedStyle(e).backgroundImage !== 'none').map((e) => e.outerHTML.slice(0, 80))"""
 NO_OUTPUT = [step for step in support.STEPS if step not in ("F6", "B0")]
-PLACES = {  # where the lab shows what the terminal prints
+PLACES = {  # the places in the lab of the arrays that the terminal prints
     "F1": ["Q", "K", "V"],
     "F2": ["S"],
     "F4": ["P"],

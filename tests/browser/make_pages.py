@@ -3,9 +3,9 @@
 explorer.html, .json and .txt are one example of the model (1 + 1 layers, 2 heads, d_model 16);
 rectangular.html has a shorter target; long.html has 12 tokens a side; least.html and less.html are the
 first example with fewer bytes than all arrays need; broken-RULE.html are the first example with a backward
-rule that is wrong on purpose; dropout.html was recorded with dropout; nan.html is of a model of NaN. Another
-run writes these bytes again. copy.html and attention_by_hand.html (with .txt, the terminal's output) come
-from the examples of these names, which stand beside SEQ2SEQ. With RECORD_TOOL, single.html is another model,
+rule that is wrong on purpose; dropout.html was recorded with dropout; nan.html is of a model of NaN. Every
+run writes equal bytes. copy.html and attention_by_hand.html (with .txt, the terminal's output) come
+from the examples of these names beside SEQ2SEQ. With RECORD_TOOL, single.html is another model,
 recorded in f32, and own.html is attention that is written out in ops.
 """
 import os
@@ -19,7 +19,7 @@ import sys
 SOURCE, TARGET = "a b c d e", "e d c b a"
 LONG = "abcdefghabcd"
 LARGEST = 1_200_000  # bytes
-LARGEST_LONG = 2_000_000  # unless the page says what it left out
+LARGEST_LONG = 2_000_000  # unless the page names its omissions
 
 
 def run(program, *words, **environment):

@@ -2,7 +2,7 @@
 """make_pictures.py SEQ2SEQ: makes the explorer's pages anew and takes the pictures in docs/explorer of them.
 
 Needs what the browser tests need, and Pillow, which gives the pictures a small palette. The answers in
-docs/explorer.md may have to follow: sample_test.py tells.
+docs/explorer.md may then need an update, which sample_test.py detects.
 """
 
 import pathlib

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""docs/explorer.md: its eight answers are what its pages show, at the addresses that it gives.
+"""docs/explorer.md: its eight answers agree with its pages, at the addresses that it gives.
 
 Numbers agree within 2 %: the page's model was trained in f32, on whatever machine ran the fixture.
 """
@@ -23,7 +23,7 @@ class Reader:
         self.pages = {PAGE: Opened(settings, PAGE), BROKEN: Opened(settings, BROKEN)}
 
     def screen(self, number, file=PAGE):
-        """The page at the address that stands in answer `number`."""
+        """The page at the address of answer `number`."""
         address = re.search(r"`(#[^`]*)`", ANSWERS[number])[1]
         return self.pages[file].go(address + ("&" if len(address) > 1 else "") + "lang=en")
 

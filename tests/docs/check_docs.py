@@ -3,7 +3,7 @@ leads somewhere (a file of the tree, a heading of a page), and every picture und
 
 A ```cpp block is a program (`// file: NAME.cpp`) or an excerpt (`// part of: PATH`), whose lines must stand
 in PATH without a gap, indentation aside. A ```python block is a file (`# file: NAME.py`) that a test runs.
-What is only a sketch is fenced as ```text.
+A sketch is fenced as ```text.
 """
 import pathlib
 import re

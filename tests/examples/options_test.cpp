@@ -202,7 +202,7 @@ BOOST_AUTO_TEST_CASE(every_option_survives_json) {
     TrainOptions options;
     const JsonScalar value = value_of(options, field);
     if (const auto* text = std::get_if<std::string>(&value); text && text->empty()) continue;
-    assign(options, field, value, "x");  // every default lies in its range
+    assign(options, field, value, "x");  // every default is in its range
     BOOST_TEST((value_of(options, field) == value));
   }
 }

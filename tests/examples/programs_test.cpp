@@ -1,4 +1,4 @@
-// The one-page programs run, end well, and say what they promise.
+// The one-page programs run, exit with 0 and print the documented output.
 #include <tests/support/program.h>
 
 #include <boost/test/unit_test.hpp>

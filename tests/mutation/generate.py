@@ -164,7 +164,7 @@ class Body:
         return text
 
     def passes_on(self):
-        """Whether the body is one call of another rule, which has the mutants."""
+        """True when the body is one call of another rule, which has the mutants."""
         source, (begin, end) = self.source, self.function.body
         opening = next((k for k in range(begin, end) if source.is_(k, "(")), begin)
         called = source.callee(opening)[1] in self.generator.rule_names and not source.lambdas(opening, end)
@@ -198,7 +198,7 @@ class Body:
         call = f"results({first}, " if pullback else f"raw({first}, *this, "
         return f"return ::mutation::{call}{args}, "
 
-    # Statements. Each method returns the text of what it was given, with mutants.
+    # Statements. Each method returns the text of its statement with mutants.
 
     def block(self, opening, closing):
         parts, i = ["{"], opening + 1
@@ -332,7 +332,7 @@ class Body:
     def alternatives(self, begin, end, edits):
         """(mutant, text on one line) of every edit of the tokens in [begin, end) that compiles."""
         source, found = self.source, []
-        seen = {re.sub(r"\s", "", source.line(begin, end))}  # also what is no change
+        seen = {re.sub(r"\s", "", source.line(begin, end))}  # mutants that change nothing included
         for b, e, replacement, rule in edits:
             text = f"{source.line(begin, b)} {replacement} {source.line(e, end)}".strip()
             if re.sub(r"\s", "", text) in seen:

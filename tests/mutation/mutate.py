@@ -96,7 +96,7 @@ struct Hypot final : Primitive {
 
 
 def new_op(root):
-    """What is wrong with how a new op's rules are taken in."""
+    """The failures of the generator on a new op's rules."""
     with tempfile.TemporaryDirectory() as folder:
         copy = pathlib.Path(folder)
         shutil.copytree(root / "autograd", copy / "autograd")

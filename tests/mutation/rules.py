@@ -1,4 +1,4 @@
-"""The rules that make mutants of an expression: what people get wrong in a backward rule."""
+"""The rules that make mutants of an expression: the common mistakes in backward rules."""
 import re
 
 SIGN, FACTOR, TRANSPOSE, TERM, MASK = "sign", "factor", "transpose", "missing term", "missing mask"
@@ -69,7 +69,7 @@ class Rules:
         return []
 
     def address(self, i):
-        """Whether token i computes an address: in an index or in what load and store take first."""
+        """True when token i computes an address: in an index or in the first argument of load and store."""
         source, inside = self.source, self.source.tokens[i].inside
         while inside >= 0 and not source.is_(inside, "{"):
             if source.is_(inside, "["):

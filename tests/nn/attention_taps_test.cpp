@@ -68,7 +68,7 @@ const Var& tapped(Tape& tape, std::string_view name) {
   throw Error(fmt::format("no tap {}", name));
 }
 
-/// A run: the loss, gradients of inputs and parameters, and what was tapped.
+/// A run: the loss, gradients of inputs and parameters, and the tapped values.
 struct Run {
   std::vector<Tensor> results;
   std::vector<TapValue> taps;
@@ -150,7 +150,7 @@ BOOST_AUTO_TEST_CASE(gradients_match_numerical_derivatives) {
       const Run run(layer, s, {.dtype = DType::f64}, {"*.value", "*.scores", "*.weights", "*.context"});
       const Tensor v = run.taps[0].value;
       const Shape cells{s.batch, heads, s.query, s.key};
-      // What follows each tap, with the same draw of dropout.
+      // The steps after each tap, with equal draws of dropout.
       const auto after_context = [&](const Var& c) {  // [batch, heads, query, dim]
         return weighed(layer.layer.out_proj(reshape(transpose(c, 1, 2), {s.batch, s.query, width})), 3);
       };

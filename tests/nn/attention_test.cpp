@@ -248,7 +248,7 @@ BOOST_AUTO_TEST_CASE(widths_of_their_own) {
 }
 
 BOOST_AUTO_TEST_CASE(separate_projections_equal_the_packed_one) {
-  // The same numbers, packed and apart: a column of zeros makes the keys wider.
+  // Equal numbers, packed and apart: a column of zeros makes the keys wider.
   for (const DType dtype : {DType::f64, DType::f32})
     for (const bool fused : {true, false}) {
       ParameterStore params(3, dtype);

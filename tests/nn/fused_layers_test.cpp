@@ -1,4 +1,5 @@
-// Layers that are recorded as one op: the same bits as one by one, and hooks see what they always saw.
+// Layers that are recorded as one op have the bits of their separate ops, and hooks receive the values of the
+// layers.
 #include <tapegrad/nn/seq2seq.h>
 
 #include <algorithm>

@@ -107,7 +107,7 @@ void check_sums(const Attending& a, const Tensor& weights, double tolerance) {
   }
 }
 
-/// What stands in a dead query and arrives at it, and what stands in a key that none sees, reaches nothing.
+/// The value and cotangent of a dead query, and the value of a key that no query sees, influence nothing.
 void check_nothing_passes(const Attending& a, const Route& route, DType dtype, const Call& call,
                           const Outcome& before) {
   Attending other = a;

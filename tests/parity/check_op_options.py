@@ -12,7 +12,7 @@ from check_layers import options_of, set_in, without_comments
 
 
 def values_of(field, text):
-    """What `field` is set to by designated initializers."""
+    """The values of `field` in designated initializers."""
     found = re.findall(rf"[{{,]\s*\.{field}\s*=\s*([^,{{}}]*(?:\{{\}})?)", text)
     return {" ".join(value.split()) for value in found}
 

@@ -9,7 +9,7 @@ namespace tapegrad::test {
 namespace {
 
 /// The sample's own inputs for the golden seed and for points (whose inputs must stay). Other seeds stretch
-/// every element by a factor in [0.8, 1.2): signs and zeros stay, and what keeps away from the edge of a
+/// every element by a factor in [0.8, 1.2): signs and zeros stay, and values away from the edge of a
 /// function's domain does.
 std::vector<Tensor> inputs_of(const std::string& name, const Sample& sample, std::uint64_t seed) {
   std::vector<Tensor> inputs;

@@ -21,7 +21,7 @@ SEEDS = (1, 2, 3)
 
 
 class Runner:
-    """Runs scripts of tests/ and counts what they say."""
+    """Runs scripts of tests/ and counts their cases."""
 
     def __init__(self, build):
         self.build, self.passed, self.failed = build, 0, 0

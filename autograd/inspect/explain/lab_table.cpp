@@ -15,7 +15,7 @@ Names numbers(std::size_t count, std::size_t first = 0) {
 
 enum class Of { value, gradient };
 
-/// Takes matrices of one head out of a recording.
+/// Extracts the matrices of one head from a recording.
 class HeadTables {
  public:
   HeadTables(const Explanation& what, const AttentionLab& lab, Index head)
@@ -23,7 +23,7 @@ class HeadTables {
 
   bool has(const char* value) const { return lab_.values.contains(value); }
 
-  /// A matrix of this head; its columns are keys where `by_keys`.
+  /// A matrix of this head; its columns are keys when `by_keys` is true.
   void of_head(const char* step, const char* name, const char* formula, const char* value, Of of,
                const Names& rows, bool by_keys = false) {
     const RecordedValue& v = tape_[lab_.values.at(value)];

@@ -1,3 +1,4 @@
+/// Finds the C++ source text of an op's backward rule.
 #pragma once
 #include <cstddef>
 #include <optional>
@@ -20,7 +21,7 @@ struct RuleText {
 /// the rule is not found.
 std::optional<RuleText> find_rule(const SourceLocation& where);
 
-/// The same in a text.
+/// Finds the rule around `line` in the text `source` of `file`.
 std::optional<RuleText> find_rule(std::string_view source, std::string_view file, std::size_t line);
 
 }  // namespace tapegrad

@@ -1,4 +1,4 @@
-// State, address, keys and drawing. The state lives in the address alone, so a link shows what its writer saw.
+// State, address, keys and drawing. The address holds the whole state, so a link restores the view.
 
 class Explorer {
   constructor(root, text) {
@@ -25,14 +25,15 @@ class Explorer {
   dark() {
     return this.state.theme === "dark" || (this.state.theme === "system" && matchMedia("(prefers-color-scheme: dark)").matches);
   }
-  // A run with a value that is not finite opens there, one with a wrong gradient at that one.
+  // The step that opens by default: the first value that is not finite, or else the first wrong gradient.
   #opening() {
     const bad = this.recording.firstNonFinite();
     if (bad) return bad.nonfinite === "gradient" && this.backwardSteps.has(bad.id) ? this.backwardSteps.get(bad.id) : this.recording.nodes.indexOf(bad);
     const wrong = this.recording.firstWrong();
     return wrong ? this.#seenWhere(wrong) : 0;
   }
-  // The step that shows a gradient complete: its own, or, for a leaf, that of the rule that sent the last part.
+  // The step that shows the complete gradient of a node: its own, or, for a leaf, the rule that sent the last
+  // part.
   #seenWhere(node) {
     if (this.backwardSteps.has(node.id)) return this.backwardSteps.get(node.id);
     return node.parts.length ? this.backwardSteps.get(node.parts[node.parts.length - 1].from.id) : this.recording.nodes.indexOf(node);

@@ -1,6 +1,6 @@
 // The attention lab: one head of one attention layer, from Q, K and V to the gradients of its weights. Every
-// step names its arrays, computes them again from the ones before and compares. Weights are [out, in] and
-// multiply as x W', or [in, out] and multiply as x W (`in_by_out`).
+// step names its arrays, recomputes them from earlier arrays and compares. Weights are [out, in] and multiply
+// as x W', or [in, out] and multiply as x W (`in_by_out`).
 
 const LAB_STEPS = ["F1", "F2", "F3", "F4", "F5", "F6", "B0", "B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B9"];
 
@@ -55,7 +55,7 @@ const LAB_TEXT = {
        zh: ["参数的梯度", "每一个都是输入与返回梯度的乘积，对词元求和。"]},
 };
 
-// What a lab says otherwise: of weights [in, out], and without an output projection.
+// Texts for weights [in, out], and for attention without an output projection.
 const IN_BY_OUT = {
   F1: {f: "Q = X W_Q; K = X W_K; V = X W_V",
        en: ["Queries, keys and values", "Every token's vector is projected three times. This head owns its own columns of each weight."],
@@ -109,7 +109,7 @@ class Head {
     this.kept = (i, j) => lab.keep[i * this.S.cols + j] === 1;
     this.D = Grid.make(this.P.rows, 1, (i) => rowOf(this.P, i).reduce((s, p, j) => s + p * this.dP.at(i, j), 0));
   }
-  // What the values are mixed with: the weights, or what dropout left of them.
+  // The weights of the values: P, or P after dropout.
   #dropped(context, head) {
     if (this.lab.nodes.dropped !== undefined) {
       const left = this.recording.node(this.lab.nodes.dropped);

@@ -1,4 +1,4 @@
-// What each step of the attention lab shows and checks.
+// The steps of the attention lab: the arrays that each one shows, and its checks.
 
 const plusBias = (grid, bias) => bias ? grid.map((x, i, j) => x + bias.data[j]) : grid;
 const columnSums = (grid) => Grid.make(1, grid.cols, (_, j) => columnOf(grid, j).reduce((a, b) => a + b, 0));
@@ -8,16 +8,16 @@ const rowSums = (grid) => Grid.make(grid.rows, 1, (i) => rowOf(grid, i).reduce((
 const agree = (text, a, b, tolerance = 1e-10) => ({text, error: difference(a, b), tolerance});
 const same = (text, a, b) => agree(text, a, b, 0);
 
-// What steps need of the projections' parameters; the page may have no room for them.
+// The parameters of projections that steps need; a page of limited size may lack them.
 const NEEDS = {F1: ["W_Q", "W_K", "W_V", "b_Q", "b_K", "b_V"], F6: ["W_O", "b_O"], B1: ["W_O"],
                B9: ["dW_Q", "dW_K", "dW_V", "dW_O", "db_Q", "db_K", "db_V", "db_O"]};
-// Then a step shows what there is, and checks nothing.
+// Without them a step shows these arrays, and checks nothing.
 const ALONE = {F1: ["X", "Q", "K", "V"], F6: ["C", "Y"], B1: ["dY", "dO"]};
 function labStep(context, head, key) {
   const needed = (NEEDS[key] || []).filter((name) => head[name]), {rows, columns} = head.lab;
   if (key === "B9" || !needed.some((name) => head[name].leftOut)) {
     const step = wholeLabStep(context, head, key);
-    // The page may hold weights in f32, beside activations in f64.
+    // The page may hold weights in f32 and activations in f64.
     if (head.recording.single || (needed.length && head.rounded))
       for (const check of step.checks) if (check.tolerance > 0) check.tolerance = Math.max(check.tolerance, head.recording.tolerance);
     return step;
@@ -26,7 +26,8 @@ function labStep(context, head, key) {
   return {arrays: [...ALONE[key], ...needed].map(named), checks: []};
 }
 
-// What step `key` of a head shows: {arrays: [{name, grid, rows, columns, masked, node, gradient, explain}], checks}.
+// The content of step `key` of a head: {arrays: [{name, grid, rows, columns, masked, node, gradient,
+// explain}], checks}.
 function wholeLabStep(context, head, key) {
   const {words} = context, {lab} = head, r = lab.rows, c = lab.columns, scale = lab.scale;
   const array = (name, grid, rows, columns, extra = {}) => ({name, grid, rows, columns, ...extra});
@@ -34,7 +35,7 @@ function wholeLabStep(context, head, key) {
     dotProduct(words, `${name}[${i}, ${j}]`, a(i, j), b(i, j), {names, labels, ...options, expected: options.of(i, j),
       marks: options.by ? [{name: names[0], [options.by[0]]: i}, {name: names[1], [options.by[1]]: j}] : []});
   const mask = {masked: head.kept};
-  // Behind dropout the weights have another name.
+  // After dropout the weights are R.
   const R = head.dropout === null ? "P" : "R";
   // X W of weights [in, out], or X Wᵀ.
   const weight = (name) => lab.in_by_out ? name : `${name}ᵀ`, times = (X, W) => multiply(X, lab.in_by_out ? W : W.transposed());
@@ -151,7 +152,7 @@ function wholeLabStep(context, head, key) {
   }
 }
 
-// The gradient of a context that no output projection reads: the sum of what its readers send.
+// The gradient of a context without an output projection: the sum of the gradients that its readers send.
 function contextStep({recording}, head, array) {
   const {parts} = recording.node(head.lab.nodes.context), sent = parts.map((part) => part.grid.slice(head.head));
   const total = head.dO.map((_, i, j) => sent.reduce((sum, grid) => sum + grid.at(i, j), 0));
@@ -161,14 +162,14 @@ function contextStep({recording}, head, array) {
           checks: [agree("dO = ∑", head.dO, total)]};
 }
 
-// What dropout left of the weights: exactly what was kept, divided by 1 - p.
+// True when dropout removed weight [i, j]; kept weights are divided by 1 - p.
 const lost = (head, i, j) => head.R.at(i, j) === 0 && (head.P.at(i, j) !== 0 || head.dP.at(i, j) === 0);
 const withoutDropout = (context, head, array, mask) => head.dropout === null ? [] : [array("P", head.P, head.lab.rows, head.lab.columns,
   {...mask, note: context.words.get("dropoutHere", head.dropout)})];
 const dropoutCheck = (head) => head.dropout === null ? [] : [agree("R = P ∘ kept / (1 − p)", head.R,
   head.P.map((x, i, j) => lost(head, i, j) ? 0 : x / (1 - head.dropout)))];
 
-// dS[i, j] = P (dP − D), and the same as a row of the Jacobian times dP.
+// dS[i, j] = P (dP − D), also as a row of the Jacobian times dP.
 function scoreGradient(context, head, i, j) {
   const p = rowOf(head.P, i), dp = rowOf(head.dP, i), D = head.D.at(i, 0);
   const explanation = namedNumbers(`dS[${i}, ${j}]`, [["P", p[j]], ["dP", dp[j]], ["D = ∑ dP P", D], ["dP − D", dp[j] - D]],
@@ -227,7 +228,7 @@ function inputStep(context, head) {
   return {arrays, checks};
 }
 
-// The projections of a layer by what they send back, whatever their ops are called.
+// The projections of a layer, found by the gradients that they send rather than by the names of their ops.
 function senders(recording, lab) {
   const names = new Map();
   for (const [name, letter] of [["query", "Q"], ["key", "K"], ["value", "V"]]) {
@@ -262,7 +263,7 @@ function parameterStep(context, head) {
     const sums = columnSums(gradient), grid = new Grid([1, bias.data.length], bias.data);
     arrays.push({name: `db_${letter}`, grid, rows: [""], explain: (_, j) =>
       namedNumbers(`db_${letter}[${j}]`, columnOf(gradient, j).map((x, t) => [t, x]), sums.at(0, j), grid.at(0, j))});
-    // A key's bias moves all scores of a row alike: its gradient is 0 but for rounding.
+    // A key's bias shifts all scores of a row equally, so its gradient is 0 up to rounding.
     checks.push({text: `db_${letter} = ∑ d${letter === "O" ? "Y" : letter}`, error: difference(grid, sums) * Math.max(largest(grid), largest(sums))
                  / Math.max(largest(gradient), 1e-300), tolerance: 1e-10});
   }

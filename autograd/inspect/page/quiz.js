@@ -52,12 +52,12 @@ function quizScreen(context) {
   return section;
 }
 
-// Steps on the way that would give the answer away.
+// Intermediate arrays that would reveal the answer.
 const PARTS_OF_ANSWER = ["exp(S − max)", "max, ∑"];
 const rowLabel = (array, i) => array.rows ? array.rows[i] : i;
 const columnLabel = (array, j) => array.columns ? array.columns[j] : j;
 
-// The numbers to work with, without their products.
+// The operands, without their products.
 const withoutAnswer = (explanation) => explanation.rows.map((row) => explanation.head ? row.slice(0, 3) : row);
 const hintTable = (rows) => h("div", {class: "scroll"}, h("table", {class: "explain"}, h("tbody", {}, rows.map((row) =>
   h("tr", {}, h("th", {scope: "row"}, row[0]), row.slice(1).map((x) => h("td", {}, typeof x === "number" ? short(x, 6) : x === null ? "" : x)))))));

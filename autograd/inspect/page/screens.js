@@ -29,10 +29,10 @@ function labScreen(context) {
   return section;
 }
 
-// Why there is no lab: none was found, or the page has no room for it.
+// The reason for having no lab: none was found, or it was omitted from the page.
 const noLabs = ({recording, words}) => recording.nodes.some((n) => n.value.leftOut) ? words.get("leftOut") : "—";
 
-// The array whose cells are explained: the step's last one that can be.
+// The array whose cells are explained: the last one of the step that has explanations.
 const openArray = (context, step) =>
   step.arrays.find((a) => a.name === context.state.array && a.explain) || [...step.arrays].reverse().find((a) => a.explain);
 
@@ -81,7 +81,7 @@ function parameterScreen(context) {
     h("p", {}, h("label", {}, words.get("parameters"), " ", select)), box, checkChip(context, node) || "", contributions(context, node, Infinity));
 }
 
-// The run again with something changed, beside what the gradient predicts.
+// Losses of changed runs beside their predictions from the gradient.
 function whatIfScreen(context) {
   const {words, recording} = context, list = recording.whatIfs;
   const section = h("section", {"aria-labelledby": "whatif-title"}, h("h2", {id: "whatif-title", tabindex: "-1"}, words.get("whatIf")), h("p", {}, words.get("whatIfIntro")));
@@ -102,7 +102,7 @@ function whatIfScreen(context) {
 }
 const whatIfTitle = (words, w) => words.language === "zh" ? w.title_zh || translated(words, w.title) : w.title;
 
-// A sentence of the writer of the page in the reader's language, where the page knows it.
+// Translates a sentence of the page's writer into the reader's language, if the page has a translation.
 function translated(words, text) {
   if (typeof text !== "string") return text[words.language] || text.en;
   for (const [pattern, there] of words.language === "zh" ? SENTENCES : [])

@@ -1,4 +1,4 @@
-// What the page says, in English and Chinese. `{}` stands for the arguments in order.
+// The texts of the page in English and Chinese. `{}` is replaced by the arguments in order.
 
 const TEXT = {
   en: {

@@ -56,7 +56,7 @@ TapeRecord Recorder::run() {
   return std::move(record_);
 }
 
-/// Every leaf and every result that users see, and also what an op keeps where another op reads it.
+/// Numbers every leaf and every visible result, and the saved arrays of an op that another op reads.
 void Recorder::find_values() {
   const std::uint32_t nodes = loss_.stamp().node + 1;
   record_.dtype = tape_.dtype();

@@ -1,4 +1,4 @@
-/// Matrix product: the kernel under linear layers, attention and everything else that contracts.
+/// Matrix product: the kernel of linear layers, attention and every other contraction.
 #pragma once
 
 #include <cstdint>

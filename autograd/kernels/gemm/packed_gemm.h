@@ -1,5 +1,5 @@
-/// Internal: gemm for other kernels of the same instruction set, with the right operand packed once and used
-/// often.
+/// Internal: gemm for other kernels of this instruction set, with a right operand that is packed once and
+/// used often.
 #pragma once
 
 #include "gemm.h"

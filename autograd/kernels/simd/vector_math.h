@@ -1,6 +1,6 @@
-/// Internal: exp and what rests on it, on whole vectors. Branch-free, so that a value has the same bits in
-/// every lane, in bodies and in tails. Float polynomials are Chebyshev fits made for this file; their errors
-/// are given relative to the result.
+/// Internal: exp and functions built on it, on whole vectors. They are branch-free, so that a value has equal
+/// bits in every lane, in bodies and in tails. Float polynomials are Chebyshev fits made for this file; their
+/// errors are given relative to the result.
 #pragma once
 
 #include "isa.h"

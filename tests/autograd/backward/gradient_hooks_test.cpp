@@ -14,7 +14,7 @@ namespace {
 using checkpoint_tests::Model;
 using checkpoint_tests::Run;
 
-/// What hooks of every path saw.
+/// The gradients that hooks of every path received.
 struct Seen {
   std::vector<std::string> paths;
   std::vector<Tensor> values, gradients;
@@ -107,7 +107,7 @@ BOOST_AUTO_TEST_CASE(forget_what_is_dropped) {
   tape.rewind(mark);
   tape.backward(sum(square(y)));
   BOOST_TEST(seen.paths.empty());
-  const Var z = other(exp(y));  // in the place of what was dropped
+  const Var z = other(exp(y));  // in place of the dropped nodes
   tape.backward(sum(z));
   BOOST_TEST((seen.paths == std::vector<std::string>{"other"}));
   tape.reset();

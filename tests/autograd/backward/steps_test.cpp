@@ -1,4 +1,4 @@
-// A pass of single steps gives what a pass in one go gives, bit for bit, and shows it on the way.
+// A backward pass of single steps gives the gradients of one call, bit for bit, and shows them on the way.
 #include <tapegrad/autograd/backward/checkpoint.h>
 #include <tapegrad/autograd/ops.h>
 #include <tapegrad/nn/transformer.h>
@@ -42,7 +42,7 @@ struct Model {
   Transformer transformer;
 };
 
-/// A primitive that knows the way back in ops alone.
+/// A primitive with a pullback in ops and no raw backward.
 struct Cube final : Primitive {
   const char* name() const override { return "cube"; }
   Formula formula() const override { return "y = x^3;  dx = 3 x^2 dy"; }

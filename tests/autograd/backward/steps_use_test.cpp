@@ -1,4 +1,4 @@
-// What one can do between the steps of a pass, and what one cannot.
+// Operations that are allowed between the steps of a pass, and those that throw.
 #include <tapegrad/autograd/backward/checkpoint.h>
 #include <tapegrad/autograd/backward/steps.h>
 #include <tapegrad/autograd/ops.h>
@@ -71,7 +71,7 @@ BOOST_AUTO_TEST_CASE(breakpoints) {
     BOOST_TEST(steps.current().op == "rms_norm");
     BOOST_TEST(steps.run_to_path("first.linear"));
     BOOST_TEST(steps.current().op == "linear");
-    BOOST_TEST(!steps.run_to_path("second"));  // lies behind
+    BOOST_TEST(!steps.run_to_path("second"));  // already passed
   }
   BackwardSteps steps = backward_steps(loss);
   BOOST_TEST(steps.run_to([](const Step& s) { return s.inputs.size() == 2; }));
@@ -259,7 +259,7 @@ BOOST_AUTO_TEST_CASE(refused_after_the_end_of_the_recording) {
     steps->next();
   }
   BOOST_TEST(error_of([&] { steps->next(); }) == "backward_steps: the tape of this pass is gone");
-  Small other;  // perhaps at the same place
+  Small other;  // perhaps at the old address
   BOOST_TEST(error_of([&] { steps->next(); }) != "no error");
 }
 

@@ -29,7 +29,7 @@ TapeRecord transformer(const RecordOptions& options) {
   return record(model.loss_sum(tape, test::shards_of(2, 2, 4, 1, 6)[0]), options);
 }
 
-/// With every part that the format knows.
+/// An explanation with every part of the format.
 std::string page() {
   Explanation what;
   what.tape = transformer({.numeric = Numeric::sampled});

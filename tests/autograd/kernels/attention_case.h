@@ -16,7 +16,7 @@ struct AttentionOptions {
   Index causal_offset = 0;
   bool lengths = false, keep = false, bias = false, dweights = false;
   double dropout = 0;
-  bool constant_bias = false;  // of which no gradient is asked for
+  bool constant_bias = false;  // without a gradient
   bool taps = false;           // scores, and the gradients of scores and weights
   bool dscores = false;
 };

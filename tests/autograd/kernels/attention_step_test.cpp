@@ -5,7 +5,7 @@
 namespace tapegrad::test {
 namespace {
 
-/// Rows of one query each over caches, and the same through attention_forward, where a row is a batch entry.
+/// Compares rows of one query each over caches with attention_forward, where a row is a batch entry.
 template <class T>
 void check_rows(Index rows, Index heads, Index dim, Index longest) {
   const Index width = heads * dim, capacity = longest + 3, slots = rows + 2, stride = 3 * width;

@@ -113,7 +113,7 @@ BOOST_AUTO_TEST_CASE(asking_for_scores_and_gradients_changes_no_bit) {
   taps_change_no_bit<double>();
 }
 
-// Queries in lanes, tiles and whole rows: which of them is taken depends on the lengths and on what is asked.
+// Queries in lanes, tiles and whole rows: the lengths and the requested results choose the path.
 template <class T>
 void every_path() {
   Source source(26);

@@ -1,4 +1,4 @@
-// Fused kernels against the kernels that they join: the same bits, in every variant.
+// Fused kernels have the bits of the kernels that they join, in every variant.
 #include "support.h"
 
 #include <tapegrad/autograd/kernels/dropout.h>
@@ -49,7 +49,7 @@ void gradients_and_their_sums() {
           (relu ? kernels::relu_backward<T> : kernels::gelu_backward<T>)(x.data(), dy.data(), expected.data(),
                                                                          rows * n, true);
           kernels::sum_rows(expected.data(), rows, n, n, expected_sums.data(), true);
-          check_close(dx, expected, 0, "gradient");  // a -0 may stand where +0 was added to
+          check_close(dx, expected, 0, "gradient");  // dx may be -0 where `expected` is +0
           BOOST_TEST(same_bits(sums, expected_sums));
           std::vector<T> in_place = dy;
           run(in_place.data(), nullptr, in_place.data());

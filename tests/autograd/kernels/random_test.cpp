@@ -10,7 +10,7 @@ namespace {
 
 BOOST_AUTO_TEST_SUITE(random_kernels)
 
-// These values are part of the file format of a training run: a resumed run must draw the same numbers.
+// These values are part of the file format of a training run: a resumed run must draw equal numbers.
 BOOST_AUTO_TEST_CASE(values_never_change) {
   const RandomKey key = random_key(1, 2, 3, 4);
   BOOST_TEST(key.value == 15374388949593934587u);
@@ -28,7 +28,7 @@ BOOST_AUTO_TEST_CASE(keys_differ_in_every_argument) {
   BOOST_TEST(keys.size() == 256u);
 }
 
-/// Checks that `ones` of `count` fair coins lie within 5 standard deviations.
+/// Checks that `ones` of `count` fair coins is within 5 standard deviations.
 void check_fair(double ones, double count, const std::string& what) {
   BOOST_CHECK_MESSAGE(std::abs(ones - count / 2) < 2.5 * std::sqrt(count),
                       what << ": " << ones << " of " << count);

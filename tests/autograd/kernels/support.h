@@ -1,4 +1,5 @@
-/// What the kernel tests share: random data, naive comparisons, and a walk over the variants of this machine.
+/// Support for the kernel tests: random data, naive comparisons, and a walk over the variants of this
+/// machine.
 #pragma once
 
 #include <cmath>

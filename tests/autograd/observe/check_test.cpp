@@ -190,7 +190,7 @@ BOOST_AUTO_TEST_CASE(finite_runs_are_as_without) {
 BOOST_AUTO_TEST_CASE(memory_that_holds_nothing_is_not_read) {
   Tape tape({.check = true});
   const Var zeros = tape.variable(Tensor({64}, DType::f32)), bad = sum(sqrt(zeros));
-  BOOST_TEST(non_finite([&] { tape.backward(bad); }) != "no error");  // infinities lie in the arena now
+  BOOST_TEST(non_finite([&] { tape.backward(bad); }) != "no error");  // the arena now holds infinities
   tape.reset();
   const Var x = tape.variable(values({2, 3}, 1)), w = tape.variable(values({9, 3}, 2));
   const Var last = linear_rows(x, w, {}, 6, 2), first = linear_rows(x, w, {}, 0, 1);

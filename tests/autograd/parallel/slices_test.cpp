@@ -23,7 +23,7 @@ struct Pretended {
   }
 };
 
-/// How often each element of each array was visited.
+/// The number of visits of each element of each array.
 std::vector<std::vector<int>> visits(const std::vector<std::int64_t>& sizes, Pretended* team) {
   Slices slices;
   std::vector<std::vector<int>> seen;

@@ -25,7 +25,7 @@ bool multiply_own(const GemmCall& x) {
   return true;
 }
 
-/// A library that is asked for the wrong product must not look quick.
+/// Checks a library's product, so that no wrong product is timed.
 void check_equal(const char* library, const std::string& name, const std::vector<float>& found,
                  const std::vector<float>& expected) {
   for (std::size_t i = 0; i < found.size(); ++i)

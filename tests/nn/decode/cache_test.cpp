@@ -16,7 +16,7 @@ using test::eos;
 using test::error_of;
 using test::Rows;
 
-/// Numbers below a bound, the same for the same key.
+/// Numbers below a bound, determined by a key.
 struct Draws {
   RandomKey key;
   std::uint64_t count = 0;
@@ -61,7 +61,7 @@ struct Decoding {
   }
 };
 
-/// Runs both forms over the same random tokens and successions of rows, comparing every bit of the logits.
+/// Runs both forms over equal random tokens and successions of rows, and compares every bit of the logits.
 void check_steps(const Network& network, DType dtype, const Rows& sources, Index steps, Draws below) {
   Decoding cached(false, dtype), prefixes(true, dtype);
   NextTokens quick(network.model, cached.tape, sources), reference(network.model, prefixes.tape, sources);

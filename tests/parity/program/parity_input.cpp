@@ -19,7 +19,7 @@ const std::vector<std::string> mask_names = {"src_key_padding_mask", "tgt_key_pa
                                              "memory_key_padding_mask"};
 constexpr std::string_view model_prefix = "model.";
 
-/// The metadata as the types that they stand for. What is missing or unreadable becomes a problem.
+/// Reads metadata as typed values. Missing and unreadable keys become problems.
 class Metadata {
  public:
   Metadata(const std::map<std::string, std::string>& values, Problems& problems)
@@ -61,7 +61,7 @@ class Metadata {
     const auto at = values_.find(key);
     if (at != values_.end() && at->second != expected) refuse(key, at->second, expected);
   }
-  /// Keys that nothing has asked for. `format` stands in every file; the state dict's ties are read with it.
+  /// Keys that were not read. `format` is in every file; the state dict's ties are read with it.
   std::vector<std::string> unknown() const {
     std::vector<std::string> names;
     for (const auto& [key, value] : values_)
@@ -98,7 +98,7 @@ TransformerOptions read_options(Metadata& metadata) {
   return o;
 }
 
-/// A network is never much larger than the file that asks for it. False: it would be.
+/// Returns false, with a problem, when the network would be much larger than its file.
 bool check_size(const TransformerOptions& o, const TensorFile& file, Problems& problems) {
   constexpr double slack = 65536;
   const double width = static_cast<double>(o.d_model), ff = static_cast<double>(o.dim_feedforward),
@@ -114,7 +114,7 @@ bool check_size(const TransformerOptions& o, const TensorFile& file, Problems& p
   return false;
 }
 
-/// `shape` with words for what is free, such as [batch, source, 8].
+/// A shape with names for free extents, such as [batch, source, 8].
 using Extents = std::vector<std::string>;
 
 class Inputs {
@@ -210,7 +210,8 @@ std::optional<DType> check_dtypes(const TensorFile& file, Problems& problems) {
   return expected;
 }
 
-/// What `load_state_dict` would say, so that it is told with the rest. Without a `dtype` any will do.
+/// Reports the errors of `load_state_dict` together with the other problems. Without a `dtype` any dtype is
+/// accepted.
 void check_model(const TransformerOptions& options, const TensorFile& file, std::optional<DType> dtype,
                  Problems& problems) {
   ParameterStore params(0, dtype.value_or(DType::f32));

@@ -12,10 +12,10 @@ namespace tapegrad::test {
 /// inputs, and the cotangent of its result.
 struct ParityInput {
   nn::TransformerOptions options;
-  bool causal = false;              ///< a target position sees itself and what stands before it
+  bool causal = false;              ///< a target position attends to itself and earlier positions
   Tensor src, tgt, dout;            // [batch, source, d_model], [batch, target, d_model] twice
   nn::TransformerMasks masks;       ///< from the padding masks, 1 = blocked, and `causal`
-  TensorFile file;                  ///< all of it; the state dict stands under `model.`
+  TensorFile file;                  ///< the whole file; the state dict is under `model.`
   std::vector<std::string> unused;  ///< names of tensors and keys of metadata that are neither
 
   DType dtype() const { return src.dtype(); }

@@ -48,7 +48,7 @@ BOOST_AUTO_TEST_CASE(it_outlives_the_tape) {
   BOOST_TEST(!what.what_ifs.empty());
 }
 
-/// What is behind a checkpoint is told without checks: it cannot run again.
+/// Values behind a checkpoint are explained without checks, since they cannot run again.
 BOOST_AUTO_TEST_CASE(checkpoints_leave_checks_out) {
   const std::string notice =
       "numerical gradients and what-ifs for which a checkpoint would have to run are left out: record "

@@ -1,4 +1,4 @@
-// What a recording says about its values beside their numbers.
+// The descriptions of a recording's values: op, name, module, inputs, rule.
 #include <boost/test/unit_test.hpp>
 
 #include <limits>
