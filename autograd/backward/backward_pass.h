@@ -44,7 +44,7 @@ class BackwardPass {
     const TensorView& value = tape_.output(flat);
     return {(*cotangents_)[flat], value.shape, value.dtype};
   }
-  /// A copy of a buffer; empty where nothing arrived.
+  /// A copy of a buffer, with zeros where nothing was written; empty where nothing arrived.
   Tensor copy(std::uint32_t flat) const;
   /// The contributions of node i to the gradients of its inputs, as owned tensors (empty where no gradient is
   /// needed, and for a checkpoint). The gradient sums stay as they are. Cotangents of results that the op

@@ -20,8 +20,8 @@ std::string reason() { return std::strerror(errno); }
 /// Linux transfers at most 2 GiB in one call; the returned count is the only sign of it.
 constexpr std::size_t largest_piece = std::size_t{1} << 30;
 
-/// Returns the file to replace: the target of a symbolic link. A rename would destroy a device or a pipe, so
-/// those are refused.
+/// Returns the file to replace: `path`, or the target when it is a symbolic link. Refuses devices and pipes,
+/// which a rename would destroy.
 std::string replaceable(const std::string& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0 || S_ISDIR(status.st_mode)) return path;
