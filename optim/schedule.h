@@ -20,8 +20,8 @@ Schedule linear_decay(double rate, Index warmup, Index total, double final_rate 
 Schedule noam(Index d_model, Index warmup, double factor = 1);
 /// Warm-up to `rate`, then rate · √(warmup / s): Noam's shape with the peak as an argument.
 Schedule inverse_square_root(double rate, Index warmup);
-/// Warm-up, then final + (rate − final)(1 + cos(π (s − warmup) / (total − warmup))) / 2; without warm-up s
-/// counts from 0 (Loshchilov and Hutter, 2017).
+/// Warm-up, then final + (rate − final)(1 + cos(π (s − warmup) / (total − warmup))) / 2; without warm-up s −
+/// 1 replaces s (Loshchilov and Hutter, 2017).
 Schedule cosine_decay(double rate, Index warmup, Index total, double final_rate = 0);
 /// rate · gamma^⌊(s − 1) / size⌋.
 Schedule step_decay(double rate, Index size, double gamma = 0.1);
