@@ -1,4 +1,4 @@
-/// The tape that the arguments of a call belong to. Layers and checkpoints rest on it.
+/// Finds the tape of a call from its arguments; layers and checkpoints use it.
 #pragma once
 #include <concepts>
 
@@ -20,7 +20,7 @@ Tape* tape_of(const T& argument) {
     return nullptr;
 }
 
-/// The tape of the first argument that has one.
+/// Returns the tape of the first argument that has one; throws Error when none has.
 template <class First, class... Rest>
 Tape& find_tape(First& first, Rest&... rest) {
   if (Tape* found = tape_of(first)) return *found;

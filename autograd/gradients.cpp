@@ -7,7 +7,7 @@
 namespace tapegrad {
 namespace {
 
-/// Of a value of a consumed recording too.
+/// Returns the shape of x, also after its recording was consumed.
 const Shape& recorded_shape(const Var& x) {
   return x.stamp().slot->tape->node(x.stamp().node).outputs[x.output()].shape;
 }
@@ -30,7 +30,8 @@ TensorView Gradients::find(const Var& x) const {
   const Tape& tape = *owner;
   expects(x.stamp().slot == stamp_.slot, "gradients: a value of shape {} that was recorded on another tape",
           recorded_shape(x));
-  if (x.stamp().serial > stamp_.serial) return {};  // recorded later, where a rewound value may have stood
+  if (x.stamp().serial > stamp_.serial)
+    return {};  // recorded after the pass, maybe in the place of a rewound value
   const std::uint32_t number = tape.node(x.stamp().node).first_output + x.output();
   if (vars_)
     return number < vars_->size() && (*vars_)[number] ? (*vars_)[number].value().view() : TensorView{};

@@ -1,4 +1,5 @@
-// What looks into a run: step by step, derivatives, checks, explanations.
+/// Every inspection tool in one include: steps, derivatives, checks, records, replay, explanations,
+/// timelines.
 #pragma once
 #include "backward/derivatives.h"
 #include "backward/steps.h"

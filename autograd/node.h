@@ -1,4 +1,4 @@
-/// A recorded operation or leaf, as it stands on a tape.
+/// The tape's record of one operation or leaf, and its table entry for one value.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -17,24 +17,24 @@ struct alignas(64) Node {
   const Parameter* parameter = nullptr;
   const std::string* path = nullptr;  // of the module that recorded it
   std::uint64_t serial = 0;
-  std::uint32_t parameter_version = 0;  // its lower half
+  std::uint32_t parameter_version = 0;  // lower 32 bits
   bool needs_grad = false;
   bool checkpoint = false;  // its op records a function again, see backward/checkpoint.h
-  // Which of the op's functions have something to say.
+  // The optional functions that the op implements.
   bool has_backward = false;
   bool overwrites : 1 = false, passes_on : 1 = false, completes : 1 = false;
   bool watched : 1 = false;        // an observer waits for its gradient
   std::uint32_t first_output = 0;  // flat number of outputs[0]
   std::uint16_t input_count = 0, output_count = 0;
 
-  /// Whether `parameter` has another value than was recorded.
+  /// Returns true when `parameter` has changed since it was recorded.
   bool outdated() const {
     return parameter != nullptr && static_cast<std::uint32_t>(parameter->version()) != parameter_version;
   }
 };
 static_assert(sizeof(Node) == 64);
 
-/// What a backward pass looks up for a flat number.
+/// The entry of one flat number: its value, its node, and the flags that a backward pass reads.
 struct FlatOutput {
   const TensorView* view;
   std::uint32_t node;

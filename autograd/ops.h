@@ -1,4 +1,4 @@
-// Every op.
+/// Every op in one include.
 #pragma once
 #include "ops/activation.h"
 #include "ops/arithmetic.h"

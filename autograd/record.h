@@ -1,10 +1,10 @@
-/// How an op gets onto a tape: `apply(op, {x, weight})`. Included by tape.h.
+/// Records an op on the tape of its operands: `apply(op, {x, weight})`. Included by tape.h.
 #pragma once
 #include "tape.h"
 
 namespace tapegrad {
 
-/// Nodes that are recorded during its life carry `path`, which must live as long as the tape
+/// Sets the module path of the nodes recorded during its life; `path` must live as long as the tape
 /// (`interned_path`).
 class RecordScope {
  public:
@@ -20,8 +20,8 @@ class RecordScope {
   const std::string* before_;
 };
 
-/// Runs `body` as the module `path`: nodes carry the path, and an Error that passes gets it. Without a path
-/// (null) `body` runs as it is.
+/// Runs `body` as the module `path`: its nodes carry the path, and an Error that it throws gets the path in
+/// front. A null `path` changes nothing.
 template <class Body>
 auto record_layer(Tape& tape, const std::string* path, Body&& body) {
   if (path == nullptr) return body();
@@ -42,7 +42,7 @@ constexpr bool is_composite() {
   return false;
 }
 
-/// The tape of the first operand that is a Var; whether that still exists is for the tape to find out.
+/// Returns the tape of the first operand that is a Var. The tape itself checks that the Var is not stale.
 template <class O>
 Tape& tape_of_operands(const O& op, std::span<const Operand> inputs) {
   for (const Operand& x : inputs) {
@@ -87,8 +87,8 @@ Var Tape::record_one(const O& op, std::span<const Operand> inputs) {
   return first;
 }
 
-/// Runs `op` on the tape of its inputs: how every op's function ends. Throws when an input is empty, stale or
-/// of another tape.
+/// Runs `op` on the tape of its inputs; every op's function ends in this call. Throws when an input is empty,
+/// stale or of another tape.
 template <class O>
 Var apply(const O& op, std::initializer_list<Operand> inputs) {
   const std::span<const Operand> operands(inputs.begin(), inputs.size());
@@ -110,7 +110,7 @@ VarList apply_all(const O& op, std::span<const Var> inputs) {
   return detail::tape_of_operands<O>(op, operands).record(op, operands);
 }
 
-/// Finds the op's name only where it goes into an error.
+/// Calls `op.name()` only when an error needs it.
 template <class Op>
 requires requires(const Op& op) { op.name(); }
 Tape& Var::tape(const Op& op) const {

@@ -57,7 +57,7 @@ void Tape::rewind(const Mark& mark) {
   if (observers_.running_ != nullptr) check_open("rewind");
   expects(mark.slot == slot_, "rewind: this mark was made on another tape");
   expects(mark.epoch == epoch_, "rewind: this mark is outdated, the tape was reset after it was made");
-  // Nodes are a stack: where the mark's last one still stands, so do all before it.
+  // Nodes form a stack: when the last node before the mark still exists, so do all before it.
   expects(mark.nodes <= nodes_.size() && (mark.nodes == 0 || nodes_[mark.nodes - 1].serial == mark.last) &&
               mark.arena <= arena_.used() && mark.gradients <= gradient_arena_.used(),
           "rewind: this mark is outdated, the tape was rewound to an earlier one after it was made");
@@ -94,7 +94,7 @@ TensorView Tape::keep(const Tensor& data) {
   return kept;
 }
 
-/// Gives the node at the end of the tape its serial and path, and its outputs their flat numbers.
+/// Assigns the last node its serial and path, and its outputs their flat numbers.
 Var Tape::number(Node& node) {
   const auto index = static_cast<std::uint32_t>(nodes_.size() - 1);
   node.serial = slot_->next_serial++;
@@ -164,7 +164,7 @@ Var Tape::operator[](const Parameter& p) {
   return x;
 }
 
-/// The Var of an operand; a parameter becomes a leaf, which `lifted` then names.
+/// Returns the Var of an operand; a parameter becomes a leaf, whose Var is stored in `lifted`.
 const Var& Tape::on_tape(const Operand& operand, Var& lifted) {
   if (operand.parameter() != nullptr) return lifted = (*this)[*operand.parameter()];
   return operand.var() != nullptr ? *operand.var() : lifted;
@@ -200,9 +200,9 @@ void Tape::observe_parts(std::span<const Part> parts, const Var& first) {
       observe(*part.path, {first.stamp(), static_cast<std::uint32_t>(part.result)});
 }
 
-/// Every small op pays for what happens here, so a node is filled in where it stands, what it keeps is one
-/// piece of the arena, and nothing is done that no op needs: see bin/node_bench. Parameters among the
-/// operands become leaves from the last to the first.
+/// Every small op pays for this function, so it fills the node in place, keeps all that the node needs in one
+/// piece of the arena, and does no work that no op needs: see bin/node_bench. Parameters among the operands
+/// become leaves from the last to the first.
 Var Tape::append(const Op& op, const OpType& type, OpTraits traits, std::span<const Operand> inputs) {
   const std::size_t count = inputs.size();
   const std::uint32_t outputs = traits.outputs;
@@ -273,9 +273,9 @@ VarList Tape::define(const Fused& op, std::span<const Operand> inputs, bool comp
       check_version(op.name(), nodes_[operands[i].stamp().node]);
       views.put(i, &output(flat_number(operands[i])));
     }
-    op.shape({views.data(), inputs.size()}, 0);  // the same errors as the kernel's
+    op.shape({views.data(), inputs.size()}, 0);  // throws the errors of the kernel
     if (!options_.check || composite) return op.define(operands);
-    // In between, infinities may be meant: a softmax takes masked scores as -inf.
+    // Infinities may be intended inside: a softmax takes masked scores as -inf.
     const std::size_t position = nodes_.size();
     VarList results;
     {

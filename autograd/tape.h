@@ -1,8 +1,8 @@
-/// The tape: records what runs, in execution order, and walks it back.
+/// The tape: records operations in execution order, and walks them back.
 ///
 /// Execution order is a topological order, so the backward pass is one reverse loop (backward/backward.cpp):
-/// no recursion over a graph and no visited set. What hangs on from outside: observers (observe/),
-/// checkpoints and the pass itself (backward/), replay and the explorer (inspect/).
+/// no recursion over a graph and no visited set. Observers (observe/), checkpoints and the pass itself
+/// (backward/), replay and the explorer (inspect/) attach to it from outside.
 #pragma once
 #include <unordered_map>
 #include <vector>
@@ -16,9 +16,9 @@
 
 namespace tapegrad {
 
-/// Any number of tapes may live at once; each is for one thread. Values live in an arena that `reset()`
-/// rewinds, so a steady state allocates nothing. A node appears only after its forward succeeded: after any
-/// exception the tape is as it was.
+/// A recording of operations and their values. Any number of tapes may exist at once; each is for one thread.
+/// Values live in an arena that `reset()` rewinds, so a steady state allocates nothing. A node appears only
+/// after its forward succeeded: an exception leaves the tape as it was.
 class Tape {
  public:
   explicit Tape(const TapeOptions& options = {});
@@ -32,7 +32,7 @@ class Tape {
   Var constant(std::initializer_list<Nested> values) { return constant(Tensor::of(values, options_.dtype)); }
   /// A scalar or a filled array in the tape's dtype, without an allocation.
   Var full(Shape shape, double value);
-  /// A copy of `x` whose gradient is wanted.
+  /// A copy of `x` that gradients are computed for.
   Var variable(const Tensor& x) { return leaf(x, true, "variable"); }
   Var variable(const Nested& values) { return variable(Tensor::of(values, options_.dtype)); }
   Var variable(std::initializer_list<Nested> values) { return variable(Tensor::of(values, options_.dtype)); }
@@ -41,8 +41,8 @@ class Tape {
   /// The Var of an operand: itself, the leaf of its parameter, or an empty Var.
   Var operator[](const Operand& operand);
 
-  /// Runs `op` and records it; returns its visible results. `apply` below is the way to call it. Whether a
-  /// fused op runs as one kernel or as its parts is decided here and nowhere else (see Expand).
+  /// Runs `op` and records it; returns its visible results. Call it through `apply` below. This is the only
+  /// place that decides between the kernel of a fused op and its parts (see Expand).
   template <class O>
   VarList record(const O& op, std::span<const Operand> inputs);
   /// Runs `op` and returns its first result alone.
@@ -59,14 +59,14 @@ class Tape {
   void reset(std::uint64_t step, std::uint64_t shard = 0);
   /// Returns memory that nothing uses now to the system.
   void shrink();
-  /// What was recorded after a mark can be dropped without touching what came before, e.g. between steps of
-  /// decoding: values, taps, and the gradients of later passes. Throws when the mark is of another tape, of
-  /// before a reset, or of what was dropped since.
+  /// A point of the recording. `rewind` drops all values, taps and gradients made after it, such as those of
+  /// one step of decoding, and throws when the mark is of another tape, of before a reset, or of what was
+  /// dropped since.
   struct Mark;
   Mark mark() const;
   void rewind(const Mark& mark);
-  /// Calls `body`. When it throws, drops what it left here, such as arrays kept for an op that refused its
-  /// inputs.
+  /// Calls `body`; when it throws, drops what it left on the tape, such as arrays kept for an op that refused
+  /// its inputs.
   template <class Body>
   auto attempt(Body&& body);
 
@@ -79,10 +79,10 @@ class Tape {
   std::size_t bytes() const;
   std::size_t peak_bytes() const;
 
-  /// Functions and names that look on: taps, layer hooks, gradient hooks.
+  /// The taps, layer hooks and gradient hooks of this tape.
   Observers& observers() { return observers_; }
   const Observers& observers() const { return observers_; }
-  /// Tells the observers of the layer `path` its result.
+  /// Passes the result of the layer `path` to the observers.
   void observe(const std::string& path, const Var& result);
   /// The module path that new nodes carry; RecordScope sets it.
   const std::string* path() const { return path_; }
@@ -103,16 +103,17 @@ class Tape {
   /// Value of the flat output `number`.
   const TensorView& output(std::uint32_t number) const { return *flat_[number].view; }
 
-  /// Whether a stamp names something that still exists and was not consumed.
+  /// Returns true when `stamp` names a value that still exists and was not consumed.
   bool alive(const Stamp& stamp) const {
     if (stamp.node == Stamp::pass) return alive_pass(stamp.serial);
     return holds(stamp) && (consumed_loss_ == 0 || stamp.serial == consumed_loss_);
   }
-  /// Throws when a valid handle's value is unreadable: its parameter changed.
+  /// Throws if a valid handle's value is unreadable: its parameter changed.
   void check_readable(std::string_view op, const Stamp& stamp) const {
     if (stamp.node != Stamp::pass) check_version(op, nodes_[stamp.node]);
   }
-  /// A leaf shares its parameter's memory: after an update its values are not what was recorded. Throws then.
+  /// Throws when the parameter of a leaf was updated: the leaf shares its memory, so the recorded values are
+  /// gone.
   void check_version(std::string_view op, const Node& node) const {
     if (node.outdated()) [[unlikely]]
       throw_version(op, node);
@@ -128,7 +129,7 @@ class Tape {
   friend class Gradients;
   friend class Replay;
 
-  /// Which fused ops are recorded as what they are made of.
+  /// The fused ops that are recorded as what they are made of.
   enum class Expand : std::uint8_t { none, composites, all };
 
   bool expands(const Fused& op, bool composite) const;
@@ -160,7 +161,7 @@ class Tape {
   ArenaObjects objects_{arena_};  // what ops own
   ArenaVector<Node> nodes_;
   ArenaVector<FlatOutput> flat_;         // every output of every node, in order
-  std::uint64_t draws_ = 0, epoch_ = 0;  // a serial of its own for every reset
+  std::uint64_t draws_ = 0, epoch_ = 0;  // epoch_: serial of the last reset
   Observers observers_;
   const std::string* path_;
   std::uint64_t consumed_loss_ = 0;         // serial of the loss that consumed this recording, or 0
@@ -169,7 +170,7 @@ class Tape {
   struct ParameterLeaf {
     Stamp stamp;
     Parameter parameter;  // keeps it alive as long as a node may point to it
-    bool pinned = false;  // a checkpoint runs again: what it read stands, whatever was frozen since
+    bool pinned = false;  // while a checkpoint runs again: the leaf stays as recorded, even if frozen since
   };
   std::unordered_map<const ParameterData*, ParameterLeaf> parameter_leaves_;
 };

@@ -1,4 +1,4 @@
-// What a tape refuses, and the words that it says it with; and how handles find their tape.
+// The errors of a tape, and the lookup of a tape by a handle.
 #include <algorithm>
 #include <cassert>
 #include <exception>
@@ -86,7 +86,7 @@ void Tape::check_finite(const Op& op, Views inputs, Views outputs, const std::ui
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const Index at = first_non_finite(inputs[i]);
     if (at < 0) continue;
-    // Ops were checked, so it is a leaf.
+    // The results of ops were checked when they were recorded, so this is a leaf.
     const Parameter* p = nodes_[flat_[numbers[i]].node].parameter;
     throw NonFiniteError(fmt::format("check: {} was given {} in input {}{}, on tape position {}; {}",
                                      op.name(), element_text(inputs[i], at), i,

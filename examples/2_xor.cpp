@@ -21,7 +21,7 @@ int main() {
   Adam adam({.learning_rate = 0.05});
   Tape tape;
   for (int step = 0; step <= 400; ++step) {
-    tape.reset();  // forgets the step before and keeps its memory
+    tape.reset();  // drops the last recording and keeps its memory
     const Var answers = network(tape.constant(questions));
     const Var loss = mean(square(answers - tape.constant(truths)));
     adam.step(tape.backward(loss));

@@ -1,5 +1,5 @@
-// A layer of one's own, whole: the gated feed-forward network. It is checked against finite differences,
-// learns to multiply two numbers, and says where a mistake was made.
+// A complete user-defined layer: the gated feed-forward network. It is checked against finite differences,
+// learns to multiply two numbers, and names its path in errors.
 #include <cmath>
 
 #include <tapegrad/autograd/gradcheck/gradcheck.h>
@@ -25,7 +25,7 @@ struct GatedFeedForward : Layer<GatedFeedForward> {
   Linear gate, up, down;
 };
 
-/// Pairs of numbers between -2 and 2, the same on every machine.
+/// Pairs of numbers between -2 and 2, equal on every machine.
 Tensor pairs(Index count, std::uint64_t draw) {
   Tensor x({count, 2});
   const RandomKey key = random_key(7, draw, 0, 0);
@@ -34,7 +34,7 @@ Tensor pairs(Index count, std::uint64_t draw) {
   return x;
 }
 
-/// Every derivative of the layer, of its input and of its parameters, against finite differences.
+/// Checks every derivative of the layer, of its input and its parameters, against finite differences.
 bool check_gradients() {
   ParameterStore params(1, DType::f64);
   const GatedFeedForward layer(params.root() / "layer", 3, 4, 2);
@@ -47,7 +47,7 @@ bool check_gradients() {
   return result.ok;
 }
 
-/// Root of the mean squared error on pairs that were never trained on.
+/// Trains the layer and returns its root mean squared error on pairs outside of the training set.
 double learn(const GatedFeedForward& multiply) {
   constexpr Index steps = 2000;
   Adam adam;

@@ -12,8 +12,8 @@ echo "building (a few minutes the first time)"
 cmake --preset release -DTAPEGRAD_BUILD_TESTS=OFF > build/release.log || { cat build/release.log; exit 1; }
 cmake --build build/release -j "$jobs" --target programs
 
-# Trains on random sequences, then decodes 1000 that it never saw, and explains a smaller model number by
-# number; the last lines say where the picture and the page lie.
+# Trains on random sequences, then decodes 1000 new ones, and explains a smaller model number by number; the
+# last lines name the files of the picture and the page.
 build/release/bin/copy --picture build/copy_attention.svg --explorer build/copy_explorer.html "$@"
 
 echo

@@ -8,8 +8,8 @@
 namespace tapegrad::nn {
 namespace {
 
-/// Natural logarithm of x in (0, 1] by basic arithmetic only, so that it is the same with every C library:
-/// x = m 2^e, ln m = 2 atanh((m - 1) / (m + 1)) with m in [√½, √2).
+/// Natural logarithm of x in (0, 1] by basic arithmetic only, so that it does not depend on the C library: x
+/// = m 2^e, ln m = 2 atanh((m - 1) / (m + 1)) with m in [√½, √2).
 double portable_log(double x) {
   int exponent = 0;
   double m = std::frexp(x, &exponent);
@@ -45,7 +45,7 @@ void fill(Tensor& values, F value_of) {
 double fan_in(const Shape& weight) { return static_cast<double>(weight.cols()); }
 double fan_out(const Shape& weight) { return static_cast<double>(weight.rows()); }
 
-/// U(low, high) with bounds that follow from the shape; `formula` is what the report shows.
+/// U(low, high) with bounds that follow from the shape; the report shows `formula`.
 template <class Bounds>
 Initializer uniform_rule(std::string formula, Bounds bounds) {
   return {[bounds](Tensor& values, RandomKey key) {

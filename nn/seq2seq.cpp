@@ -95,20 +95,22 @@ Var Seq2Seq::embed(Tape& tape, const Embedding& table, const std::optional<Learn
 }
 
 Var Seq2Seq::encode(Tape& tape, const Tensor& source, const Mask& source_mask) const {
+  // [batch, source, d_model]
   return transformer.encoder(embed(tape, src_emb, src_pos, source), source_mask);
 }
 
 Var Seq2Seq::decode(const Var& memory, const Mask& source_mask, const Tensor& target_in) const {
-  const Var x = embed(memory.tape(), tgt_emb, tgt_pos, target_in);
-  return transformer.decoder(x, memory, Mask::causal(), source_mask);
+  const Var x = embed(memory.tape(), tgt_emb, tgt_pos, target_in);     // [batch, target, d_model]
+  return transformer.decoder(x, memory, Mask::causal(), source_mask);  // [batch, target, d_model]
 }
 
 Var Seq2Seq::decode_step(Tape& tape, DecoderCache& cache, const Tensor& last) const {
   const Var x = embed(tape, tgt_emb, tgt_pos, last, cache.time());  // [rows, 1, d_model]
-  return generator(transformer.decoder.step(x, cache));
+  return generator(transformer.decoder.step(x, cache));             // [rows, 1, target_vocabulary]
 }
 
 Var Seq2Seq::forward(Tape& tape, const Seq2SeqBatch& batch) const {
+  // [batch, target, target_vocabulary]
   return generator(decode(encode(tape, batch.source, batch.source_mask), batch.source_mask, batch.target_in));
 }
 

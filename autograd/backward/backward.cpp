@@ -1,7 +1,7 @@
 // The reverse loop over buffers. Nodes stand in the order they ran, so every node that reads a value stands
-// behind it: when the loop meets a node, the cotangents of its results are complete. backward_graph.cpp is
-// the loop over recorded values, for derivatives of derivatives; the files beside it hold what hangs on from
-// outside.
+// behind it: when the loop reaches a node, the cotangents of its results are complete. backward_graph.cpp has
+// the loop over recorded values, for derivatives of derivatives; the files beside it have checks, checkpoints
+// and the reuse of memory.
 #include <cstring>
 
 #include "../kernels/elementwise.h"
@@ -35,7 +35,7 @@ Gradients BackwardPass::walk_back() {
   return finish(make_stamp());
 }
 
-/// Node i turns the cotangents of its results into contributions to the gradients of its inputs.
+/// Turns the cotangents of node i's results into contributions to the gradients of its inputs.
 void BackwardPass::step(std::uint32_t i) {
   const Node& n = node(i);
   if (n.op == nullptr || !n.needs_grad) return meet_leaf(i);
@@ -58,7 +58,7 @@ void BackwardPass::step(std::uint32_t i) {
   if (options_.consume) release(n);
 }
 
-/// The rule written in ops: its results are added to the gradients of the inputs.
+/// Runs the pullback written in ops and adds its results to the gradients of the inputs.
 void BackwardPass::transient_pullback(const Node& n) {
   run_pullback(n, [&](std::uint16_t i, const TensorView& part) {
     const std::uint32_t flat = n.inputs[i];
@@ -78,7 +78,7 @@ void BackwardPass::add_to(void* sum, const TensorView& part) {
   });
 }
 
-/// Whether a cotangent of a result of `n` has come in; what came in is zero where nothing was written.
+/// Returns true when a cotangent of a result of `n` has arrived; fills what was not written with zeros.
 bool BackwardPass::arrived(const Node& n) {
   bool any = false;
   for (std::uint16_t k = 0; k < n.output_count; ++k) {
@@ -95,7 +95,7 @@ void BackwardPass::meet_leaf(std::uint32_t i) {
     run_hooks(i);
 }
 
-/// Memory of cotangents that nothing reads any more.
+/// Releases the cotangents of `n`, which nothing reads any more.
 void BackwardPass::release(const Node& n) {
   for (std::uint16_t k = 0; k < n.output_count; ++k) cotangents_->release(n.first_output + k, n.outputs[k]);
 }
@@ -141,7 +141,7 @@ VarList BackwardPass::pullback(const Node& n, const VarList& cotangents) const {
   return results;
 }
 
-/// Every parameter that was reached, as `parameter_nodes_` names them from the last to the first.
+/// The gradient of every reached parameter; `parameter_nodes_` has them from the last to the first.
 std::span<const Gradients::Entry> BackwardPass::parameters() const {
   auto* entries = tape_.gradient_arena_.array<Gradients::Entry>(parameter_nodes_.size());
   std::size_t count = 0;

@@ -1,5 +1,5 @@
-// What a backward pass looks at beside the gradients: whether it may run, whether parameters changed,
-// observers of gradients, and numbers that are not finite.
+// The checks of a backward pass: preconditions, changed parameters, gradient hooks, and numbers that are not
+// finite.
 #include "../observe/check.h"
 #include "backward_pass.h"
 
@@ -32,7 +32,7 @@ void BackwardPass::check() const {
                                        range_text(options_.cotangent.view())));
 }
 
-/// A gradient computed from values that have changed since would be silently wrong.
+/// Throws when a value was changed since it was recorded: the gradient would be silently wrong.
 void BackwardPass::check_versions(const Node& n) const {
   for (std::uint16_t i = 0; i < n.input_count; ++i)
     if (tape_.flat_[n.inputs[i]].of_parameter) check_version(n, node(owner(n.inputs[i])));

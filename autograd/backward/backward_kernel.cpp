@@ -1,11 +1,11 @@
-// The backward of an op that has a kernel: it adds to the buffers of its inputs' gradients. What makes it
-// quick stands here: a buffer is not cleared where the kernel writes it first, and a cotangent that passes
-// through unchanged hands its memory over.
+// The backward of an op that has a kernel: the kernel adds to the gradient buffers of the inputs. Two things
+// make it fast: a buffer is not cleared where the kernel writes it first, and a cotangent that passes through
+// unchanged hands its memory over.
 #include "backward_pass.h"
 
 namespace tapegrad {
 
-/// Gives results that lie inside of the op memory for their cotangents.
+/// Allocates the cotangents of results that are intermediates of the op.
 void BackwardPass::complete(const Node& n) {
   for (std::uint16_t k = 0; k < n.output_count; ++k)
     if (n.op->completes(k)) cotangents_->sum(n.first_output + k, n.outputs[k], false);
@@ -13,7 +13,7 @@ void BackwardPass::complete(const Node& n) {
 
 namespace {
 
-/// Whether input i is no other input too: only then it may be written before the others are added.
+/// Returns true when input i is no other input too; only then may it be written before the others are added.
 bool alone(const Node& n, std::uint16_t i) {
   for (std::uint16_t k = 0; k < n.input_count; ++k)
     if (k != i && n.inputs[k] == n.inputs[i]) return false;
@@ -43,7 +43,7 @@ void BackwardPass::raw_backward(const Node& n) {
       const bool first = i < FreshInputs::most && !cotangents_->full(flat) && alone(n, i);
       const bool apart = from.leaf && options_.leaf_gradients != nullptr;
       if (hand_over && first && !apart && (*cotangents_)[flat] == nullptr && n.op->passes_on(i, in, out)) {
-        cotangents_->hand_over(n.first_output, flat);  // which doutputs[0] shows all the same
+        cotangents_->hand_over(n.first_output, flat);  // doutputs[0] still views this memory
         hand_over = false;
       } else {
         bool is_fresh = false;

@@ -9,15 +9,15 @@
 namespace tapegrad {
 namespace {
 
-/// The one node of a checkpoint; a backward pass records `segment` again instead of asking for a pullback.
+/// The node of a checkpoint; a backward pass records `segment` again in place of a pullback.
 struct Recorded final : Primitive {
   const detail::Segment* segment;
   const TensorView* results;
   int count;
   bool training;
-  std::uint32_t room;        // values that running it again records at most, checkpoints inside included
-  std::uint64_t draws;       // at its beginning
-  std::uint64_t begin, end;  // serials of what was dropped
+  std::uint32_t room;        // most values that a rerun records, inner checkpoints included
+  std::uint64_t draws;       // the draw counter at its beginning
+  std::uint64_t begin, end;  // serials of the dropped nodes
 
   const char* name() const override { return "checkpoint"; }
   Formula formula() const override { return "y = f(x);  dx: f is recorded again and walked back"; }
@@ -49,12 +49,12 @@ struct Checkpoints::Survey {
   ScratchVector<std::uint32_t> inputs;      // flat numbers of values from before, in order
   ScratchVector<std::uint32_t> parameters;  // nodes inside
   ScratchVector<std::uint32_t> results;     // flat numbers of distinct results inside that have gradients
-  ScratchVector<std::uint32_t> constants;   // and of those that have none
-  ScratchVector<TensorView> values;         // of both, one list after the other
+  ScratchVector<std::uint32_t> constants;   // flat numbers of distinct results inside without gradients
+  ScratchVector<TensorView> values;         // of results, then of constants
   std::uint32_t room = 0;
 };
 
-/// Sorts what was recorded since `before`.
+/// Classifies the values recorded since `before`.
 Checkpoints::Survey Checkpoints::survey(const Tape& tape, const Tape::Mark& before, const VarList& results) {
   Survey found;
   const auto check_version = [&](const Node& n) {
@@ -94,7 +94,7 @@ Checkpoints::Survey Checkpoints::survey(const Tape& tape, const Tape::Mark& befo
 }
 
 /// Moves the values that stay to where the arena was rewound to. In the order of their addresses none is
-/// overwritten before its turn, as nothing lies lower than before.
+/// overwritten before its turn, as each moves to a lower address.
 void Checkpoints::move_down(Tape& tape, Survey& survey) {
   ScratchVector<TensorView*> order;
   for (TensorView& view : survey.values) order.push_back(&view);
@@ -147,7 +147,7 @@ void Checkpoints::close(Tape& tape, const detail::Segment& segment, const Tape::
   tape.rewind(before);
   tape.draws_ = draws;
   move_down(tape, found);
-  // Parameters that were first read inside have their gradients, and their place in the order, outside.
+  // Parameters first read inside get their leaves, and their place in the order, outside.
   for (const Lifted& lifted : parameters) {
     const RecordScope guard(tape, lifted.path);
     places.push_back({lifted.was, tape[*lifted.parameter]});
@@ -197,7 +197,8 @@ void Checkpoints::close(Tape& tape, const detail::Segment& segment, const Tape::
   }
 }
 
-/// While it lives, a parameter that a checkpoint read is the leaf that it read, whatever was frozen since.
+/// Pins the leaves of the parameters that a checkpoint read, so that a rerun reads them even if they were
+/// frozen since.
 class Checkpoints::PinnedParameters {
  public:
   PinnedParameters(Tape& tape, const Node& checkpoint) : tape_(tape), checkpoint_(checkpoint) { pin(true); }

@@ -13,8 +13,9 @@ void BackwardPass::run_again(const Node& n, ScratchVector<std::uint32_t>& result
   }
 }
 
-/// Records a checkpoint's function at the end of the tape, walks it back in the place of its node, and drops
-/// it again. The cotangents of its results go there and, with what was added inside, come back.
+/// Records a checkpoint's function at the end of the tape, walks it back in place of the checkpoint's node,
+/// and drops it again. The cotangents of the checkpoint's results move to the new results, and back unless
+/// `.consume` gives them up.
 void BackwardPass::recompute(const Node& n) {
   Tape::Mark mark = tape_.mark();
   try {

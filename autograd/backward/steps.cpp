@@ -98,7 +98,7 @@ bool BackwardSteps::next() {
   check_alive();
   expects(!failed_, "backward_steps: a step of this pass threw; begin again");
   stepped_ = false;
-  failed_ = true;  // unless this call ends well
+  failed_ = true;  // until this call succeeds
   pass_->make_room();
   while (left_ > 0 && !stepped_) {
     const std::uint32_t i = --left_;
@@ -140,8 +140,8 @@ void BackwardSteps::fill(std::uint32_t i) {
   } else {
     pass_->step(i);
   }
-  stamp_ = pass_->make_stamp();  // a rewind to before this step takes it along
-  show_incoming();               // with what the rule completed
+  stamp_ = pass_->make_stamp();  // stale after a rewind to before this step
+  show_incoming();               // now as completed by the rule
   step_ = std::move(step);
 }
 
@@ -171,7 +171,7 @@ bool BackwardSteps::run_to_non_finite() {
   const auto bad = [](const Tensor& x) { return x && first_non_finite(x.view()) >= 0; };
   return run_to([&](const Step& s) {
     const auto bad_value = [&](const Var& x) { return bad(x.value()); };
-    const auto shown = s.outputs.begin() + tape_->node(s.node).op->outputs();  // kept ones may be infinite
+    const auto shown = s.outputs.begin() + tape_->node(s.node).op->outputs();  // saved ones may be infinite
     return std::any_of(s.incoming.begin(), s.incoming.end(), bad) ||
            std::any_of(s.sent.begin(), s.sent.end(), bad) ||
            std::any_of(s.inputs.begin(), s.inputs.end(), bad_value) ||

@@ -1,3 +1,4 @@
+/// A backward pass that stops after every op, for debuggers, the explorer and teaching.
 #pragma once
 #include <functional>
 #include <iterator>
@@ -18,40 +19,41 @@ class BackwardPass;
 /// the gradients of its inputs.
 ///
 /// Vars are readable as long as the recording; `incoming` until the tape's reset, or a rewind to before this
-/// step; `sent` is the step's own.
+/// step; `sent` owns its memory.
 struct Step {
-  std::uint32_t node = 0;  ///< place on the tape
+  std::uint32_t node = 0;  ///< position on the tape
   std::string_view op;
   std::string path;                            ///< of the layer that ran the op
   std::string_view formula;                    ///< `y = …;  dx = …`
-  SourceLocation where;                  ///< of the rule: the file and the line of its formula
-  std::vector<Var> inputs = {}, outputs = {};  ///< results that the op keeps for its rule come last
-  /// dloss/doutput, complete: what `tape.backward(loss)[output]` is; empty where none arrived.
+  SourceLocation where;                        ///< of the rule: the file and the line of its formula
+  std::vector<Var> inputs = {}, outputs = {};  ///< saved results come last
+  /// dloss/doutput, complete: equal to `tape.backward(loss)[output]`; empty where none arrived.
   std::vector<Tensor> incoming = {};
-  /// What the rule adds to dloss/dinput; empty where no gradient is asked for. A checkpoint is one step that
-  /// says nothing here.
+  /// The contribution to dloss/dinput; empty where no gradient is needed, and for a checkpoint, which is one
+  /// step.
   std::vector<Tensor> sent = {};
 };
 
 struct StepOptions {
   Tensor cotangent = {};  ///< of the loss, instead of 1
-  /// Called for every step but checkpoints, before its contributions are added. It may change `sent` (not its
-  /// shapes; an empty tensor sends nothing), to see what a broken rule does. Gradients are then sums of what
-  /// was sent, rounded otherwise than `backward`'s. It may look, but not use the steps or drop anything.
+  /// Called for every step but checkpoints, before its contributions are added. It may change `sent`, to show
+  /// the effect of a broken rule: not its shapes, and an empty tensor sends nothing. Gradients are then sums
+  /// of the contributions, rounded differently from `backward`'s. It may read the tape, but not use the steps
+  /// or drop anything.
   std::function<void(Step&)> intervene = {};
 };
 
-/// A backward pass that stands still after every op.
+/// A backward pass that stops after every op.
 ///
 ///     for (const Step& s : backward_steps(loss))
 ///       fmt::print("{} {}: {}\n", s.path, s.op, s.incoming[0]);
 ///
-/// Walked to its end it leaves the gradients of `tape.backward(loss)`, bit for bit. In between one may
-/// record, look, run other passes. Any use throws after the tape was reset, rewound to before the last step,
-/// consumed, or is gone, and after a step that threw. Movable; for one thread.
+/// The complete pass gives the gradients of `tape.backward(loss)`, bit for bit. Between steps the tape may be
+/// read, recorded on, and walked back by other passes. Any use throws after the tape was reset, rewound to
+/// before the last step, consumed or destroyed, and after a step that threw. Movable; for one thread.
 class BackwardSteps {
  public:
-  /// Throws what `backward(loss)` throws. `backward_steps` is the way to make one.
+  /// Throws as `backward(loss)` does. Use `backward_steps` to make one.
   BackwardSteps(Tape& tape, const Var& loss, const StepOptions& options = {});
   ~BackwardSteps();
   BackwardSteps(BackwardSteps&&) noexcept;
@@ -62,17 +64,17 @@ class BackwardSteps {
   /// The step that `next` made last; throws before the first and after the last.
   const Step& current() const;
 
-  /// Breakpoints: walk on to the next step, after the current one, that fits; false when none does.
+  /// Breakpoints: advance to the next step that fits, after the current one; false when none does.
   bool run_to(const std::function<bool(const Step&)>& fits);
   bool run_to_op(std::string_view op);
   /// `pattern` as in ParameterStore::freeze, over `path` and over `path.op`.
   bool run_to_path(std::string_view pattern);
-  /// A NaN or an infinity among the step's values and gradients, but for what an op keeps for its rule.
+  /// Stops at a NaN or an infinity among the step's values and gradients, saved results excepted.
   bool run_to_non_finite();
 
-  /// A copy of dloss/dx as far as it has come: empty when nothing has arrived yet.
+  /// A copy of the part of dloss/dx that has arrived; empty when nothing has.
   Tensor so_far(const Var& x) const;
-  /// Walks what is left and gives the gradients of everything.
+  /// Walks the remaining steps and returns all gradients.
   Gradients gradients();
 
   class Iterator {
@@ -104,7 +106,7 @@ class BackwardSteps {
   StepOptions options_;
   std::unique_ptr<BackwardPass> pass_;
   Stamp stamp_;
-  std::uint32_t left_;  // nodes that were not looked at yet
+  std::uint32_t left_;  // nodes that were not visited yet
   Step step_;
   bool stepped_ = false, failed_ = false;
   std::optional<Gradients> gradients_;

@@ -5,8 +5,8 @@
 namespace tapegrad {
 namespace {
 
-/// A copy of x; heads that stand side by side in [batch, time, heads · dim], or without batch, become [batch,
-/// heads, time, dim].
+/// A copy of x; heads side by side in [batch, time, heads · dim], or without batch, become [batch, heads,
+/// time, dim].
 Tensor per_head(const Tensor& x, Index heads) {
   if (heads == 0) return x.clone();
   const Shape& s = x.shape();

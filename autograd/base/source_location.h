@@ -1,4 +1,4 @@
-/// A place in the sources, as std::source_location, which clang lacks before version 15.
+/// A place in the sources: std::source_location for clang before version 15, which lacks it.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@ namespace tapegrad {
 
 class SourceLocation {
  public:
-  /// Where it is called or, as a default argument, where the function is called that has it.
+  /// The place of the call; as a default argument, the place where the function that has it is called.
   static constexpr SourceLocation current(const char* file = __builtin_FILE(),
                                           std::uint_least32_t line = __builtin_LINE()) {
     SourceLocation here;

@@ -20,13 +20,13 @@ class ArenaObjects {
   T& emplace(Args&&... args) {
     static_assert(alignof(T) <= 16);
     void* at = arena_.allocate(sizeof(T));
-    owned_.push_back({at, [](void*) {}});  // first, so that nothing is lost when there is no memory for it
+    owned_.push_back({at, [](void*) {}});  // first: it may throw, and no object is then left behind
     T& made = *new (at) T(std::forward<Args>(args)...);
     owned_.back().destroy = [](void* object) { static_cast<T*>(object)->~T(); };
     return made;
   }
 
-  /// Destroys every object that stands behind the first `used` bytes of the arena.
+  /// Destroys every object beyond the first `used` bytes of the arena.
   void drop(std::size_t used) {
     while (!owned_.empty() && owned_.back().object >= arena_.base() + used) {
       const Owned last = owned_.back();

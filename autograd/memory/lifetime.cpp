@@ -8,8 +8,8 @@ namespace {
 
 thread_local bool thread_ends = false;  // readable even after the thread's other variables are destroyed
 
-/// Slots that no owner uses. Each thread has its own, so that a stale handle never looks at a slot that
-/// another thread writes; what a thread leaves behind goes to all.
+/// Free slots, one list per thread: a stale handle never reads a slot that another thread writes. A thread
+/// that ends leaves its slots to all threads.
 class FreeSlots {
  public:
   ~FreeSlots() {
@@ -20,7 +20,7 @@ class FreeSlots {
   LifetimeSlot* take() {
     if (slots_.empty()) {
       const std::lock_guard lock(mutex());
-      if (left().empty()) return new LifetimeSlot;  // never freed: handles may look at it for ever
+      if (left().empty()) return new LifetimeSlot;  // never freed: stale handles may read it at any time
       slots_.swap(left());
     }
     LifetimeSlot* slot = slots_.back();
@@ -28,7 +28,7 @@ class FreeSlots {
     return slot;
   }
   void give(LifetimeSlot* slot) { slots_.push_back(slot); }
-  /// From owners that outlive the thread's variables, such as a static tape.
+  /// Takes slots of owners that outlive the thread's variables, such as a static tape.
   static void leave(LifetimeSlot* slot) {
     const std::lock_guard lock(mutex());
     left().push_back(slot);

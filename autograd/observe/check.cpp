@@ -19,7 +19,6 @@ Index first_non_finite(const TensorView& x, Range part) {
 
 Index first_non_finite(const TensorView& x) { return first_non_finite(x, everything); }
 
-/// `NaN at [1, 0, 2]`; of a scalar without a place.
 std::string element_text(const TensorView& x, Index element) {
   const std::string kind = dispatch(x.dtype, [&](auto zero) {
     const auto value = x.data<decltype(zero)>()[element];

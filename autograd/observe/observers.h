@@ -1,7 +1,6 @@
-/// Everything that looks on while a tape records and walks back: values collected by name (taps), functions
-/// that run after a layer, and functions that run when the gradient of a layer's result is known. Nothing
-/// here changes a bit of a result: kernels write a tapped intermediate out with the arithmetic that they use
-/// anyway.
+/// The observers of a tape: values collected by name (taps), functions that run after a layer, and functions
+/// that run when the gradient of a layer's result is known. Observers change no bit of a result: kernels
+/// write a tapped intermediate out with the arithmetic that they use anyway.
 #pragma once
 #include <cstddef>
 #include <functional>
@@ -44,22 +43,23 @@ class Observers {
   void remove_gradient_hooks() { gradient_hooks_.clear(); }
   void collect_nothing() { collected_names_.clear(); }
 
-  /// What was collected since the tape's last reset and not rewound, in the order it was recorded.
+  /// Taps collected since the tape's last reset and not rewound, in the order they were recorded.
   const std::vector<Tap>& collected() const { return taps_; }
 
   bool has_value_hooks() const { return !value_hooks_.empty(); }
   bool has_gradient_hooks() const { return !gradient_hooks_.empty(); }
   bool collects() const { return !collected_names_.empty(); }
-  /// Whether the value `path.name` is to be collected. Layers ask before they pay for it.
+  /// Returns true when the value `path.name` is to be collected; layers test it before they compute the
+  /// value.
   bool wants(std::string_view path, std::string_view name) const;
-  /// Whether a hook, on values or on gradients, waits for the result of the layer `path`.
+  /// Returns true when a value hook or gradient hook waits for the result of the layer `path`.
   bool wants_layer(std::string_view path) const;
 
   /// Collects a value, for layers and ops.
   void add(std::string_view path, std::string_view name, const Var& value, Index heads = 0);
   void add(Tap tap) { taps_.push_back(std::move(tap)); }
 
-  /// While it lives, no hook of the kind it was made for runs.
+  /// Mutes one kind of hook for the length of a scope.
   class Muted {
    public:
     explicit Muted(bool& muted) : muted_(muted), before_(std::exchange(muted, true)) {}

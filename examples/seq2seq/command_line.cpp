@@ -26,7 +26,7 @@ constexpr std::string_view usage =
     "  inspect FILE.safetensors              list the tensors of a file\n\n"
     "seq2seq COMMAND --help tells more.\n";
 
-/// CLI11 takes the arguments apart; what they mean, and every message, is ours.
+/// The command line, which CLI11 splits into arguments; their meaning and all messages are defined here.
 class Arguments {
  public:
   Arguments(const std::string& command, const std::string& description)
@@ -49,7 +49,7 @@ class Arguments {
     names_.push_back("--" + name);
   }
 
-  /// False when help was asked for. Throws Error on what is unknown, repeated or missing.
+  /// Returns false when help was requested. Throws Error on unknown, repeated or missing arguments.
   bool parse(const std::vector<std::string>& arguments) {
     for (const std::string& argument : arguments) {
       if (!argument.starts_with("--") || argument.find('=') != argument.size() - 1) continue;
@@ -119,7 +119,7 @@ class Arguments {
         ->group(group);
   }
 
-  /// `--NAME=VALUE` may have any value; behind `--NAME`, what looks like an option is taken for one.
+  /// `--NAME=VALUE` accepts any value; after `--NAME`, an argument that looks like an option is one.
   void check_values(const std::vector<std::string>& arguments) const {
     for (const auto& [name, values] : values_) {
       const bool said =
@@ -160,7 +160,7 @@ class Arguments {
   std::map<std::string, CLI::Option*> flags_;
 };
 
-/// What the help says behind an option: its choices and its default.
+/// The help text of an option: its choices and its default.
 std::string described(const Field& field) {
   std::string text(field.help);
   if (!field.choices.empty()) text += fmt::format(": {}", field.choices);

@@ -10,7 +10,7 @@
 namespace tapegrad::nn {
 namespace {
 
-/// As it stands in JSON, so that a resumed training has the very numbers of one that was not stopped.
+/// Rounds as the JSON text does, so that a resumed run has the numbers of an uninterrupted one.
 double rounded(double x) {
   return std::isfinite(x) ? std::strtod(fmt::format("{:.7g}", x).c_str(), nullptr) : x;
 }
@@ -40,7 +40,7 @@ struct Weights {
   double at(Index head, Index query, Index key) const {
     return values[static_cast<std::size_t>((head * queries + query) * keys + key)];
   }
-  /// Keys that some head gives weight to: what the mask lets a query see.
+  /// The number of keys that some head gives weight to: those that the mask shows the query.
   Index visible(Index query) const {
     Index count = 0;
     for (Index key = 0; key < keys; ++key)
