@@ -79,6 +79,20 @@ std::vector<Sequence> training_rows(const Options& options, const std::set<Seque
   return rows;
 }
 
+/// A batch that ShardedStep cuts; rows are padded shard by shard.
+struct CopyBatch {
+  std::span<const Sequence> sequences;
+  Index longest;
+
+  Index rows() const { return static_cast<Index>(sequences.size()); }
+  Index tokens() const { return rows() * longest; }  // the most there can be: every step has as many shards
+  Seq2SeqBatch slice(Index begin, Index end) const {
+    const std::span part =
+        sequences.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
+    return make_batch(part, part, bos, eos, pad);
+  }
+};
+
 Seq2Seq make_model(ParameterStore& params, Index vocab, Index width, Index heads, Index layers) {
   return Seq2Seq(params.root(), {.source_vocabulary = first_symbol + vocab,
                                  .target_vocabulary = first_symbol + vocab,
@@ -107,19 +121,10 @@ std::string train(const Seq2Seq& model, const ParameterStore& params, const std:
     const auto number = static_cast<std::uint64_t>(s);
     const std::vector<Sequence> rows =
         training_rows(options, unseen, Draws(random_key(options.seed, number, 0, 1)));
-    const Index shards =
-        shard_count(options.batch, options.batch * options.longest, params.trainable_values());
-    std::vector<Seq2SeqBatch> batches;
-    for (Index shard = 0; shard < shards; ++shard) {
-      const auto begin = static_cast<std::size_t>(shard_begin(options.batch, shard, shards));
-      const auto end = static_cast<std::size_t>(shard_begin(options.batch, shard + 1, shards));
-      const std::span part(rows.data() + begin, end - begin);
-      batches.push_back(make_batch(part, part, bos, eos, pad));
-    }
-    const StepResult result = step.run(number, shards, [&](Tape& tape, Index shard) -> ShardLoss {
-      const Seq2SeqBatch& batch = batches[static_cast<std::size_t>(shard)];
-      return {model.loss_sum(tape, batch), batch.targets};
-    });
+    const StepResult result =
+        step.run(CopyBatch{rows, options.longest}, [&](Tape& tape, const Seq2SeqBatch& shard) -> ShardLoss {
+          return {model.loss_sum(tape, shard), shard.targets};
+        });
     clip_grad_norm(result.gradients, 1.0);
     adam.set_learning_rate(schedule(s));
     adam.step(result.gradients);

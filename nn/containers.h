@@ -58,7 +58,7 @@ class AnyLayer {
 /// parameters included.
 ///
 ///     Sequential net(scope);                            // 0.weight 0.bias 2.weight 2.bias
-///     net.add<Linear>(2, 8).add([](const Var& x) { return relu(x); }).add<Linear>(8, 1);
+///     net.add<Linear>(2, 8).add(gelu).add<Linear>(8, 1).add([](const Var& x) { return 0.5 * x; });
 struct Sequential : Layer<Sequential> {
   explicit Sequential(const Scope& scope) : Layer(scope), scope_(scope) {}
 
@@ -68,6 +68,8 @@ struct Sequential : Layer<Sequential> {
     layers_.emplace_back(L(scope_ / static_cast<Index>(layers_.size()), std::forward<Args>(arguments)...));
     return *this;
   }
+  /// A function of a Var; of an overloaded one, such as `gelu`, the one without options.
+  Sequential& add(Var (*function)(const Var&)) { return add(AnyLayer(function)); }
   Sequential& add(AnyLayer layer) {
     layers_.push_back(std::move(layer));
     return *this;

@@ -1,12 +1,14 @@
 #pragma once
+#include <optional>
+
 #include "../autograd/ops/fused/embed.h"
 #include "layer.h"
 
 namespace tapegrad::nn {
 
 struct EmbeddingOptions {
-  Index padding_idx = -1;      ///< a row of zeros that gets no gradient; -1: none
-  Initializer init = nullptr;  ///< default N(0, 1)
+  std::optional<Index> padding_idx = std::nullopt;  ///< a row that starts as zeros and gets no gradient
+  Initializer init = nullptr;                       ///< default N(0, 1)
 };
 
 /// Row `ids[..]` of the table `weight` [count, width].   ids [..] -> [.., width]. An id out of range throws
@@ -18,7 +20,7 @@ struct Embedding : Layer<Embedding> {
   operator EmbeddingPart() const { return {weight, padding_idx, &path()}; }
 
   Parameter weight;
-  Index padding_idx;
+  std::optional<Index> padding_idx;
 };
 
 }  // namespace tapegrad::nn

@@ -196,4 +196,6 @@ bool BackwardPass::reached(std::uint32_t i) const {
   return false;
 }
 
+Gradients Var::backward() const { return tape("backward").backward(*this); }
+
 }  // namespace tapegrad

@@ -66,17 +66,9 @@ Symbol scalar(const char* name, const Symbol& x, F) {
   return Symbol::application(name, x);
 }
 
-inline Tensor operator>(const Var& x, double c) { return greater(x, x.tape().full({}, c)); }
-inline Tensor operator>=(const Var& x, double c) { return greater_equal(x, x.tape().full({}, c)); }
-inline Tensor operator<(const Var& x, double c) { return less(x, x.tape().full({}, c)); }
-inline Tensor operator<=(const Var& x, double c) { return less_equal(x, x.tape().full({}, c)); }
-inline Var where(const Tensor& condition, const Var& a, double b) {
-  return where(condition, a, a.tape().full({}, b));
-}
-
 /// A number that an op keeps, under the name that dumps and formulas show. Lambdas get it behind their other
 /// arguments.
-struct Constant {
+struct NamedConstant {
   const char* name;
   double value;
 };
@@ -97,7 +89,7 @@ class Elementwise : public Typed<O, Kind> {
                 "the lambdas of an elementwise op capture nothing: name its numbers as Constants");
 
  public:
-  Elementwise(const char* name, const std::array<Constant, N>& constants, SourceLocation where)
+  Elementwise(const char* name, const std::array<NamedConstant, N>& constants, SourceLocation where)
       : name_(name), where_(where), constants_(constants) {}
 
   const char* name() const final { return name_; }
@@ -112,7 +104,7 @@ class Elementwise : public Typed<O, Kind> {
     return {text.c_str(), where_};
   }
   void attributes(Attributes& a) const final {
-    for (const Constant& c : constants_) put(a, c.name, c.value);
+    for (const NamedConstant& c : constants_) put(a, c.name, c.value);
   }
   Shape shape(Views in, int) const final { return in[0].shape; }
   Range overwrites(std::size_t, Views, Views) const final { return everything; }
@@ -158,7 +150,7 @@ class Elementwise : public Typed<O, Kind> {
  private:
   const char* name_;
   SourceLocation where_;
-  [[no_unique_address]] std::array<Constant, N> constants_;
+  [[no_unique_address]] std::array<NamedConstant, N> constants_;
 };
 
 template <class Value, class Slope, class Forward, class Backward, std::size_t N>
@@ -190,7 +182,7 @@ Var elementwise(const char* name, const Var& x, Value, Slope, Forward = {}, Back
 
 /// The same of value(x, constants...) and slope(x, y, dy, constants...).
 template <std::size_t N, class Value, class Slope>
-Var elementwise(const char* name, const Var& x, const Constant (&constants)[N], Value, Slope,
+Var elementwise(const char* name, const Var& x, const NamedConstant (&constants)[N], Value, Slope,
                 SourceLocation where = SourceLocation::current()) {
   using O = detail::ElementwisePrimitive<Value, Slope, ByValue, BySlope, N>;
   return apply(O(name, std::to_array(constants), where), {x});

@@ -21,7 +21,10 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 // uses cancel), as a finite number even where the row is all -inf: -inf - (-inf) would be NaN.
 
 /// Largest element of each row, [.., 1]; 0 in a row without elements.
-Var row_max(const Var& x) { return detach(x.shape().cols() == 0 ? sum(x, -1, true) : max(x, -1, true)); }
+Var row_max(const Var& x) {
+  return detach(x.shape().cols() == 0 ? sum(x, {.axis = -1, .keepdim = true})
+                                      : max(x, {.axis = -1, .keepdim = true}));
+}
 
 Var finite(const Var& row_max) {
   const double lowest = row_max.dtype() == DType::f32 ? std::numeric_limits<float>::lowest()
@@ -31,7 +34,7 @@ Var finite(const Var& row_max) {
 
 /// Sum of each row of e = e^(x - max), [.., 1]. It is at least 1, except in a row that is all -inf, where 1/2
 /// stands for 0.
-Var row_total(const Var& e) { return clamp(sum(e, -1, true), 0.5, infinity); }
+Var row_total(const Var& e) { return clamp(sum(e, {.axis = -1, .keepdim = true}), 0.5, infinity); }
 
 /// Works on rows, i.e. along the last axis.
 template <class O>
@@ -112,11 +115,15 @@ Var along(const O& op, const Var& x, int axis) {
 
 }  // namespace
 
+Var softmax(const Var& x) { return softmax(x, -1); }
 Var softmax(const Var& x, int axis) { return along(Softmax{}, x, axis); }
+Var log_softmax(const Var& x) { return log_softmax(x, -1); }
 Var log_softmax(const Var& x, int axis) { return along(LogSoftmax{}, x, axis); }
-Var logsumexp(const Var& x, int axis, bool keep) {
-  const Var y = along(LogSumExp{}, x, axis);
-  return keep ? y : squeeze(y, axis);
+Var logsumexp(const Var& x) { return logsumexp(x, AxisOptions{}); }
+Var logsumexp(const Var& x, int axis) { return logsumexp(x, AxisOptions{.axis = axis}); }
+Var logsumexp(const Var& x, const AxisOptions& options) {
+  const Var y = along(LogSumExp{}, x, options.axis);
+  return options.keepdim ? y : squeeze(y, options.axis);
 }
 
 }  // namespace tapegrad

@@ -1,6 +1,7 @@
 /// Batches of examples of similar length, in an order that is reproducible and can be resumed.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -12,10 +13,11 @@ struct ExampleLength {
 };
 
 struct BatchOptions {
-  std::int64_t batch_size = 64;  ///< most examples of a batch
-  std::int64_t max_tokens = 0;   ///< most padded tokens, examples * (longest source + longest target); 0 = no
-                                 ///< limit. A longer example goes alone.
-  std::int64_t pool = 50;        ///< batches' worth of examples that are sorted by length together
+  std::int64_t batch_size = 64;  ///< most examples a batch has
+  /// Most padded tokens of a batch, examples * (longest source + longest target). A longer example goes
+  /// alone.
+  std::optional<std::int64_t> max_tokens = std::nullopt;
+  std::int64_t pool = 50;  ///< batches' worth of examples that are sorted by length together
   std::uint64_t seed = 1;
 };
 

@@ -7,6 +7,9 @@ namespace tapegrad {
 /// The two results of add_norm.
 struct NormedSum {
   Var normed, sum;
+
+  /// The result that a layer's hooks see.
+  const Var& observed() const { return normed; }
 };
 
 /// What a composite op needs of a layer norm, to which nn::LayerNorm converts: weight and bias [n] or empty,

@@ -21,7 +21,10 @@ struct Embed final : Fused {
   Part layers[2];  // the table, inside of the op; and the positions, whose result is the op's
   Embed(const TensorView& kept, const EmbeddingPart& table, const PositionsPart& positions,
         const EmbedOptions& o)
-      : ids(kept), options(o), padding_idx(table.padding_idx), layers{{table.path}, {positions.path, 0}} {}
+      : ids(kept),
+        options(o),
+        padding_idx(table.padding_idx.value_or(-1)),
+        layers{{table.path}, {positions.path, 0}} {}
   const char* name() const override { return "embedding_positions"; }
   Formula formula() const override {
     return "y[t] = scale weight[ids[t]] + positions[t];  dweight[ids[t]] += scale dy[t], dpositions[t] += "
@@ -71,8 +74,10 @@ struct Embed final : Fused {
         return y;
       });
     };
-    const Var rows =
-        layer(layers[0], [&] { return embedding(in[0], Tensor::borrowed(ids, in[0].stamp()), padding_idx); });
+    const Var rows = layer(layers[0], [&] {
+      return embedding(in[0], Tensor::borrowed(ids, in[0].stamp()),
+                       padding_idx < 0 ? std::nullopt : std::optional(padding_idx));
+    });
     const Var x = affine(rows, options.scale);
     return {layer(layers[1], [&] { return add_positions(x, in[1], options.first); })};
   }

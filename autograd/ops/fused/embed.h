@@ -1,14 +1,16 @@
 /// Token embedding and positions in one op.
 #pragma once
+#include <optional>
+
 #include "../../tape.h"
 
 namespace tapegrad {
 
 /// What a composite op needs of an embedding, to which nn::Embedding converts: the table [rows, width], the
-/// row that gets no gradient (-1: none), and the layer's path, or null for a table of no layer.
+/// row that gets no gradient, if any, and the layer's path, or null for a table of no layer.
 struct EmbeddingPart {
   Operand table;
-  Index padding_idx = -1;
+  std::optional<Index> padding_idx = std::nullopt;
   const std::string* path = nullptr;
 };
 

@@ -6,6 +6,8 @@
 namespace tapegrad {
 namespace {
 
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
 /// `torch` is a call of PyTorch's with {} for the axis.
 std::vector<Sample> row_samples(Var (*f)(const Var&, int), const char* torch) {
   const auto sample = [=](const char* label, Tensor x, int axis) {
@@ -42,20 +44,20 @@ const OpSamples softmax_samples("softmax", [] { return row_samples(softmax, "tor
 const OpSamples log_softmax_samples("log_softmax",
                                     [] { return row_samples(log_softmax, "torch.log_softmax(a, {})"); });
 const OpSamples logsumexp_samples("logsumexp", [] {
-  std::vector<Sample> samples = row_samples([](const Var& x, int axis) { return logsumexp(x, axis, true); },
-                                            "torch.logsumexp(a, {}, keepdim=True)");
+  std::vector<Sample> samples =
+      row_samples([](const Var& x, int axis) { return logsumexp(x, {.axis = axis, .keepdim = true}); },
+                  "torch.logsumexp(a, {}, keepdim=True)");
   samples.push_back({"axis dropped",
                      {sample_values({2, 3, 4}, -2, 2, 53)},
                      [](const std::vector<Var>& in) { return logsumexp(in[0], 1); },
                      "torch.logsumexp(a, 1)"});
-  constexpr double infinity = std::numeric_limits<double>::infinity();
   const Tensor shift = Tensor::of({{0, 1, -infinity}, {-infinity, -infinity, -infinity}}, DType::f64);
   const Tensor empty = Tensor::of({{0}, {1}}, DType::boolean);
   samples.push_back({"a row of -inf",
                      {sample_values({2, 3}, -2, 2, 54)},
                      [=](const std::vector<Var>& in) {
                        const Var x = in[0] + in[0].tape().constant(shift.to(in[0].dtype()));
-                       return masked_fill(logsumexp(x, -1, true), empty, 0);
+                       return masked_fill(logsumexp(x, {.axis = -1, .keepdim = true}), empty, 0);
                      },
                      "torch.logsumexp((a + shift).masked_fill(empty.bool(), 0), -1, keepdim=True)"
                      ".masked_fill(empty.bool(), 0)",

@@ -5,14 +5,15 @@ namespace tapegrad {
 namespace {
 
 Sample sample(const char* label, const Shape& weight, Index length, const Tensor& ids,
-              const EmbedOptions& options, Index padding_idx = -1, double scale = 1) {
+              const EmbedOptions& options, std::optional<Index> padding_idx = std::nullopt,
+              double scale = 1) {
   Sample result{label,
                 {sample_values(weight, -2 * scale, 2 * scale),
                  sample_values({length, weight[1]}, -2 * scale, 2 * scale, 2)},
                 [=](const std::vector<Var>& in) {
                   return embed(in[0].tape(), ids, {in[0], padding_idx}, {in[1]}, options);
                 }};
-  const std::string padding = padding_idx < 0 ? "" : fmt::format(", padding_idx={}", padding_idx);
+  const std::string padding = !padding_idx ? "" : fmt::format(", padding_idx={}", *padding_idx);
   const Index end = options.first + ids.shape()[-1];
   result.reference =
       fmt::format("F.embedding(ids, a{}) * {} + b[{}:{}]", padding, options.scale, options.first, end);
@@ -33,8 +34,8 @@ const OpSamples embedding_positions_samples("embedding_positions", [] {
       sample("no tokens", {3, 2}, 3, Tensor({2, 0}, DType::i64), {}),
       sample("no rows", {3, 2}, 3, Tensor({0, 2}, DType::i64), {}),
       sample("size-1 dimensions", {1, 1}, 1, Tensor::ids({{0}}), {.scale = 2}),
-      sample("large magnitude", {4, 3}, 3, batch, {.scale = 1.5}, -1, 30),
-      sample("small magnitude", {4, 3}, 3, batch, {.scale = 1.5}, -1, 0.1),
+      sample("large magnitude", {4, 3}, 3, batch, {.scale = 1.5}, std::nullopt, 30),
+      sample("small magnitude", {4, 3}, 3, batch, {.scale = 1.5}, std::nullopt, 0.1),
   };
   samples.push_back(sample("a padding row that is met", {4, 3}, 3, batch, {.scale = 1.5}, 3));
   samples.back().differences = false;
