@@ -17,6 +17,7 @@
 #include "ops/index.h"
 #include "ops/linear.h"
 #include "ops/matmul.h"
+#include "ops/mse_loss.h"
 #include "ops/norm.h"
 #include "ops/reduce.h"
 #include "ops/reshape.h"

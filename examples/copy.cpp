@@ -80,6 +80,19 @@ std::vector<Sequence> training_rows(Index count, Index vocab, const std::set<Seq
   return rows;
 }
 
+/// What ShardedStep cuts: rows that are padded shard by shard.
+struct CopyBatch {
+  std::span<const Sequence> sequences;
+
+  Index rows() const { return static_cast<Index>(sequences.size()); }
+  Index tokens() const { return rows() * longest; }  // the most there can be: every step has as many shards
+  Seq2SeqBatch slice(Index begin, Index end) const {
+    const std::span part =
+        sequences.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
+    return make_batch(part, part, bos, eos, pad);
+  }
+};
+
 /// Trains until the time or the steps are over. The test sequences stay unseen.
 void train(const Seq2Seq& model, const ParameterStore& params, const std::set<Sequence>& unseen,
            const Options& options) {
@@ -95,18 +108,10 @@ void train(const Seq2Seq& model, const ParameterStore& params, const std::set<Se
     const auto number = static_cast<std::uint64_t>(s);
     const std::vector<Sequence> rows =
         training_rows(options.batch, options.vocab, unseen, Draws(random_key(options.seed, number, 0, 1)));
-    const Index shards = shard_count(options.batch, options.batch * longest, params.trainable_values());
-    std::vector<Seq2SeqBatch> batches;
-    for (Index shard = 0; shard < shards; ++shard) {
-      const auto begin = static_cast<std::size_t>(shard_begin(options.batch, shard, shards));
-      const auto end = static_cast<std::size_t>(shard_begin(options.batch, shard + 1, shards));
-      const std::span part(rows.data() + begin, end - begin);
-      batches.push_back(make_batch(part, part, bos, eos, pad));
-    }
-    const StepResult result = step.run(number, shards, [&](Tape& tape, Index shard) -> ShardLoss {
-      const Seq2SeqBatch& batch = batches[static_cast<std::size_t>(shard)];
-      return {model.loss_sum(tape, batch), batch.targets};
-    });
+    const StepResult result =
+        step.run(CopyBatch{rows}, [&](Tape& tape, const Seq2SeqBatch& shard) -> ShardLoss {
+          return {model.loss_sum(tape, shard), shard.targets};
+        });
     clip_grad_norm(result.gradients, 1.0);
     adam.set_learning_rate(schedule(s));
     adam.step(result.gradients);

@@ -35,7 +35,7 @@ Var merge_heads(const Var& x, int rank) {
 /// x / ‖x‖ over the last axis; a zero row stays zero.
 Var unit_rows(const Var& x) {
   constexpr double tiny = 1e-8;  // as in PyTorch's cosine_similarity
-  return x / maximum(norm(x, -1, true), x.tape().full({}, tiny));
+  return x / maximum(norm(x, {.axis = -1, .keepdim = true}), x.tape().full({}, tiny));
 }
 
 /// −‖q − k‖ for every pair.   q [.., query, dim], k [.., key, dim] -> [batch, heads, query, key], or [query,

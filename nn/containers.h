@@ -57,7 +57,7 @@ class AnyLayer {
 /// parameters.
 ///
 ///     Sequential net(scope);                            // 0.weight 0.bias 2.weight 2.bias
-///     net.add<Linear>(2, 8).add([](const Var& x) { return relu(x); }).add<Linear>(8, 1);
+///     net.add<Linear>(2, 8).add(gelu).add<Linear>(8, 1).add([](const Var& x) { return 0.5 * x; });
 struct Sequential : Layer<Sequential> {
   explicit Sequential(const Scope& scope) : Layer(scope), scope_(scope) {}
 
@@ -67,8 +67,15 @@ struct Sequential : Layer<Sequential> {
     layers_.emplace_back(L(scope_ / static_cast<Index>(layers_.size()), std::forward<Args>(arguments)...));
     return *this;
   }
-  Sequential& add(AnyLayer layer) {
-    layers_.push_back(std::move(layer));
+  /// A function of a Var; of an overloaded one, such as `gelu`, the one without options.
+  Sequential& add(Var (*function)(const Var&)) {
+    layers_.emplace_back(function);
+    return *this;
+  }
+  /// A layer, or anything else that can be called with a Var.
+  template <class F>
+  requires std::is_invocable_r_v<Var, const F&, const Var&> Sequential& add(F layer) {
+    layers_.emplace_back(std::move(layer));
     return *this;
   }
 

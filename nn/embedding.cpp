@@ -9,9 +9,10 @@ namespace {
 
 Initializer table_init(const EmbeddingOptions& options, Index count) {
   const Initializer init = options.init ? options.init : normal();
-  expects(options.padding_idx < count, "Embedding: padding_idx {} is out of range for {} rows",
-          options.padding_idx, count);
-  return options.padding_idx < 0 ? init : with_zero_row(init, options.padding_idx);
+  if (!options.padding_idx) return init;
+  expects(*options.padding_idx >= 0 && *options.padding_idx < count,
+          "Embedding: padding_idx {} is out of range for {} rows", *options.padding_idx, count);
+  return with_zero_row(init, *options.padding_idx);
 }
 
 }  // namespace

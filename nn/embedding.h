@@ -1,11 +1,13 @@
 #pragma once
+#include <optional>
+
 #include "layer.h"
 
 namespace tapegrad::nn {
 
 struct EmbeddingOptions {
-  Index padding_idx = -1;      ///< a row of zeros that gets no gradient; -1: none
-  Initializer init = nullptr;  ///< default N(0, 1)
+  std::optional<Index> padding_idx = std::nullopt;  ///< a row that starts as zeros and gets no gradient
+  Initializer init = nullptr;                       ///< default N(0, 1)
 };
 
 /// Row `ids[..]` of the table `weight` [count, width].   ids [..] -> [.., width]. An id out of range throws
@@ -18,7 +20,7 @@ struct Embedding : Layer<Embedding> {
   Var forward(Tape& tape, const Tensor& ids, double scale, const Parameter& positions, Index first) const;
 
   Parameter weight;
-  Index padding_idx;
+  std::optional<Index> padding_idx;
 };
 
 }  // namespace tapegrad::nn

@@ -71,7 +71,7 @@ Seq2Seq::Seq2Seq(const Scope& scope, const Seq2SeqOptions& o)
               {.padding_idx = o.pad,
                .init = normal(0, 1 / std::sqrt(static_cast<double>(o.transformer.d_model)))}),
       tgt_emb(scope / "tgt_emb", o.target_vocabulary, o.transformer.d_model,
-              {.padding_idx = o.tie_embeddings ? -1 : o.pad,
+              {.padding_idx = o.tie_embeddings ? std::nullopt : std::optional(o.pad),
                .init = normal(0, 1 / std::sqrt(static_cast<double>(o.transformer.d_model)))}),
       transformer(scope / "transformer", o.transformer),
       generator(o.tie_embeddings ? Linear(scope / "generator", tied(tgt_emb.weight), output_options())

@@ -326,4 +326,6 @@ Gradients Tape::backward(const Var& loss, const BackwardOptions& options) {
   return BackwardPass(*this, loss, options).run();
 }
 
+Gradients Var::backward() const { return tape("backward").backward(*this); }
+
 }  // namespace tapegrad

@@ -48,4 +48,8 @@ struct RandomKey {
   return static_cast<double>(static_cast<std::int64_t>(((high << 32) | low) >> 11)) * 0x1p-53;
 }
 
+/// A number of the standard normal distribution, for `element`: Marsaglia's polar method with a logarithm of
+/// basic arithmetic, so that every machine has the same bits.
+double standard_normal(RandomKey key, std::uint64_t element);
+
 }  // namespace tapegrad

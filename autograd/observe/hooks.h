@@ -9,9 +9,9 @@
 
 namespace tapegrad {
 
-/// Functions that run after every layer whose path matches and whose result is a Var, or has a Var `context`
-/// as attention's has, or `normed`: to look at results, to measure, to stop on what should not be. A hook may
-/// record on the tape; it cannot replace the result.
+/// Functions that run after every layer whose path matches and whose result is a Var, or names one by its
+/// `observed()`, as attention's names its context: to look at results, to measure, to stop on what should not
+/// be. A hook may record on the tape; it cannot replace the result.
 class LayerHooks {
  public:
   using Hook = std::function<void(const std::string& path, const Var& result)>;

@@ -140,6 +140,7 @@ struct Softplus final : Unary<Primitive> {
 Var tanh(const Var& x) { return apply(Tanh{}, {x}); }
 Var sigmoid(const Var& x) { return apply(Sigmoid{}, {x}); }
 Var relu(const Var& x) { return apply(Relu{}, {x}); }
+Var gelu(const Var& x) { return gelu(x, Gelu::erf); }
 Var gelu(const Var& x, Gelu form) {
   return form == Gelu::erf ? apply(GeluByErf{}, {x}) : apply(GeluByTanh{}, {x});
 }

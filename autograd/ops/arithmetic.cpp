@@ -333,6 +333,51 @@ Var broadcast_to(const Var& x, const Shape& shape) {
 Var sum_to(const Var& x, const Shape& shape) { return x.shape() == shape ? x : apply(SumTo{shape}, {x}); }
 Var operator/(double c, const Var& x) { return div(x.tape("div").full({}, c), x); }
 
+Var detail::constant_on(const Var& beside, double value) { return beside.tape("constant").full({}, value); }
+Var detail::constant_on(const Var& beside, const Tensor& value) {
+  Tape& tape = beside.tape("constant");
+  return tape.constant(is_floating(value.dtype()) ? value : value.to(tape.dtype()));
+}
+
+namespace {
+
+/// `op` of a and b on a tape that does not record.
+template <class Op>
+Tensor compute(const Tensor& a, const Tensor& b, Op op) {
+  Tape tape({.dtype = can_compute(a.dtype()) ? a.dtype() : b.dtype(), .record = false});
+  const Var beside = tape.full({}, 0);
+  return op(detail::constant_on(beside, a), detail::constant_on(beside, b)).value().clone();
+}
+template <class Op>
+Tensor compute(const Tensor& x, Op op) {
+  Tape tape({.dtype = x.dtype(), .record = false});
+  return op(tape.constant(x)).value().clone();
+}
+
+}  // namespace
+
+Tensor operator+(const Tensor& a, const Tensor& b) { return compute(a, b, add); }
+Tensor operator-(const Tensor& a, const Tensor& b) { return compute(a, b, sub); }
+Tensor operator*(const Tensor& a, const Tensor& b) { return compute(a, b, mul); }
+Tensor operator/(const Tensor& a, const Tensor& b) { return compute(a, b, div); }
+Tensor operator-(const Tensor& x) { return -1 * x; }
+Tensor operator+(const Tensor& x, double c) {
+  return compute(x, [c](const Var& v) { return v + c; });
+}
+Tensor operator+(double c, const Tensor& x) { return x + c; }
+Tensor operator-(const Tensor& x, double c) { return x + -c; }
+Tensor operator-(double c, const Tensor& x) {
+  return compute(x, [c](const Var& v) { return c - v; });
+}
+Tensor operator*(const Tensor& x, double c) {
+  return compute(x, [c](const Var& v) { return c * v; });
+}
+Tensor operator*(double c, const Tensor& x) { return x * c; }
+Tensor operator/(const Tensor& x, double c) { return x * (1 / c); }
+Tensor operator/(double c, const Tensor& x) {
+  return compute(x, [c](const Var& v) { return c / v; });
+}
+
 namespace {
 
 const OpSamples add_samples("add", [] { return binary_samples(add, "a + b"); });

@@ -167,6 +167,14 @@ Tensor greater_equal(const Var& a, const Var& b) {
   return compare("greater_equal", a, b, [](auto x, auto y) { return x >= y; });
 }
 
+Comparison::operator bool() const {
+  expects(
+      size() == 1,
+      "comparison: the truth value of {} elements of shape {} is ambiguous; reduce the operands to scalars",
+      size(), shape());
+  return item() != 0;
+}
+
 Var where(const Tensor& condition, const Var& a, const Var& b) {
   Tape& tape = a.tape("where");
   b.tape("where");

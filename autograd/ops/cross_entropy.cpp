@@ -79,11 +79,11 @@ struct CrossEntropy final : Fused {
       ignored.data<std::uint8_t>()[i] = target == options.ignore_index;
       classes.data<Index>()[i] = target == options.ignore_index ? 0 : target;
     }
-    const Var shifted = x - detach(max(x, -1, true));
-    const Var log_p = shifted - log(sum(exp(shifted), -1, true));  // [rows, vocab]
+    const Var shifted = x - detach(max(x, {.axis = -1, .keepdim = true}));
+    const Var log_p = shifted - log(sum(exp(shifted), {.axis = -1, .keepdim = true}));  // [rows, vocab]
     const double eps = options.label_smoothing;
     Var losses = affine(gather(log_p, -1, classes), eps - 1);  // [rows, 1]
-    if (eps > 0) losses = losses - affine(mean(log_p, -1, true), eps);
+    if (eps > 0) losses = losses - affine(mean(log_p, {.axis = -1, .keepdim = true}), eps);
     losses = masked_fill(losses, ignored, 0);
     if (options.reduction == Reduction::none) return {reshape(losses, targets.shape)};
     return {affine(sum(losses), counted > 0 ? factor() : 0)};

@@ -160,19 +160,18 @@ void check_dtype(std::string_view op, const Tensor& ids) {
 
 }  // namespace
 
-void check_embedding(const Shape& weight, const Tensor& ids, Index padding_idx) {
+void check_embedding(const Shape& weight, const Tensor& ids, std::optional<Index> padding_idx) {
   check_dtype("embedding", ids);
   expects(weight.rank() == 2, "embedding: weight must be [rows, width], got {}", weight);
-  expects(padding_idx >= -1 && padding_idx < weight[0],
-          "embedding: padding_idx {} is out of range for {} rows; -1 stands for none", padding_idx,
-          weight[0]);
+  expects(!padding_idx || (*padding_idx >= 0 && *padding_idx < weight[0]),
+          "embedding: padding_idx {} is out of range for {} rows", padding_idx.value_or(0), weight[0]);
   check_ids("embedding", ids, weight[0]);
 }
 
-Var embedding(const Var& weight, const Tensor& ids, Index padding_idx) {
+Var embedding(const Var& weight, const Tensor& ids, std::optional<Index> padding_idx) {
   Tape& tape = weight.tape("embedding");
   check_embedding(weight.shape(), ids, padding_idx);
-  return tape.attempt([&] { return apply(Embedding{tape.keep(ids), padding_idx}, {weight}); });
+  return tape.attempt([&] { return apply(Embedding{tape.keep(ids), padding_idx.value_or(-1)}, {weight}); });
 }
 
 Var gather(const Var& x, int axis, const Tensor& ids) {

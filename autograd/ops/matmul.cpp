@@ -10,13 +10,13 @@ namespace tapegrad {
 namespace {
 
 /// An operand as matrices: a vector is one row (a) or one column (b).
-struct Operand {
+struct MatrixOperand {
   Shape batch;
   Index rows, cols;  // of op(X)
   Index ld;          // columns as stored
   bool transposed;
 
-  Operand(const Shape& shape, bool transpose, bool is_a) : transposed(transpose) {
+  MatrixOperand(const Shape& shape, bool transpose, bool is_a) : transposed(transpose) {
     if (shape.rank() == 1) {
       rows = is_a ? 1 : shape[0];
       cols = is_a ? shape[0] : 1;
@@ -45,7 +45,7 @@ struct Matmul final : Primitive {
     const Shape &sa = in[0].shape, &sb = in[1].shape;
     check_rank("a", sa, ta);
     check_rank("b", sb, tb);
-    const Operand a(sa, ta, true), b(sb, tb, false);
+    const MatrixOperand a(sa, ta, true), b(sb, tb, false);
     if (a.cols != b.rows)
       throw Error(fmt::format("matmul: a {}{} and b {}{} do not fit: a has {} columns, b has {} rows{}", sa,
                               ta ? " transposed" : "", sb, tb ? " transposed" : "", a.cols, b.rows,
@@ -61,7 +61,7 @@ struct Matmul final : Primitive {
   void forward(Views in, Views out) const override {
     dispatch(out[0].dtype, [&](auto zero) {
       using T = decltype(zero);
-      const Operand a(in[0].shape, ta, true), b(in[1].shape, tb, false);
+      const MatrixOperand a(in[0].shape, ta, true), b(in[1].shape, tb, false);
       const T *pa = in[0].data<T>(), *pb = in[1].data<T>();
       T* pc = out[0].data<T>();
       each_product(a, b, [&](Index a_at, Index b_at, Index c_at, Index m) {
@@ -71,12 +71,13 @@ struct Matmul final : Primitive {
   }
 
   double flops(Views in, Views out) const override {
-    return 2 * static_cast<double>(out[0].size()) * static_cast<double>(Operand(in[0].shape, ta, true).cols);
+    const Index k = MatrixOperand(in[0].shape, ta, true).cols;
+    return 2 * static_cast<double>(out[0].size()) * static_cast<double>(k);
   }
   bool has_backward() const override { return true; }
   /// A matrix that is repeated along the batch gathers several products.
   Range overwrites(std::size_t input, Views in, Views) const override {
-    const Operand a(in[0].shape, ta, true), b(in[1].shape, tb, false);
+    const MatrixOperand a(in[0].shape, ta, true), b(in[1].shape, tb, false);
     Shape batch;
     broadcast(a.batch, b.batch, batch);
     return (input == 0 ? a : b).batch.size() == batch.size() ? everything : nothing;
@@ -84,7 +85,7 @@ struct Matmul final : Primitive {
   void backward(const BackwardArgs& args) const override {
     dispatch(args.outputs[0].dtype, [&](auto zero) {
       using T = decltype(zero);
-      const Operand a(args.inputs[0].shape, ta, true), b(args.inputs[1].shape, tb, false);
+      const MatrixOperand a(args.inputs[0].shape, ta, true), b(args.inputs[1].shape, tb, false);
       const T *pa = args.inputs[0].data<T>(), *pb = args.inputs[1].data<T>(),
               *pdc = args.doutputs[0].data<T>();
       T *pda = args.dinputs[0].data<T>(), *pdb = args.dinputs[1].data<T>();
@@ -106,7 +107,7 @@ struct Matmul final : Primitive {
 
   VarList pullback(const PullbackArgs& p) const override {
     const Shape &sa = p.inputs[0].shape(), &sb = p.inputs[1].shape();
-    const Operand a(sa, ta, true), b(sb, tb, false);
+    const MatrixOperand a(sa, ta, true), b(sb, tb, false);
     Shape batch;
     broadcast(a.batch, b.batch, batch);
     const Var x = reshape(p.inputs[0], a.matrices()), y = reshape(p.inputs[1], b.matrices());
@@ -129,7 +130,7 @@ struct Matmul final : Primitive {
   /// body(a offset, b offset, c offset, rows) for each product of two matrices. Consecutive matrices of a
   /// that meet the same b are one taller matrix.
   template <class Body>
-  static void each_product(const Operand& a, const Operand& b, const Body& body) {
+  static void each_product(const MatrixOperand& a, const MatrixOperand& b, const Body& body) {
     const Index a_size = a.matrix_size(), b_size = b.matrix_size(), c_size = a.rows * b.cols;
     Shape batch;
     broadcast(a.batch, b.batch, batch);
@@ -150,7 +151,7 @@ struct Matmul final : Primitive {
             shape, which);
   }
 
-  std::string hint(const Operand& a, const Operand& b, const Shape& sa, const Shape& sb) const {
+  std::string hint(const MatrixOperand& a, const MatrixOperand& b, const Shape& sa, const Shape& sb) const {
     if (sb.rank() > 1 && a.cols == b.cols) return fmt::format("; {{.transpose_b = {}}} would fit", !tb);
     if (sa.rank() > 1 && a.rows == b.rows) return fmt::format("; {{.transpose_a = {}}} would fit", !ta);
     return "; these two must be equal";

@@ -89,8 +89,8 @@ struct LayerNorm final : Norm {
     });
   }
   VarList define(std::span<const Var> in) const override {
-    const Var centred = in[0] - mean(in[0], -1, true);
-    return {scaled(centred * rsqrt(mean(square(centred), -1, true) + eps), in)};
+    const Var centred = in[0] - mean(in[0], {.axis = -1, .keepdim = true});
+    return {scaled(centred * rsqrt(mean(square(centred), {.axis = -1, .keepdim = true}) + eps), in)};
   }
 };
 
@@ -124,7 +124,7 @@ struct RmsNorm final : Norm {
     });
   }
   VarList define(std::span<const Var> in) const override {
-    return {scaled(in[0] * rsqrt(mean(square(in[0]), -1, true) + eps), in)};
+    return {scaled(in[0] * rsqrt(mean(square(in[0]), {.axis = -1, .keepdim = true}) + eps), in)};
   }
 };
 

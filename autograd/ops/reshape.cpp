@@ -76,6 +76,8 @@ Var reshape(const Var& x, std::span<const Index> extents) {
   return to == from ? x : apply(Reshape{to}, {x});
 }
 
+Var Var::reshape(std::initializer_list<Index> extents) const { return tapegrad::reshape(*this, extents); }
+
 Var flatten(const Var& x, int first, int last) {
   x.tape("flatten");
   const Shape& from = x.shape();

@@ -110,6 +110,11 @@ struct Flip final : Primitive {
   VarList pullback(const PullbackArgs& p) const override { return {flip(p.cotangents[0], axis)}; }
 };
 
+Var cut(const Var& x, int axis, const IndexRange& range) {
+  const IndexRange at = checked_range("slice", range, axis, x.shape());
+  return slice(x, axis, at.begin, *at.end - at.begin);
+}
+
 }  // namespace
 
 Var slice(const Var& x, int axis, Index begin, Index length) {
@@ -120,6 +125,24 @@ Var slice(const Var& x, int axis, Index begin, Index length) {
           "slice: begin {} and length {} are out of range for axis {} of shape {}, which has extent {}",
           begin, length, axis, shape, shape[at]);
   return length == shape[at] ? x : apply(Slice{at, begin, length, false}, {x});
+}
+
+Var slice(const Var& x, std::initializer_list<Index> begins, std::initializer_list<Index> ends) {
+  x.tape("slice");
+  expects(begins.size() == ends.size() && static_cast<int>(begins.size()) <= x.rank(),
+          "slice: {} begins and {} ends for shape {}; one of each is needed for each of the first axes",
+          begins.size(), ends.size(), x.shape());
+  Var y = x;
+  for (std::size_t axis = 0; axis < begins.size(); ++axis)
+    y = cut(y, static_cast<int>(axis), {begins.begin()[axis], ends.begin()[axis]});
+  return y;
+}
+
+Var Var::operator[](Index i) const { return select(*this, 0, i); }
+Var Var::operator[](const IndexRange& range) const {
+  tape("slice");
+  expects(rank() > 0, "slice: a scalar has no axis to cut");
+  return cut(*this, 0, range);
 }
 
 Var pad(const Var& x, int axis, Index before, Index after) {
@@ -137,10 +160,7 @@ Var select(const Var& x, int axis, Index i) {
   x.tape("select");
   const Shape& shape = x.shape();
   const int at = checked_axis("select", axis, shape);
-  expects(i >= -shape[at] && i < shape[at],
-          "select: index {} is out of range for axis {} of shape {}, which has extent {}", i, axis, shape,
-          shape[at]);
-  return apply(Slice{at, i < 0 ? i + shape[at] : i, 1, true}, {x});
+  return apply(Slice{at, checked_index("select", i, at, shape), 1, true}, {x});
 }
 
 Var flip(const Var& x, int axis) {

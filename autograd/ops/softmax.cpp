@@ -21,7 +21,10 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 // uses cancel), as a finite number even where the row is all -inf: -inf - (-inf) would be NaN.
 
 /// Largest element of each row, [.., 1]; 0 in a row without elements.
-Var row_max(const Var& x) { return detach(x.shape().cols() == 0 ? sum(x, -1, true) : max(x, -1, true)); }
+Var row_max(const Var& x) {
+  return detach(x.shape().cols() == 0 ? sum(x, {.axis = -1, .keepdim = true})
+                                      : max(x, {.axis = -1, .keepdim = true}));
+}
 
 Var finite(const Var& row_max) {
   const double lowest = row_max.dtype() == DType::f32 ? std::numeric_limits<float>::lowest()
@@ -31,7 +34,7 @@ Var finite(const Var& row_max) {
 
 /// Sum of each row of e = e^(x - max), [.., 1]. It is at least 1, except in a row that is all -inf, where 1/2
 /// stands for 0.
-Var row_total(const Var& e) { return clamp(sum(e, -1, true), 0.5, infinity); }
+Var row_total(const Var& e) { return clamp(sum(e, {.axis = -1, .keepdim = true}), 0.5, infinity); }
 
 /// Works on rows, i.e. along the last axis.
 class RowWise : public Fused {
@@ -126,11 +129,15 @@ Var along(const O& op, const Var& x, int axis) {
 
 }  // namespace
 
+Var softmax(const Var& x) { return softmax(x, -1); }
 Var softmax(const Var& x, int axis) { return along(Softmax{}, x, axis); }
+Var log_softmax(const Var& x) { return log_softmax(x, -1); }
 Var log_softmax(const Var& x, int axis) { return along(LogSoftmax{}, x, axis); }
-Var logsumexp(const Var& x, int axis, bool keep) {
-  const Var y = along(LogSumExp{}, x, axis);
-  return keep ? y : squeeze(y, axis);
+Var logsumexp(const Var& x) { return logsumexp(x, AxisOptions{}); }
+Var logsumexp(const Var& x, int axis) { return logsumexp(x, AxisOptions{.axis = axis}); }
+Var logsumexp(const Var& x, const AxisOptions& options) {
+  const Var y = along(LogSumExp{}, x, options.axis);
+  return options.keepdim ? y : squeeze(y, options.axis);
 }
 
 namespace {
@@ -171,8 +178,9 @@ const OpSamples softmax_samples("softmax", [] { return row_samples(softmax, "tor
 const OpSamples log_softmax_samples("log_softmax",
                                     [] { return row_samples(log_softmax, "torch.log_softmax(a, {})"); });
 const OpSamples logsumexp_samples("logsumexp", [] {
-  std::vector<Sample> samples = row_samples([](const Var& x, int axis) { return logsumexp(x, axis, true); },
-                                            "torch.logsumexp(a, {}, keepdim=True)");
+  std::vector<Sample> samples =
+      row_samples([](const Var& x, int axis) { return logsumexp(x, {.axis = axis, .keepdim = true}); },
+                  "torch.logsumexp(a, {}, keepdim=True)");
   samples.push_back({"axis dropped",
                      {sample_values({2, 3, 4}, -2, 2, 53)},
                      [](const std::vector<Var>& in) { return logsumexp(in[0], 1); },
@@ -183,7 +191,7 @@ const OpSamples logsumexp_samples("logsumexp", [] {
                      {sample_values({2, 3}, -2, 2, 54)},
                      [=](const std::vector<Var>& in) {
                        const Var x = in[0] + in[0].tape().constant(shift.to(in[0].dtype()));
-                       return masked_fill(logsumexp(x, -1, true), empty, 0);
+                       return masked_fill(logsumexp(x, {.axis = -1, .keepdim = true}), empty, 0);
                      },
                      "torch.logsumexp((a + shift).masked_fill(empty.bool(), 0), -1, keepdim=True)"
                      ".masked_fill(empty.bool(), 0)",

@@ -149,6 +149,8 @@ Var permute(const Var& x, std::span<const int> axes) {
   return moved ? apply(op, {x}) : x;
 }
 
+Var Var::transpose(int a, int b) const { return tapegrad::transpose(*this, a, b); }
+
 Var transpose(const Var& x, int a, int b) {
   x.tape("transpose");
   const Shape& shape = x.shape();

@@ -185,7 +185,7 @@ inline Numbers normalised_product() {
   const Var q = tape.constant({{4}, {-4}}), k = tape.constant({{-1}, {0}, {1}});
   const Var v = tape.constant({{1, 10}, {2, 20}, {3, 30}});
   const Var product = matmul(exp(matmul(q, k, {.transpose_b = true})), v);
-  return {(product / sum(product, -1, true)).value().to_vector(),
+  return {(product / sum(product, {.axis = -1, .keepdim = true})).value().to_vector(),
           article::attention(q, k, v).value().to_vector()};
 }
 

@@ -116,7 +116,9 @@ std::string TrainingReport::begin(const Corpus& corpus) {
   std::vector<std::int64_t> first(static_cast<std::size_t>(
       std::min<std::int64_t>(initial_examples, static_cast<std::int64_t>(corpus.sources.size()))));
   std::iota(first.begin(), first.end(), std::int64_t{0});
-  const Seq2SeqBatch batch = cut_into_shards(corpus, first, model_.params.trainable_values()).front();
+  const TrainingBatch all(corpus, first);
+  const Index shards = shard_count(all.rows(), all.tokens(), model_.params.trainable_values());
+  const Seq2SeqBatch batch = all.slice(0, shard_begin(all.rows(), 1, shards));
   Timeline& timeline = recorder_.timeline();
   timeline.initial = init_report(model_.params, [&](Tape& tape) {
     return model_.network.loss_sum(tape, batch, options_.label_smoothing) *

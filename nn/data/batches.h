@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -12,9 +13,10 @@ struct ExampleLength {
 
 struct BatchOptions {
   std::int64_t batch_size = 64;  ///< most examples a batch has
-  std::int64_t max_tokens = 0;   ///< most padded tokens, examples * (longest source + longest target); 0 = no
-                                 ///< limit. A longer example goes alone.
-  std::int64_t pool = 50;        ///< batches' worth of examples that are sorted by length together
+  /// Most padded tokens of a batch, examples * (longest source + longest target). A longer example goes
+  /// alone.
+  std::optional<std::int64_t> max_tokens = std::nullopt;
+  std::int64_t pool = 50;  ///< batches' worth of examples that are sorted by length together
   std::uint64_t seed = 1;
 };
 

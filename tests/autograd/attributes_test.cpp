@@ -41,10 +41,10 @@ BOOST_AUTO_TEST_CASE(ops_tell_their_attributes) {
   BOOST_TEST(of(clamp(x, -1, 2)) == "low=-1 high=2");
   BOOST_TEST(of(softmax(x)) == "axis=-1");
   BOOST_TEST(of(log_softmax(x)) == "axis=-1");
-  BOOST_TEST(of(sum(x, -2)) == "axis=1 keep_axis=false");
-  BOOST_TEST(of(mean(x, 0, true)) == "axis=0 keep_axis=true");
-  BOOST_TEST(of(sum(x)) == "axes=0, 1, 2 keep_axis=false");
-  BOOST_TEST(of(max(x, 2)) == "axis=2 keep_axis=false");
+  BOOST_TEST(of(sum(x, -2)) == "axis=1 keepdim=false");
+  BOOST_TEST(of(mean(x, {.axis = 0, .keepdim = true})) == "axis=0 keepdim=true");
+  BOOST_TEST(of(sum(x)) == "axes=0, 1, 2 keepdim=false");
+  BOOST_TEST(of(max(x, 2)) == "axis=2 keepdim=false");
   BOOST_TEST(of(reshape(x, {6, 4})) == "shape=[6, 4]");
   BOOST_TEST(of(permute(x, {2, 0, 1})) == "axes=2, 0, 1");
   BOOST_TEST(of(transpose(x)) == "axes=0, 2, 1");

@@ -34,10 +34,10 @@ constexpr const char* init_help =
     "The run then begins with five steps on batches 0 … 4, and prints their losses";
 
 void time_steps(Json& out, const Arguments& arguments, Trainer& trainer, Batches& batches) {
-  std::vector<Trainer::Shards> prepared;
+  std::vector<Trainer::Prepared> prepared;
   while (prepared.size() < batches.kept()) prepared.push_back(trainer.prepare(batches.next()));
   TimedRun run(arguments, std::move(prepared),
-               [&](const Trainer::Shards& shards) { return trainer.step(shards); });
+               [&](const Trainer::Prepared& batch) { return trainer.step(batch); });
   run.warm_up();
   const std::uint64_t before = test::allocation_calls();
   run.time();

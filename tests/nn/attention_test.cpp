@@ -255,7 +255,7 @@ BOOST_AUTO_TEST_CASE(separate_projections_equal_the_packed_one) {
       const MultiHeadAttention packed(params.root() / "packed", 4, 2),
           apart(params.root() / "apart", 4, 2, {.kdim = 5});
       packed.in_proj_bias.assign(sample_values({12}, -1, 1, 3));
-      const Tensor& w = packed.in_proj_weight.value();
+      const Tensor w = packed.in_proj_weight.value();
       const auto rows = [&](Index begin, Index width) {
         std::vector<double> values;
         for (Index i = 0; i < 4; ++i)

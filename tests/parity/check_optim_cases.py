@@ -122,13 +122,13 @@ def problems(headers, cases, rates):
 # What a later author may forget, each with the beginning of the complaint.
 FORGOTTEN = {
     "class Lion : public Optimizer {\n};": "Lion: no case;",
-    "class Fast : public Sgd {\n};": "Fast: no case;",
+    "class Fast : public SGD {\n};": "Fast: no case;",
     "class Faster : public Fast {\n};\nclass Fast final : public tapegrad::Adam {\n};": "Fast: no case;",
     "Schedule triangle(double rate);": "triangle: no case;",
     "void clip_each(const Gradients& gradients);": "clip_each: no case;",
 }
 NEW_FIELDS = {
-    "struct SgdOptions {": "SgdOptions::lasso: no case",
+    "struct SGDOptions {": "SGDOptions::lasso: no case",
     "struct AdamWOptions {": "AdamWOptions::lasso: no case",
     "struct GroupOptions {": "GroupOptions::lasso: no case",
 }
@@ -137,7 +137,7 @@ NEW_ARGUMENTS = {
     "constant_rate": "constant_rate: no case gives hard",
     "one_cycle": "one_cycle: no case gives hard",
     "clip_grad_value": "clip_grad_value: no case gives hard",
-    "explicit Sgd": "Sgd: its argument hard has a default (false)",
+    "explicit SGD": "SGD: its argument hard has a default (false)",
 }
 DECLARED = ("double lasso = 0;", "double ridge = 1, lasso = 0.5;",
             "std::optional<double> lasso = std::nullopt;")

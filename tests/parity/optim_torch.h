@@ -29,7 +29,7 @@ class Keywords {
   std::string text_;
 };
 
-inline Keywords python(const optim::SgdOptions& o, const optim::SgdOptions& d = {}) {
+inline Keywords python(const optim::SGDOptions& o, const optim::SGDOptions& d = {}) {
   return Keywords()
       .add("lr", o.learning_rate, d.learning_rate)
       .add("momentum", o.momentum, d.momentum)
@@ -83,8 +83,8 @@ inline Keywords python(const optim::AdagradOptions& o, const optim::AdagradOptio
 template <class T>
 struct Torch;
 template <>
-struct Torch<optim::Sgd> {
-  using Options = optim::SgdOptions;
+struct Torch<optim::SGD> {
+  using Options = optim::SGDOptions;
   static constexpr const char* name = "SGD";
 };
 template <>

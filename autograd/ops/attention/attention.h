@@ -37,6 +37,9 @@ struct AttentionResult {
   Var context;
   Var weights = {};  ///< [batch, heads, query, key], before dropout; a loss may depend on it
   Var scores = {};   ///< [batch, heads, query, key], before the mask; likewise. Empty unless asked for
+
+  /// The result that a layer's hooks see.
+  const Var& observed() const { return context; }
 };
 
 /// The same, with the same bits, and the weights of every head as a second result. Their gradient, and that

@@ -6,6 +6,9 @@ namespace tapegrad {
 /// What add_layer_norm gives.
 struct NormedSum {
   Var normed, sum;
+
+  /// The result that a layer's hooks see.
+  const Var& observed() const { return normed; }
 };
 
 /// sum = x + dropout(f, p), normed = layer_norm(sum, weight, bias, eps): the end of a Transformer's sublayer,

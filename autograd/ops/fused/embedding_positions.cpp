@@ -20,7 +20,7 @@ struct EmbeddingPositions final : Fused {
            "dy[t], without the padding row";
   }
   void attributes(Attributes& a) const override {
-    put(a, "scale", options.scale), put(a, "padding_idx", options.padding_idx),
+    put(a, "scale", options.scale), put(a, "padding_idx", options.padding_idx.value_or(-1)),
         put(a, "first", options.first);
   }
 
@@ -52,8 +52,8 @@ struct EmbeddingPositions final : Fused {
       const Index width = args.inputs[0].shape[1];
       T* dpositions = args.dinputs[1].data<T>();
       kernels::embed_backward(static_cast<const T*>(args.doutputs[0].data<T>()), ids.data<Index>(),
-                              ids.size(), width, static_cast<T>(options.scale), options.padding_idx,
-                              args.dinputs[0].data<T>(), time(),
+                              ids.size(), width, static_cast<T>(options.scale),
+                              options.padding_idx.value_or(-1), args.dinputs[0].data<T>(), time(),
                               dpositions ? dpositions + options.first * width : nullptr);
     });
   }
@@ -88,7 +88,7 @@ Sample sample(const char* label, const Shape& weight, Index length, const Tensor
                  sample_values({length, weight[1]}, -2 * scale, 2 * scale, 2)},
                 [=](const std::vector<Var>& in) { return embedding_positions(in[0], in[1], ids, options); }};
   const std::string padding =
-      options.padding_idx < 0 ? "" : fmt::format(", padding_idx={}", options.padding_idx);
+      options.padding_idx ? fmt::format(", padding_idx={}", *options.padding_idx) : "";
   const Index end = options.first + ids.shape()[-1];
   result.torch =
       fmt::format("F.embedding(ids, a{}) * {} + b[{}:{}]", padding, options.scale, options.first, end);

@@ -1,12 +1,14 @@
 #pragma once
+#include <optional>
+
 #include "../../tape.h"
 
 namespace tapegrad {
 
 struct EmbeddingPositionsOptions {
   double scale = 1;
-  Index padding_idx = -1;  ///< a row of `weight` that gets no gradient; -1: none
-  Index first = 0;         ///< row of `positions` for the first token
+  std::optional<Index> padding_idx = std::nullopt;  ///< a row of `weight` that gets no gradient
+  Index first = 0;                                  ///< row of `positions` for the first token
 };
 
 /// y[..., t, :] = scale · weight[ids[..., t], :] + positions[first + t, :];  dweight[ids[..., t], :] += scale

@@ -194,7 +194,7 @@ std::vector<Mistake> mistakes() {
        "a sum over the result is lost for input 0: analytic has only what comes through the last element of "
        "the result that each element reaches, look for = where += belongs in the pullback"},
       {"all but the diagonal",
-       soft(PULL(dy(p) * square(y(p)) - y(p) * sum(dy(p) * y(p), {1}, true))),
+       soft(PULL(dy(p) * square(y(p)) - y(p) * sum(dy(p) * y(p), {.axis = {1}, .keepdim = true}))),
        {a},
        "the diagonal of the Jacobian is lost for input 0: analytic lacks what comes to every element of the "
        "result from the same element, look for a lost term in the pullback"},
