@@ -170,8 +170,8 @@ void MultiHeadAttention::check(const Var& query, const Var& key, const Var& valu
 }
 
 void MultiHeadAttention::tap(const char* name, const Var& value, Index packed_heads) const {
-  Taps& taps = value.tape().taps();
-  if (taps.wants(path(), name)) taps.add(path(), name, value, packed_heads);
+  Observers& observers = value.tape().observers();
+  if (observers.wants(path(), name)) observers.add(path(), name, value, packed_heads);
 }
 
 /// One product makes all that comes from one value, where the weights lie in one matrix. A tape that shows
@@ -180,7 +180,7 @@ AttentionResult MultiHeadAttention::context(const Var& query, const Var& key, co
                                             const Mask& mask, bool weights) const {
   check(query, key, value);
   Tape& tape = query.tape();
-  const auto wants = [&](const char* name) { return tape.taps().wants(path(), name); };
+  const auto wants = [&](const char* name) { return tape.observers().wants(path(), name); };
   const bool scores = wants("scores"), parts = tape.options().show_parts;
   weights |= wants("weights");
   const bool together = in_proj_weight && options.score == Score::scaled_dot && same(key, value) && !parts;

@@ -1,6 +1,5 @@
 #include "embedding.h"
 
-#include "../autograd/ops/fused/embedding_positions.h"
 #include "../autograd/ops/index.h"
 #include "init.h"
 
@@ -24,13 +23,6 @@ Embedding::Embedding(const Scope& scope, Index count, Index width, const Embeddi
 
 Var Embedding::forward(Tape& tape, const Tensor& ids) const {
   return embedding(tape[weight], ids, padding_idx);
-}
-
-Var Embedding::forward(Tape& tape, const Tensor& ids, double scale, const Parameter& positions,
-                       Index first) const {
-  const Var rows = tape[weight];  // recorded before the positions
-  return embedding_positions(rows, tape[positions], ids,
-                             {.scale = scale, .padding_idx = padding_idx, .first = first});
 }
 
 }  // namespace tapegrad::nn

@@ -1,6 +1,7 @@
 #pragma once
 #include <optional>
 
+#include "../autograd/ops/fused/embed.h"
 #include "layer.h"
 
 namespace tapegrad::nn {
@@ -16,8 +17,7 @@ struct Embedding : Layer<Embedding> {
   Embedding(const Scope& scope, Index count, Index width, const EmbeddingOptions& options = {});
 
   Var forward(Tape& tape, const Tensor& ids) const;
-  /// scale · the rows + those of the table `positions` from row `first` on, in one op.   ids [.., time]
-  Var forward(Tape& tape, const Tensor& ids, double scale, const Parameter& positions, Index first) const;
+  operator EmbeddingPart() const { return {weight, padding_idx, &path()}; }
 
   Parameter weight;
   std::optional<Index> padding_idx;

@@ -21,7 +21,7 @@ void fill(Tensor& values, F value_of) {
 double fan_in(const Shape& weight) { return static_cast<double>(weight.cols()); }
 double fan_out(const Shape& weight) { return static_cast<double>(weight.rows()); }
 
-/// U(low, high) with bounds that follow from the shape; `formula` is what the report shows.
+/// U(low, high) with bounds that follow from the shape; the report shows `formula`.
 template <class Bounds>
 Initializer uniform_rule(std::string formula, Bounds bounds) {
   return {[bounds](Tensor& values, RandomKey key) {

@@ -5,8 +5,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "../autograd/find_tape.h"
 #include "../autograd/parameter.h"
-#include "../autograd/record_scope.h"
 #include "layer_call.h"
 
 namespace tapegrad::nn {
@@ -47,11 +47,11 @@ class Layer : public detail::LayerCalls<Self> {
                 "layer: it mixes examples, so its result would depend on how a sharded step cuts the batch");
       auto result = static_cast<const Self&>(*this).forward(std::forward<Args>(args)...);
       if constexpr (std::is_same_v<decltype(result), Var>)
-        tape.run_hooks(*path_, result);
+        tape.observe(*path_, result);
       else if constexpr (requires {
                            { result.observed() } -> std::convertible_to<const Var&>;
                          })
-        tape.run_hooks(*path_, result.observed());
+        tape.observe(*path_, result.observed());
       return result;
     } catch (Error& error) {
       error.add_path(*path_);

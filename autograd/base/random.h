@@ -1,12 +1,12 @@
-/// Counted random numbers: the value of an element is a pure function of (key, element), so forward,
-/// backward, definition, taps, threads and ranks all see the same numbers, and nothing is stored.
+/// Counter-based random numbers: the value of an element is a pure function of (key, element), so forward,
+/// backward, definition, taps, threads and ranks agree, and nothing is stored.
 #pragma once
 
 #include <cstdint>
 
 namespace tapegrad {
 
-/// Names one tensor's worth of random numbers.
+/// The key of the random numbers of one tensor.
 struct RandomKey {
   std::uint64_t value = 0;
 };

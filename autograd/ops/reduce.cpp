@@ -4,13 +4,13 @@
 #include <array>
 #include <cmath>
 
-#include "../gradcheck/samples.h"
 #include "../kernels/elementwise.h"
 #include "arithmetic.h"
 #include "compare.h"
 #include "elementwise.h"
 #include "reshape.h"
 #include "transpose.h"
+#include "typed.h"
 
 namespace tapegrad {
 namespace {
@@ -21,7 +21,8 @@ struct Extents {
 };
 
 /// Reduces adjacent axes to one value.
-class Reducing : public Primitive {
+template <class O>
+class Reducing : public Typed<O> {
  public:
   Reducing(AxisRun axes, bool keep) : axes_(axes), keep_(keep) {}
   Shape shape(Views in, int) const override {
@@ -58,47 +59,42 @@ class Reducing : public Primitive {
   bool keep_;
 };
 
-struct Sum final : Reducing {
+struct Sum final : Reducing<Sum> {
   bool average;
   Sum(AxisRun axes, bool keep, bool divide) : Reducing(axes, keep), average(divide) {}
   const char* name() const override { return average ? "mean" : "sum"; }
   Formula formula() const override {
     return average ? "y = sum(x) / n;  dx = dy / n repeated" : "y = sum(x);  dx = dy repeated";
   }
-  void forward(Views in, Views out) const override {
-    const auto [outer, n, inner] = extents(in[0].shape);
-    dispatch(out[0].dtype, [&, outer = outer, n = n, inner = inner](auto zero) {
-      using T = decltype(zero);
-      const T* x = in[0].data<T>();
-      T* y = out[0].data<T>();
-      for (Index o = 0; o < outer; ++o) {
-        if (inner == 1)
-          y[o] = kernels::sum(x + o * n, n);
-        else
-          kernels::sum_rows(x + o * n * inner, n, inner, inner, y + o * inner, false);
-      }
-      if (!average) return;
-      for (Index i = 0; i < out[0].size(); ++i) y[i] /= static_cast<T>(n);
-    });
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    const auto [outer, n, inner] = extents(in.shape());
+    const T* x = in[0];
+    T* y = out[0];
+    for (Index o = 0; o < outer; ++o) {
+      if (inner == 1)
+        y[o] = kernels::sum(x + o * n, n);
+      else
+        kernels::sum_rows(x + o * n * inner, n, inner, inner, y + o * inner, false);
+    }
+    if (!average) return;
+    for (Index i = 0; i < out.size(); ++i) y[i] /= static_cast<T>(n);
   }
-  bool has_backward() const override { return true; }
-  void backward(const BackwardArgs& args) const override {
-    const auto [outer, n, inner] = extents(args.inputs[0].shape);
-    dispatch(args.outputs[0].dtype, [&, outer = outer, n = n, inner = inner](auto zero) {
-      using T = decltype(zero);
-      const T factor = average ? 1 / static_cast<T>(n) : T(1);
-      const T* dy = args.doutputs[0].data<T>();
-      T* dx = args.dinputs[0].data<T>();
-      for (Index o = 0; o < outer; ++o, dy += inner) {
-        if (inner == 1) {
-          const T g = factor * dy[0];
-          for (Index i = 0; i < n; ++i) *dx++ += g;
-        } else {
-          for (Index i = 0; i < n; ++i)
-            for (Index j = 0; j < inner; ++j) *dx++ += factor * dy[j];
-        }
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    const auto [outer, n, inner] = extents(g.x_shape());
+    const T factor = average ? 1 / static_cast<T>(n) : T(1);
+    const T* dy = g.dy();
+    T* dx = g.dx();
+    for (Index o = 0; o < outer; ++o, dy += inner) {
+      if (inner == 1) {
+        const T share = factor * dy[0];
+        for (Index i = 0; i < n; ++i) *dx++ += share;
+      } else {
+        for (Index i = 0; i < n; ++i)
+          for (Index j = 0; j < inner; ++j) *dx++ += factor * dy[j];
       }
-    });
+    }
   }
   VarList pullback(const PullbackArgs& p) const override {
     const Shape& x = p.inputs[0].shape();
@@ -107,9 +103,9 @@ struct Sum final : Reducing {
   }
 };
 
-struct Extreme final : Reducing {
+struct LargestOrSmallest final : Reducing<LargestOrSmallest> {
   bool largest;
-  Extreme(AxisRun axes, bool keep, bool max) : Reducing(axes, keep), largest(max) {}
+  LargestOrSmallest(AxisRun axes, bool keep, bool max) : Reducing(axes, keep), largest(max) {}
   const char* name() const override { return largest ? "max" : "min"; }
   Formula formula() const override {
     return largest ? "y = max(x);  the largest share dy equally"
@@ -122,40 +118,35 @@ struct Extreme final : Reducing {
     expects(extents(x).n > 0, "{}: x of shape {} has no elements", name(), x);
     return Reducing::shape(in, output);
   }
-  void forward(Views in, Views out) const override {
-    const auto [outer, n, inner] = extents(in[0].shape);
-    dispatch(out[0].dtype, [&, outer = outer, n = n, inner = inner](auto zero) {
-      using T = decltype(zero);
-      const T* x = in[0].data<T>();
-      T* y = out[0].data<T>();
-      const auto beats = [this](T v, T best) {
-        return !(largest ? v <= best : v >= best) && !std::isnan(best);
-      };
-      for (Index o = 0; o < outer; ++o, y += inner) {
-        std::copy_n(x, inner, y);
-        x += inner;
-        for (Index i = 1; i < n; ++i, x += inner)
-          for (Index j = 0; j < inner; ++j)
-            if (beats(x[j], y[j])) y[j] = x[j];
-      }
-    });
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    const auto [outer, n, inner] = extents(in.shape());
+    const T* x = in[0];
+    T* y = out[0];
+    const auto beats = [this](T v, T best) {
+      return !(largest ? v <= best : v >= best) && !std::isnan(best);
+    };
+    for (Index o = 0; o < outer; ++o, y += inner) {
+      std::copy_n(x, inner, y);
+      x += inner;
+      for (Index i = 1; i < n; ++i, x += inner)
+        for (Index j = 0; j < inner; ++j)
+          if (beats(x[j], y[j])) y[j] = x[j];
+    }
   }
-  bool has_backward() const override { return true; }
-  void backward(const BackwardArgs& args) const override {
-    const auto [outer, n, inner] = extents(args.inputs[0].shape);
-    dispatch(args.outputs[0].dtype, [&, outer = outer, n = n, inner = inner](auto zero) {
-      using T = decltype(zero);
-      const T *x = args.inputs[0].data<T>(), *y = args.outputs[0].data<T>(), *dy = args.doutputs[0].data<T>();
-      T* dx = args.dinputs[0].data<T>();
-      for (Index column = 0; column < outer * inner; ++column) {
-        const Index begin = column / inner * n * inner + column % inner, end = begin + n * inner;
-        Index ties = 0;
-        for (Index i = begin; i < end; i += inner) ties += x[i] == y[column];
-        const T share = dy[column] / static_cast<T>(ties);
-        for (Index i = begin; i < end; i += inner)
-          if (x[i] == y[column]) dx[i] += share;
-      }
-    });
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    const auto [outer, n, inner] = extents(g.x_shape());
+    const T *x = g.x(), *y = g.y(), *dy = g.dy();
+    T* dx = g.dx();
+    for (Index column = 0; column < outer * inner; ++column) {
+      const Index begin = column / inner * n * inner + column % inner, end = begin + n * inner;
+      Index ties = 0;
+      for (Index i = begin; i < end; i += inner) ties += x[i] == y[column];
+      const T share = dy[column] / static_cast<T>(ties);
+      for (Index i = begin; i < end; i += inner)
+        if (x[i] == y[column]) dx[i] += share;
+    }
   }
   VarList pullback(const PullbackArgs& p) const override {
     const Var& x = p.inputs[0];
@@ -166,39 +157,34 @@ struct Extreme final : Reducing {
   }
 };
 
-struct VectorNorm final : Reducing {
+struct EuclideanNorm final : Reducing<EuclideanNorm> {
   using Reducing::Reducing;
   const char* name() const override { return "norm"; }
   Formula formula() const override { return "y = sqrt(sum(x^2));  dx = dy x / y, 0 where y = 0"; }
-  void forward(Views in, Views out) const override {
-    const auto [outer, n, inner] = extents(in[0].shape);
-    dispatch(out[0].dtype, [&, outer = outer, n = n, inner = inner](auto zero) {
-      using T = decltype(zero);
-      const T* x = in[0].data<T>();
-      T* y = out[0].data<T>();
-      for (Index o = 0; o < outer; ++o, y += inner, x += n * inner) {
-        std::fill_n(y, inner, T(0));
-        if (inner == 1)
-          y[0] = kernels::sum_squares(x, n);
-        else
-          for (Index i = 0; i < n; ++i)
-            for (Index j = 0; j < inner; ++j) y[j] += x[i * inner + j] * x[i * inner + j];
-        for (Index j = 0; j < inner; ++j) y[j] = std::sqrt(y[j]);
-      }
-    });
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    const auto [outer, n, inner] = extents(in.shape());
+    const T* x = in[0];
+    T* y = out[0];
+    for (Index o = 0; o < outer; ++o, y += inner, x += n * inner) {
+      std::fill_n(y, inner, T(0));
+      if (inner == 1)
+        y[0] = kernels::sum_squares(x, n);
+      else
+        for (Index i = 0; i < n; ++i)
+          for (Index j = 0; j < inner; ++j) y[j] += x[i * inner + j] * x[i * inner + j];
+      for (Index j = 0; j < inner; ++j) y[j] = std::sqrt(y[j]);
+    }
   }
-  bool has_backward() const override { return true; }
-  void backward(const BackwardArgs& args) const override {
-    const auto [outer, n, inner] = extents(args.inputs[0].shape);
-    dispatch(args.outputs[0].dtype, [&, outer = outer, n = n, inner = inner](auto zero) {
-      using T = decltype(zero);
-      const T *x = args.inputs[0].data<T>(), *y = args.outputs[0].data<T>(), *dy = args.doutputs[0].data<T>();
-      T* dx = args.dinputs[0].data<T>();
-      for (Index o = 0; o < outer; ++o, y += inner, dy += inner)
-        for (Index i = 0; i < n; ++i, x += inner, dx += inner)
-          for (Index j = 0; j < inner; ++j)
-            if (y[j] != 0) dx[j] += x[j] * (dy[j] / y[j]);
-    });
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    const auto [outer, n, inner] = extents(g.x_shape());
+    const T *x = g.x(), *y = g.y(), *dy = g.dy();
+    T* dx = g.dx();
+    for (Index o = 0; o < outer; ++o, y += inner, dy += inner)
+      for (Index i = 0; i < n; ++i, x += inner, dx += inner)
+        for (Index j = 0; j < inner; ++j)
+          if (y[j] != 0) dx[j] += x[j] * (dy[j] / y[j]);
   }
   VarList pullback(const PullbackArgs& p) const override {
     const Var& x = p.inputs[0];
@@ -250,11 +236,17 @@ Var sum(const Var& x, const ReduceOptions& options) { return reduce_runs("sum", 
 Var mean(const Var& x) { return mean(x, ReduceOptions{}); }
 Var mean(const Var& x, const ReduceOptions& options) { return reduce_runs("mean", x, options, true); }
 Var max(const Var& x) { return max(x, ReduceOptions{}); }
-Var max(const Var& x, const ReduceOptions& options) { return reduce_once<Extreme>("max", x, options, true); }
+Var max(const Var& x, const ReduceOptions& options) {
+  return reduce_once<LargestOrSmallest>("max", x, options, true);
+}
 Var min(const Var& x) { return min(x, ReduceOptions{}); }
-Var min(const Var& x, const ReduceOptions& options) { return reduce_once<Extreme>("min", x, options, false); }
+Var min(const Var& x, const ReduceOptions& options) {
+  return reduce_once<LargestOrSmallest>("min", x, options, false);
+}
 Var norm(const Var& x) { return norm(x, ReduceOptions{}); }
-Var norm(const Var& x, const ReduceOptions& options) { return reduce_once<VectorNorm>("norm", x, options); }
+Var norm(const Var& x, const ReduceOptions& options) {
+  return reduce_once<EuclideanNorm>("norm", x, options);
+}
 
 Var var(const Var& x) { return var(x, VarianceOptions{}); }
 Var var(const Var& x, const VarianceOptions& options) {
@@ -332,103 +324,4 @@ Tensor argmax(const Var& x, const AxisOptions& options) {
   return argmax(x.value(), options);
 }
 
-namespace {
-
-using OverAll = Var (*)(const Var&);
-using OverAxes = Var (*)(const Var&, const ReduceOptions&);
-
-const char* python(bool value) { return value ? "True" : "False"; }
-
-/// `torch` names PyTorch's function. `low` > 0 for norm, which has a kink at 0. Values are far enough apart
-/// for the kinks of max and min.
-std::vector<Sample> axis_samples(OverAxes f, const char* torch, double low = -2) {
-  const auto along = [=](const char* label, const Shape& shape, int axis, bool keep, double scale = 1) {
-    return Sample{label,
-                  {sample_values(shape, scale * low, scale * 2, 41)},
-                  [=](const std::vector<Var>& in) { return f(in[0], {.axis = axis, .keepdim = keep}); },
-                  fmt::format("{}(a, dim={}, keepdim={})", torch, axis, python(keep))};
-  };
-  return {
-      along("last axis", {3, 4}, -1, false),
-      along("first axis", {3, 4}, 0, false),
-      along("middle axis, kept", {2, 3, 4}, 1, true),
-      along("last axis, kept", {2, 3, 4}, -1, true),
-      along("rank 1", {5}, 0, false),
-      along("longer than the 16 lanes", {2, 37}, 1, false),
-      along("no rows", {0, 3}, 1, false),
-      along("size-1 axis", {3, 1}, 1, false),
-      along("size-1 dimensions", {1, 3, 1}, 1, true),
-      along("small magnitude", {2, 3}, -1, false, 0.2),
-      along("large magnitude", {2, 3}, -1, false, 100),
-      {"repeated input",
-       {sample_values({2, 3}, low, 2, 41)},
-       [f](const std::vector<Var>& in) { return mul(f(in[0], {.axis = -1, .keepdim = true}), in[0]); },
-       fmt::format("{}(a, dim=-1, keepdim=True) * a", torch)},
-  };
-}
-
-std::vector<Sample> samples_of(OverAll all, OverAxes f, const char* torch) {
-  std::vector<Sample> samples = axis_samples(f, torch);
-  const auto add = [&](const char* label, const Shape& shape) {
-    samples.push_back({label,
-                       {sample_values(shape, -2, 2, 42)},
-                       [all](const std::vector<Var>& in) { return all(in[0]); },
-                       fmt::format("{}(a)", torch)});
-  };
-  add("everything", {2, 3, 4});
-  add("rank 0", {});
-  return samples;
-}
-
-void add_several_axes(std::vector<Sample>& samples, OverAxes f, const char* torch) {
-  const auto add = [&](const char* label, std::initializer_list<int> axes, bool keep) {
-    samples.push_back(
-        {label,
-         {sample_values({2, 3, 4, 2}, -2, 2, 43)},
-         [=](const std::vector<Var>& in) { return f(in[0], {.axis = axes, .keepdim = keep}); },
-         fmt::format("{}(a, dim=({}), keepdim={})", torch, fmt::join(axes, ", "), python(keep))});
-  };
-  static constexpr auto some = {0, 2}, more = {3, 1, -2};
-  add("axes 0 and 2", some, false);
-  add("axes 3, 1 and 2, kept", more, true);
-}
-
-const OpSamples sum_samples("sum", [] {
-  std::vector<Sample> samples = samples_of(sum, sum, "torch.sum");
-  add_several_axes(samples, sum, "torch.sum");
-  samples.push_back({"nothing",
-                     {Tensor({2, 0}, DType::f64)},
-                     [](const std::vector<Var>& in) { return sum(in[0], 1); },
-                     "torch.sum(a, dim=1)"});
-  return samples;
-});
-const OpSamples mean_samples("mean", [] {
-  std::vector<Sample> samples = samples_of(mean, mean, "torch.mean");
-  add_several_axes(samples, mean, "torch.mean");
-  samples.push_back({"variance",
-                     {sample_values({3, 5, 2}, -2, 2, 44)},
-                     [](const std::vector<Var>& in) { return var(in[0], {.axis = 1, .correction = 1}); },
-                     "torch.var(a, dim=1, correction=1)"});
-  return samples;
-});
-const OpSamples max_samples("max", [] {
-  std::vector<Sample> samples = samples_of(max, max, "torch.amax");
-  samples.push_back({"ties, kinks taken out",
-                     {Tensor::of({{1, 1}, {2, -1}}, DType::f64)},
-                     [](const std::vector<Var>& in) { return max(in[0], 1) + min(in[0], 1); },
-                     "torch.amax(a, dim=1) + torch.amin(a, dim=1)"});
-  return samples;
-});
-const OpSamples min_samples("min", [] { return samples_of(min, min, "torch.amin"); });
-const OpSamples norm_samples("norm", [] {
-  std::vector<Sample> samples = axis_samples(norm, "torch.linalg.vector_norm", 0.5);
-  samples.push_back(
-      {"0, kink taken out",
-       {Tensor::of({{-1.5}, {0}, {0.5}}, DType::f64)},
-       [](const std::vector<Var>& in) { return norm(in[0], {.axis = 1, .keepdim = true}) - abs(in[0]); },
-       "torch.linalg.vector_norm(a, dim=1, keepdim=True) - torch.abs(a)"});
-  return samples;
-});
-
-}  // namespace
 }  // namespace tapegrad

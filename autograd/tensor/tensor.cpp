@@ -6,7 +6,6 @@
 #include <string>
 
 #include "../base/random.h"
-#include "../tape.h"
 #include "scalar.h"
 
 namespace tapegrad {
@@ -131,9 +130,10 @@ Tensor Tensor::borrowed(const TensorView& view, const Stamp& stamp) {
 void Tensor::check_alive() const {
   if (stamp_.slot == nullptr) return;
   if (stamp_.alive()) {
-    if (stamp_.slot->tape != nullptr) stamp_.slot->tape->check_readable(stamp_);
+    stamp_.check_readable("tensor");
     return;
   }
+  stamp_.check_not_consumed("tensor");
   throw Error(
       stamp_.slot->tape == nullptr && stamp_.slot->live_pass == 0
           ? fmt::format("tensor: the tape that owned this {} tensor is gone; clone() it to keep the values",

@@ -49,7 +49,7 @@ std::vector<std::pair<std::string, std::string>> facts(const TrainOptions& o, co
 
 }  // namespace
 
-/// The longest short examples of the first ones; the shortest of all where none is short.
+/// Returns the longest of the short examples among the first ones; the shortest of all when none is short.
 std::vector<TrainingReport::Example> TrainingReport::choose(const Corpus& corpus) {
   std::vector<std::size_t> order(std::min(corpus.sources.size(), among));
   std::iota(order.begin(), order.end(), std::size_t{0});

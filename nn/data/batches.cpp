@@ -55,7 +55,8 @@ void Batches::sort_pool(std::span<Slot> pool) {
     const ExampleLength x = lengths_[static_cast<std::size_t>(a.example)],
                         y = lengths_[static_cast<std::size_t>(b.example)];
     if (x.target != y.target) return x.target < y.target;
-    // Sources rise in one target length and fall in the next, so that a batch which spans two pads less.
+    // Sources ascend in one target length and descend in the next, so that a batch across two lengths has
+    // less padding.
     if (x.source != y.source) return x.target % 2 == 0 ? x.source < y.source : x.source > y.source;
     return a.key < b.key;
   });

@@ -11,7 +11,7 @@ namespace tapegrad::nn {
 NextTokens::NextTokens(const Seq2Seq& model, Tape& tape, std::span<const std::vector<Index>> sources)
     : model_(model),
       tape_(tape),
-      cached_(tape.options().fused && tape.hooks().empty() && tape.taps().watches_nothing() &&
+      cached_(tape.options().fused && !tape.observers().has_value_hooks() && !tape.observers().collects() &&
               model.options.transformer.score == Score::scaled_dot) {
   tape.reset();
   const Seq2SeqBatch batch = make_source_batch(sources, model.options.pad);

@@ -42,8 +42,8 @@ def sizes(chromium):
 
 
 class Work:
-    """Processor time of a page's main thread, in ms: script, style, layout, drawing. What a busy machine
-    gives to others does not count."""
+    """Processor time of a page's main thread, in ms: script, style, layout, drawing. It excludes
+    other programs."""
 
     def __init__(self, page):
         self.session = page.context.new_cdp_session(page)
@@ -92,7 +92,7 @@ def budgets(chromium):
             return work() - before, took, found
 
         page.evaluate(SETTLED)
-        idle = min(pressed("F24")[0] for _ in range(10))  # a key without a meaning: what measuring costs
+        idle = min(pressed("F24")[0] for _ in range(10))  # a key without a function: the cost of measuring
         for _ in range(2):
             page.keyboard.press("Home")
             page.evaluate(SETTLED)
@@ -123,7 +123,7 @@ def budgets(chromium):
         f"less {idle:.1f} for measuring; by the clock {of_steps(clock)}\n"
         f"at most {elements} elements (budget 5000)"
     )
-    # The budgets are for a quiet machine; what a test asks for holds on a busy one.
+    # The budgets are for a quiet machine; the limits of the test are wider.
     expect(0 < min(ready)[0] <= 2000, f"ready after {min(ready)[0]:.0f} ms of work")
     expect(0 < slow <= 200, f"a step takes {slow:.0f} ms of work")
     expect(elements <= 5000, f"{elements} elements")

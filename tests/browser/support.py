@@ -1,6 +1,6 @@
-"""What the browser tests share: one Chromium, pages opened without a network, the recording behind a page.
+"""Support for the browser tests: one Chromium, pages opened without a network, the recording behind a page.
 
-Each test script is `NAME.py FOLDER`; FOLDER holds what tests/browser's fixture writes: explorer.html,
+Each test script is `NAME.py FOLDER`; FOLDER holds the output of make_pages.py: explorer.html,
 explorer.json, explorer.txt and broken-RULE.html. They need requirements.txt and the system's Chromium, and
 say SKIP without them.
 """
@@ -98,7 +98,7 @@ def numbers(data, place):
 
 
 class Opened:
-    """A page, and all that it asked for or complained of."""
+    """A page with its requests and messages."""
 
     def __init__(self, context, file=None, address=""):
         self.page = context.new_page()
@@ -146,7 +146,7 @@ def context(chromium, **options):
 
 
 def shown_cells(page, name):
-    """(row, column, number, text) of the table `name`; the number stands in full behind what is printed."""
+    """(row, column, number, text) of the table `name`; `number` has all digits, `text` is printed."""
     cells = page.evaluate(
         """name => {
       const table = [...document.querySelectorAll('table.matrix')].find((t) => t.dataset.name === name);

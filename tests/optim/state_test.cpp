@@ -1,4 +1,4 @@
-// Saving and loading what optimizers remember, and that a step allocates nothing.
+// Saves and loads the state of optimizers, and checks that a step allocates nothing.
 #include <tapegrad/optim/adagrad.h>
 #include <tapegrad/optim/adam.h>
 #include <tapegrad/optim/clip.h>
@@ -13,7 +13,6 @@
 #include <memory>
 
 namespace tapegrad {
-using namespace nn;
 using namespace optim;
 namespace {
 

@@ -1,8 +1,8 @@
 """check_optim_cases.py ROOT: every optimizer, every option and every schedule is compared with PyTorch.
 
 Reads optim/*.h: classes derived from Optimizer, the fields of their options, the functions that give a
-Schedule or clip, with their default arguments; and the cases in tests/parity.  Prints what no case sets to
-another value than its default, and what to write.
+Schedule or clip, with their default arguments; and the cases in tests/parity.  Prints the options
+that no case sets to another value than the default, with the case to write.
 """
 import pathlib
 import re
@@ -119,7 +119,7 @@ def problems(headers, cases, rates):
                        "make it a field of its options")
 
 
-# What a later author may forget, each with the beginning of the complaint.
+# Omissions to find, each with the beginning of the complaint.
 FORGOTTEN = {
     "class Lion : public Optimizer {\n};": "Lion: no case;",
     "class Fast : public SGD {\n};": "Fast: no case;",
@@ -144,7 +144,7 @@ DECLARED = ("double lasso = 0;", "double ridge = 1, lasso = 0.5;",
 
 
 def self_test(headers, cases, rates):
-    """Yields what the scan would overlook."""
+    """Yields planted omissions that the scan overlooks."""
     wrong = [(headers + "\n" + text, cases, rates, begin) for text, begin in FORGOTTEN.items()]
     for struct, begin in NEW_FIELDS.items():
         for declared in DECLARED:

@@ -1,4 +1,4 @@
-"""configurations.py SEQ2SEQ [--seed N ...] [--fresh]: nn.Transformers against `seq2seq parity`.
+"""configurations.py SEQ2SEQ [--seed N ...] [--fresh]: nn.Transformers against bin/parity.
 
 Every combination of the four masks (source, target and memory padding, causal), pre- and post-norm, relu and
 gelu, with and without bias, f32 and f64, with sizes, parameters and inputs drawn from the seed; then some
@@ -7,9 +7,9 @@ over the largest entry: `out` over its own, gradients over that of all gradients
 JSON for every seed; the worst configurations go to standard error. Ends with 1 when one is over its limit, or
 could not be compared. `--fresh` adds a seed from the clock, which is printed first.
 
-In f32 PyTorch's own error is measured too, against its f64. Where that alone takes half the limit, rounding
-is magnified some hundred times and f32 has no more digits to give: such a draw is called ill conditioned,
-listed apart, and ours may be off from the f64 result twice as far as PyTorch's.
+In f32 PyTorch's own error is measured too, against its f64. When it exceeds half the limit, rounding
+is magnified some hundred times: such a draw is ill conditioned and listed separately, and our error against
+the f64 result may be twice PyTorch's.
 """
 import argparse
 import itertools
@@ -142,7 +142,7 @@ def check(configuration, program, folder):
     if not all(t.isfinite().all() for t in expected.values()):
         return None  # nothing to compare with
     configuration.save(given)
-    run = subprocess.run([program, "parity", given, got], stderr=subprocess.PIPE, text=True, timeout=120)
+    run = subprocess.run([program, given, got], stderr=subprocess.PIPE, text=True, timeout=120)
     if run.returncode != 0:
         raise SystemExit(f"FAIL: {configuration}: {run.stderr.strip()}")
     ours = load_file(got)
@@ -169,7 +169,7 @@ def configurations(seed):
 
 
 def numbers(result):
-    """{out, gradients, and in f32 the same to_f64 and pytorch_to_f64}, three digits each."""
+    """{out, gradients, and in f32 to_f64 and pytorch_to_f64 for both}, three digits each."""
     named = {what + suffix: result[key][i] for key, suffix in SUFFIXES.items() if key in result
              for i, what in enumerate(("out", "gradients"))}
     return {name: float(f"{error:.3g}") for name, error in named.items()}
@@ -198,7 +198,7 @@ def verdict(result, limit):
 
 
 def report(results, seed, worst):
-    """Lists what is over a limit, and the worst of the others; {verdict: results}."""
+    """Lists the results over a limit, and the worst of the others; {verdict: results}."""
     found = {"within": [], "over": [], "ill conditioned": []}
     for dtype, limit in LIMITS.items():
         mine = [r for r in results if r["configuration"].dtype == dtype]
@@ -224,7 +224,7 @@ def missing(results, seed):
 
 
 def run(program, seed, worst):
-    """All configurations of a seed; whether all is well."""
+    """Runs all configurations of a seed; true when none fails."""
     begin, results, dropped = time.monotonic(), [], []
     with tempfile.TemporaryDirectory() as folder:
         for configuration in configurations(seed):

@@ -21,7 +21,7 @@ SEEDS = (1, 2, 3)
 
 
 class Runner:
-    """Runs scripts of tests/ and counts what they say."""
+    """Runs scripts of tests/ and counts their cases."""
 
     def __init__(self, build):
         self.build, self.passed, self.failed = build, 0, 0
@@ -75,9 +75,9 @@ def families(run):
 
 
 def configurations(run):
-    """Whole Transformers by `bin/seq2seq parity`."""
+    """Whole Transformers by `bin/parity`."""
     lines = [line for seed in SEEDS
-             for line in run("parity/configurations.py", run.build / "bin/seq2seq", "--seed", seed)[0]]
+             for line in run("parity/configurations.py", run.build / "bin/parity", "--seed", seed)[0]]
     if len(lines) < len(SEEDS):
         return []
 

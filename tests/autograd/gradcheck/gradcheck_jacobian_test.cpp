@@ -91,7 +91,7 @@ Var right_a(const PullbackArgs& p) { return matmul(dy(p), t(b(p))); }
 Var right_w(const PullbackArgs& p) { return matmul(t(x(p)), dy(p)); }
 Var batch_w(const PullbackArgs& p) { return sum(right_w(p), {0}); }
 
-/// What the right loop adds; `=` for `+=` in the gradients of w and of the bias.
+/// A raw backward with `=` for `+=` in the gradients of w and of the bias.
 void overwriting(const BackwardArgs& g) {
   const Index inner = g.inputs[1].shape[0], columns = g.inputs[1].shape[1];
   for (Index i = 0; i < g.doutputs[0].size(); ++i) {

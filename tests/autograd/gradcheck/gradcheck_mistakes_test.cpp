@@ -4,7 +4,6 @@
 #include <boost/test/unit_test.hpp>
 
 namespace tapegrad {
-using namespace nn;
 namespace {
 
 using namespace test;

@@ -6,7 +6,6 @@
 #include <limits>
 
 using namespace tapegrad;
-using namespace tapegrad::nn;
 using namespace tapegrad::test;
 
 namespace {
@@ -59,7 +58,8 @@ BOOST_AUTO_TEST_CASE(several_axes) {
   check_values(sum(x, {.axis = {1}}).value(), {2, 4}, {15, 18, 21, 24, 51, 54, 57, 60});
   check_values(mean(x, {.axis = {0, 2}}).value(), {3}, {8.5, 12.5, 16.5});
   check_values(mean(x, {.axis = {0, 1, 2}, .keepdim = true}).value(), {1, 1, 1}, {12.5});
-  check_values(sum(x, {.axis = std::initializer_list<int>{}}).value(), {2, 3, 4}, counting({2, 3, 4}).to_vector());
+  check_values(sum(x, {.axis = std::initializer_list<int>{}}).value(), {2, 3, 4},
+               counting({2, 3, 4}).to_vector());
   const Tensor g = gradient(sum(x, {.axis = {0, 2}}), x);
   for (Index i = 0; i < 3; ++i) BOOST_TEST(g.at({1, i, 3}) == static_cast<double>(i + 1));
 }

@@ -81,7 +81,7 @@ def check(tool):
 
 
 def write_golden(folder):
-    """Exact values, so that C++ can compare them by what they are."""
+    """Exact values, which C++ can compare for equality."""
     values = [0, 1, 2.5, -3, 65504, 2**-24]
     tensors = {str(dtype).removeprefix("torch."): torch.tensor(values, dtype=torch.float64).to(dtype)
                for dtype in FLOATS}

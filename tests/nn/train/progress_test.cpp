@@ -15,7 +15,7 @@ using namespace tapegrad::nn;
 
 namespace {
 
-/// A pipe whose read end tells what was written so far.
+/// A pipe whose read end gives the output so far.
 struct Pipe {
   Pipe() { BOOST_REQUIRE(::pipe2(ends.data(), O_NONBLOCK) == 0); }
   ~Pipe() {
