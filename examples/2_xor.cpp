@@ -1,7 +1,7 @@
 // Two layers learn exclusive or: true when exactly one of two inputs is.
-#include <tapegrad/autograd/ops.h>
-#include <tapegrad/nn/linear.h>
-#include <tapegrad/optim/adam.h>
+#include <tapegrad/nn.h>
+#include <tapegrad/optim.h>
+#include <tapegrad/tapegrad.h>
 
 using namespace tapegrad;
 using namespace tapegrad::nn;
@@ -23,7 +23,7 @@ int main() {
   for (int step = 0; step <= 400; ++step) {
     tape.reset();  // drops the last recording and keeps its memory
     const Var answers = network(tape.constant(questions));
-    const Var loss = mean(square(answers - tape.constant(truths)));
+    const Var loss = mse_loss(answers, truths);
     adam.step(tape.backward(loss));
     if (step % 100 == 0) fmt::print("step {:3}   loss {:.5f}\n", step, loss.item());
   }

@@ -69,9 +69,14 @@ struct Sequential : Layer<Sequential> {
     return *this;
   }
   /// A function of a Var; of an overloaded one, such as `gelu`, the one without options.
-  Sequential& add(Var (*function)(const Var&)) { return add(AnyLayer(function)); }
-  Sequential& add(AnyLayer layer) {
-    layers_.push_back(std::move(layer));
+  Sequential& add(Var (*function)(const Var&)) {
+    layers_.emplace_back(function);
+    return *this;
+  }
+  /// A layer, or anything else that can be called with a Var.
+  template <class F>
+  requires std::is_invocable_r_v<Var, const F&, const Var&> Sequential& add(F layer) {
+    layers_.emplace_back(std::move(layer));
     return *this;
   }
 

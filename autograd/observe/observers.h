@@ -29,8 +29,8 @@ class Observers {
       std::function<void(const std::string& path, const Var& result, const Tensor& gradient)>;
 
   /// `hook` runs after every layer whose path matches `pattern` and whose result is a Var, or names one
-  /// (attention: its context; a normed sum: the normed value). It may record on the tape; it cannot replace
-  /// the result.
+  /// (a struct that has several: what its `observed()` names, such as attention's context). It may record on
+  /// the tape; it cannot replace the result.
   void on_value(std::string pattern, ValueHook hook);
   /// `hook` runs in a backward pass when the gradient of a layer's result is complete, before it flows on
   /// into the layer. It sees no layer that ran before it was added. While it runs, the tape refuses to

@@ -105,7 +105,7 @@ Var gelu_by_tanh(const Var& a) {
 
 }  // namespace
 
-Var gelu(const Var& x) { return gelu_by_erf(x); }
+Var gelu(const Var& x) { return gelu(x, Gelu::erf); }
 Var gelu(const Var& x, Gelu form) { return form == Gelu::erf ? gelu_by_erf(x) : gelu_by_tanh(x); }
 
 }  // namespace tapegrad

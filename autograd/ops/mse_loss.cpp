@@ -4,40 +4,39 @@
 #include "arithmetic.h"
 #include "elementwise.h"
 #include "reduce.h"
+#include "typed.h"
 
 namespace tapegrad {
 namespace {
 
-struct MseLoss final : Fused {
+struct MseLoss final : Typed<MseLoss, Fused> {
   const char* name() const override { return "mse_loss"; }
   Formula formula() const override {
     return "loss = sum((a - b)^2) / n;  da = 2 / n dloss (a - b), db = -da";
   }
   Shape shape(Views in, int) const override {
-    expects(in[0].shape == in[1].shape, "mse_loss: prediction {} and target {} differ in shape; {}",
-            in[0].shape, in[1].shape,
-            in[0].shape.size() == in[1].shape.size() ? "reshape one of them"
-                                                     : "they are not broadcast, see broadcast_to");
+    const Shape &a = in[0].shape, &b = in[1].shape;
+    expects(a == b, "mse_loss: prediction {} and target {} differ in shape; {}", a, b,
+            a.size() == b.size() ? "reshape one of them" : "they are not broadcast, see broadcast_to");
     return {};
   }
-  void forward(Views in, Views out) const override {
-    dispatch(out[0].dtype, [&]<class T>(T) {
-      const Index n = in[0].size();
-      ScratchVector<T> error(static_cast<std::size_t>(n));
-      for (Index i = 0; i < n; ++i)
-        error[static_cast<std::size_t>(i)] = in[0].data<T>()[i] - in[1].data<T>()[i];
-      out[0].data<T>()[0] = kernels::sum_squares(static_cast<const T*>(error.data()), n) / static_cast<T>(n);
-    });
+
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    const T *a = in[0], *b = in[1];
+    const Index n = in.size();
+    ScratchVector<T> error(static_cast<std::size_t>(n));
+    for (Index i = 0; i < n; ++i) error[static_cast<std::size_t>(i)] = a[i] - b[i];
+    *out[0] = kernels::sum_squares<T>(error.data(), n) / static_cast<T>(n);
   }
-  void backward(const BackwardArgs& args) const override {
-    dispatch(args.outputs[0].dtype, [&]<class T>(T) {
-      const T *a = args.inputs[0].data<T>(), *b = args.inputs[1].data<T>();
-      const Index n = args.inputs[0].size();
-      const T slope = 2 * args.doutputs[0].data<T>()[0] / static_cast<T>(n);
-      T *da = args.dinputs[0].data<T>(), *db = args.dinputs[1].data<T>();
-      for (Index i = 0; da != nullptr && i < n; ++i) da[i] += slope * (a[i] - b[i]);
-      for (Index i = 0; db != nullptr && i < n; ++i) db[i] -= slope * (a[i] - b[i]);
-    });
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    const T *a = g.x(0), *b = g.x(1);
+    T *da = g.dx(0), *db = g.dx(1);
+    const Index n = g.x_shape().size();
+    const T slope = 2 * *g.dy() / static_cast<T>(n);
+    for (Index i = 0; da != nullptr && i < n; ++i) da[i] += slope * (a[i] - b[i]);
+    for (Index i = 0; db != nullptr && i < n; ++i) db[i] -= slope * (a[i] - b[i]);
   }
   VarList define(std::span<const Var> in) const override { return {mean(square(in[0] - in[1]))}; }
 };

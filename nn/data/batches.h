@@ -13,7 +13,7 @@ struct ExampleLength {
 };
 
 struct BatchOptions {
-  std::int64_t batch_size = 64;  ///< most examples a batch has
+  std::int64_t batch_size = 64;  ///< most examples of a batch
   /// Most padded tokens of a batch, examples * (longest source + longest target). A longer example goes
   /// alone.
   std::optional<std::int64_t> max_tokens = std::nullopt;

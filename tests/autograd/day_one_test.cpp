@@ -184,7 +184,12 @@ BOOST_AUTO_TEST_CASE(reductions_take_named_options) {
   const Tensor apart = max(cube, {.axis = {0, 2}, .keepdim = true}).value();
   BOOST_TEST(
       identical(apart, max(max(cube, {.axis = 2, .keepdim = true}), {.axis = 0, .keepdim = true}).value()));
-  BOOST_TEST(gradcheck([](const std::vector<Var>& in) { return norm(in[0], {.axis = {0, 2}}); }, {cube.value()}).ok);
+  BOOST_TEST(gradcheck(
+                 [](const std::vector<Var>& in) {
+                   return norm(in[0], {.axis = {0, 2}});
+                 },
+                 {cube.value()})
+                 .ok);
   BOOST_TEST(error_of([&] { max(x, {.axis = std::initializer_list<int>{}}); }) ==
              "max: the list of axes of shape [2, 3] is empty");
 }

@@ -104,7 +104,8 @@ BOOST_AUTO_TEST_CASE(overloaded_functions_forward_are_called_by_their_arguments)
 BOOST_AUTO_TEST_CASE(hooks_see_the_observed_result) {
   const Split split(params.root() / "split");
   std::vector<double> seen;
-  tape.observers().on_value("split", [&](const std::string&, const Var& value) { seen = value.value().to_vector(); });
+  tape.observers().on_value("split",
+                            [&](const std::string&, const Var& value) { seen = value.value().to_vector(); });
   split(x);
   BOOST_TEST(seen == (std::vector<double>{3, 4}), boost::test_tools::per_element());
 }

@@ -17,7 +17,7 @@ struct Embed final : Fused {
   static constexpr bool composite = true;
   TensorView ids;
   EmbedOptions options;
-  Index padding_idx;
+  std::optional<Index> padding_idx;
   Part layers[2];  // the table, inside of the op; and the positions, whose result is the op's
   Embed(const TensorView& kept, const EmbeddingPart& table, const PositionsPart& positions,
         const EmbedOptions& o)
@@ -31,7 +31,8 @@ struct Embed final : Fused {
            "dy[t], without the padding row";
   }
   void attributes(Attributes& a) const override {
-    put(a, "scale", options.scale), put(a, "padding_idx", padding_idx), put(a, "first", options.first);
+    put(a, "scale", options.scale), put(a, "padding_idx", padding_idx.value_or(-1)),
+        put(a, "first", options.first);
   }
   std::span<const Part> parts() const override { return {layers, layers[0].path != nullptr ? 2U : 0U}; }
 
@@ -59,7 +60,7 @@ struct Embed final : Fused {
       const Index width = args.inputs[0].shape[1];
       T* dpositions = args.dinputs[1].data<T>();
       kernels::embed_backward(static_cast<const T*>(args.doutputs[0].data<T>()), ids.data<Index>(),
-                              ids.size(), width, static_cast<T>(options.scale), padding_idx,
+                              ids.size(), width, static_cast<T>(options.scale), padding_idx.value_or(-1),
                               args.dinputs[0].data<T>(), time(),
                               dpositions ? dpositions + options.first * width : nullptr);
     });

@@ -7,7 +7,7 @@
 namespace tapegrad {
 
 /// What a composite op needs of an embedding, to which nn::Embedding converts: the table [rows, width], the
-/// row that gets no gradient, if any, and the layer's path, or null for a table of no layer.
+/// row that gets no gradient, if there is one, and the layer's path, or null for a table of no layer.
 struct EmbeddingPart {
   Operand table;
   std::optional<Index> padding_idx = std::nullopt;

@@ -1,5 +1,5 @@
 #include <tapegrad/autograd/gradcheck/samples.h>
-#include <tapegrad/autograd/ops/mse_loss.h>
+#include <tapegrad/autograd/ops.h>
 
 namespace tapegrad {
 namespace {

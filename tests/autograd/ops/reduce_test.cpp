@@ -58,7 +58,8 @@ BOOST_AUTO_TEST_CASE(several_axes) {
   check_values(sum(x, {.axis = {1}}).value(), {2, 4}, {15, 18, 21, 24, 51, 54, 57, 60});
   check_values(mean(x, {.axis = {0, 2}}).value(), {3}, {8.5, 12.5, 16.5});
   check_values(mean(x, {.axis = {0, 1, 2}, .keepdim = true}).value(), {1, 1, 1}, {12.5});
-  check_values(sum(x, {.axis = std::initializer_list<int>{}}).value(), {2, 3, 4}, counting({2, 3, 4}).to_vector());
+  check_values(sum(x, {.axis = std::initializer_list<int>{}}).value(), {2, 3, 4},
+               counting({2, 3, 4}).to_vector());
   const Tensor g = gradient(sum(x, {.axis = {0, 2}}), x);
   for (Index i = 0; i < 3; ++i) BOOST_TEST(g.at({1, i, 3}) == static_cast<double>(i + 1));
 }
@@ -201,7 +202,7 @@ BOOST_AUTO_TEST_CASE(norm_of_zeros_has_gradient_zero_and_nan_stays) {
   const Var x = tape.variable({{0, 0, std::nan("")}, {0, 3, 1}});
   for (const bool keep : {false, true})
     for (const bool again : {false, true}) {
-      const Var y = norm(x, 0, keep);
+      const Var y = norm(x, {.axis = 0, .keepdim = keep});
       const Gradients g = tape.backward(sum(y), {.create_graph = again});
       const std::vector<double> dx = g[x].to_vector();
       BOOST_TEST((std::vector<double>(dx.begin(), dx.begin() + 2)) == (std::vector<double>{0, 0}),
