@@ -51,7 +51,8 @@ int main(int argc, char** argv) {
   const Matrix Q = X * Wq, K = X * Wk, V = X * Wv;
   const Matrix S = Q * K.transpose() / root, P = softmax_rows(S), O = P * V;
   const double L = 0.5 * O.squaredNorm();
-  // By hand, backward: from the loss to the tokens, each line undoes one line above.
+  // By hand, backward: from the loss to the tokens, each line undoes one line above. The lines from dV to dK,
+  // with the reason of each, are in autograd/ops/attention/backward_equation.cpp, written in ops.
   const Matrix dO = O;
   const Matrix dV = P.transpose() * dO, dP = dO * V.transpose();
   const Matrix along = P.cwiseProduct(dP).rowwise().sum();

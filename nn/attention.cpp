@@ -1,36 +1,12 @@
 #include "attention.h"
 
 #include "../autograd/ops/arithmetic.h"
-#include "../autograd/ops/attention/attention_packed.h"
-#include "../autograd/ops/linear.h"
-#include "../autograd/ops/matmul.h"
 #include "../autograd/ops/reduce.h"
 #include "../autograd/ops/reshape.h"
-#include "../autograd/ops/slice.h"
-#include "../autograd/ops/transpose.h"
 #include "init.h"
 
 namespace tapegrad::nn {
 namespace {
-
-/// [batch, time, heads · dim], or without batch, -> [batch, heads, time, dim]
-Var split_heads(const Var& x, Index heads) {
-  if (heads == 0) return x;
-  const Shape s = x.shape();
-  expects(s.rank() == 2 || s.rank() == 3,
-          "attention: {} heads packed in a value of shape {}; it must be "
-          "[batch, time, heads * dim], or without batch",
-          heads, s);
-  expects(heads > 0 && s[-1] % heads == 0, "attention: {} heads do not divide the last axis of {}", heads, s);
-  return transpose(reshape(x, {s.rank() == 3 ? s[0] : 1, s[-2], heads, s[-1] / heads}), 1, 2);
-}
-
-/// [batch, heads, query, dim] -> [batch, query, heads · dim], or without batch where `rank` is 2
-Var merge_heads(const Var& x, int rank) {
-  const Shape s = x.shape();
-  const Var merged = transpose(x, 1, 2);
-  return rank == 2 ? reshape(merged, {s[2], s[1] * s[3]}) : reshape(merged, {s[0], s[2], s[1] * s[3]});
-}
 
 /// x / ‖x‖ over the last axis; a zero row stays zero.
 Var unit_rows(const Var& x) {
@@ -51,14 +27,13 @@ const Scope& checked(const Scope& scope, Index d_model, Index heads,
   const std::string_view name = scope.path().empty() ? "MultiHeadAttention" : std::string_view(scope.path());
   expects(d_model > 0 && heads > 0 && d_model % heads == 0,
           "{}: {} heads do not divide d_model = {}; take a divisor of {}", name, heads, d_model, d_model);
-  expects(options.kdim >= 0 && options.vdim >= 0,
-          "{}: kdim {} and vdim {} must not be negative; 0 stands for d_model", name, options.kdim,
-          options.vdim);
+  const Index kdim = options.kdim.value_or(d_model), vdim = options.vdim.value_or(d_model);
+  expects(kdim > 0 && vdim > 0, "{}: kdim {} and vdim {} must be positive", name, kdim, vdim);
   return scope;
 }
 
 bool packed(Index d_model, const MultiHeadAttentionOptions& o) {
-  return (o.kdim == 0 || o.kdim == d_model) && (o.vdim == 0 || o.vdim == d_model);
+  return o.kdim.value_or(d_model) == d_model && o.vdim.value_or(d_model) == d_model;
 }
 
 Parameter in_projection(bool present, const Scope& scope, const char* name, Index rows, Index width) {
@@ -75,9 +50,8 @@ void check_width(const char* argument, const char* width, const Var& x, const Pa
           argument, s, name, w, argument, width, width, w[1]);
 }
 
-bool same(const Var& a, const Var& b) {
-  return a.stamp().slot == b.stamp().slot && a.stamp().serial == b.stamp().serial && a.output() == b.output();
-}
+/// An empty Var for an empty parameter.
+Var on(Tape& tape, const Parameter& p) { return p ? tape[p] : Var(); }
 
 /// All before the first projection, so that errors show the shapes that the caller gave.
 void check_extents(const Var& query, const Var& key, const Var& value) {
@@ -94,20 +68,28 @@ void check_extents(const Var& query, const Var& key, const Var& value) {
 
 }  // namespace
 
-AttentionResult attention_by_score(const Var& query, const Var& key, const Var& value,
+AttentionResult attention_by_score(const ColumnView& query, const ColumnView& key, const ColumnView& value,
                                    const DotProductAttentionOptions& options) {
   AttentionOptions inner{.mask = options.mask,
                          .bias = options.bias,
                          .dropout = options.dropout,
-                         .heads = options.heads,
+                         .layout = options.layout,
                          .scores = options.scores};
-  if (options.score == Score::scaled_dot) return attention_with_weights(query, key, value, inner);
+  const auto run = [&](const ColumnView& q, const ColumnView& k, const ColumnView& v) {
+    return options.weights || options.scores ? attention_with_weights(q, k, v, inner)
+                                             : AttentionResult{attention(q, k, v, inner)};
+  };
+  if (options.score == Score::scaled_dot) return run(query, key, value);
   inner.scale = 1;
-  if (options.score == Score::dot) return attention_with_weights(query, key, value, inner);
+  if (options.score == Score::dot) return run(query, key, value);
 
-  Var q = split_heads(query, options.heads), k = split_heads(key, options.heads);
-  const Var v = split_heads(value, options.heads);
-  inner.heads = 0;
+  const auto* packed = std::get_if<PackedHeads>(&options.layout);
+  const auto apart = [&](const ColumnView& x) {
+    return packed == nullptr ? x.value() : split_heads(x.value(), packed->heads);
+  };
+  Var q = apart(query), k = apart(key);
+  const Var v = apart(value);
+  inner.layout = HeadAxis{};
   if (options.score == Score::cosine) {
     q = unit_rows(q);
     k = unit_rows(k);
@@ -116,8 +98,8 @@ AttentionResult attention_by_score(const Var& query, const Var& key, const Var& 
     inner.bias = options.bias ? scores + options.bias : scores;
     q = affine(q, 0);  // the scores are all in the bias
   }
-  AttentionResult result = attention_with_weights(q, k, v, inner);
-  if (options.heads > 0) result.context = merge_heads(result.context, query.rank());
+  AttentionResult result = run(q, k, v);
+  if (packed != nullptr) result.context = merge_heads(result.context, query.of.rank());
   return result;
 }
 
@@ -126,41 +108,14 @@ MultiHeadAttention::MultiHeadAttention(const Scope& scope, Index d_model, Index 
     : Layer(checked(scope, d_model, head_count, opts)),
       in_proj_weight(in_projection(packed(d_model, opts), scope, "in_proj_weight", 3 * d_model, d_model)),
       q_proj_weight(in_projection(!in_proj_weight, scope, "q_proj_weight", d_model, d_model)),
-      k_proj_weight(in_projection(!in_proj_weight, scope, "k_proj_weight", d_model,
-                                  opts.kdim > 0 ? opts.kdim : d_model)),
-      v_proj_weight(in_projection(!in_proj_weight, scope, "v_proj_weight", d_model,
-                                  opts.vdim > 0 ? opts.vdim : d_model)),
+      k_proj_weight(
+          in_projection(!in_proj_weight, scope, "k_proj_weight", d_model, opts.kdim.value_or(d_model))),
+      v_proj_weight(
+          in_projection(!in_proj_weight, scope, "v_proj_weight", d_model, opts.vdim.value_or(d_model))),
       in_proj_bias(opts.bias ? scope.parameter("in_proj_bias", {3 * d_model}, zeros) : Parameter()),
       out_proj(scope / "out_proj", d_model, d_model, {.bias = opts.bias, .bias_init = zeros}),
       heads(head_count),
       options(opts) {}
-
-MultiHeadAttention::Projected MultiHeadAttention::project(const Var& query, const Var& key,
-                                                          const Var& value) const {
-  Tape& tape = query.tape();
-  const Index d = out_proj.weight.shape()[0];
-  const Var b = in_proj_bias ? tape[in_proj_bias] : Var();
-  if (in_proj_weight) {
-    const Var w = tape[in_proj_weight];
-    return {linear_rows(query, w, b, 0, d), linear_rows(key, w, b, d, d), linear_rows(value, w, b, 2 * d, d)};
-  }
-  return {linear_bias_part(query, tape[q_proj_weight], b, 0),
-          linear_bias_part(key, tape[k_proj_weight], b, d),
-          linear_bias_part(value, tape[v_proj_weight], b, 2 * d)};
-}
-
-/// The same where key and value are one: parts of what one product makes, as the packed op reads them.
-MultiHeadAttention::Projected MultiHeadAttention::slices(const Var& query, const Var& key) const {
-  Tape& tape = query.tape();
-  const Index d = out_proj.weight.shape()[0];
-  const Var w = tape[in_proj_weight], b = in_proj_bias ? tape[in_proj_bias] : Var();
-  if (same(query, key)) {
-    const Var qkv = linear(query, w, b);
-    return {slice(qkv, -1, 0, d), slice(qkv, -1, d, d), slice(qkv, -1, 2 * d, d)};
-  }
-  const Var q = linear_rows(query, w, b, 0, d), kv = linear_rows(key, w, b, d, 2 * d);
-  return {q, slice(kv, -1, 0, d), slice(kv, -1, d, d)};
-}
 
 void MultiHeadAttention::check(const Var& query, const Var& key, const Var& value) const {
   check_width("query", "d_model", query, in_proj_weight ? in_proj_weight : q_proj_weight);
@@ -169,63 +124,77 @@ void MultiHeadAttention::check(const Var& query, const Var& key, const Var& valu
   check_extents(query, key, value);
 }
 
-void MultiHeadAttention::tap(const char* name, const Var& value, Index packed_heads) const {
-  Observers& observers = value.tape().observers();
-  if (observers.wants(path(), name)) observers.add(path(), name, value, packed_heads);
-}
-
-/// One product makes all that comes from one value, where the weights lie in one matrix. A tape that shows
-/// parts has every projection and every head apart.
-AttentionResult MultiHeadAttention::context(const Var& query, const Var& key, const Var& value,
-                                            const Mask& mask, bool weights) const {
+AttentionResult MultiHeadAttention::forward(const Var& query, const Var& key, const Var& value,
+                                            const Mask& mask, const AttentionOutputs& outputs) const {
   check(query, key, value);
-  Tape& tape = query.tape();
-  const auto wants = [&](const char* name) { return tape.observers().wants(path(), name); };
-  const bool scores = wants("scores"), parts = tape.options().show_parts;
-  weights |= wants("weights");
-  const bool together = in_proj_weight && options.score == Score::scaled_dot && same(key, value) && !parts;
-  AttentionResult result;
-  if (together && !wants("query") && !wants("key") && !wants("value")) {
-    const Index d = out_proj.weight.shape()[0];
-    const Var w = tape[in_proj_weight], b = in_proj_bias ? tape[in_proj_bias] : Var();
-    const PackedAttentionOptions packed_options{heads, mask, options.dropout, weights, scores};
-    result = same(query, key) ? attention_packed(linear(query, w, b), packed_options)
-                              : attention_packed(linear_rows(query, w, b, 0, d),
-                                                 linear_rows(key, w, b, d, 2 * d), packed_options);
-  } else {
-    Projected in = together ? slices(query, key) : project(query, key, value);
-    if (parts) in = {split_heads(in.query, heads), split_heads(in.key, heads), split_heads(in.value, heads)};
-    const Index side_by_side = parts ? 0 : heads;
-    tap("query", in.query, side_by_side);
-    tap("key", in.key, side_by_side);
-    tap("value", in.value, side_by_side);
-    if (options.score == Score::scaled_dot && !weights && !scores)
-      result.context = attention(in.query, in.key, in.value,
-                                 {.mask = mask, .dropout = options.dropout, .heads = side_by_side});
-    else
-      result = attention_by_score(in.query, in.key, in.value,
-                                  {.score = options.score,
-                                   .mask = mask,
-                                   .dropout = options.dropout,
-                                   .heads = side_by_side,
-                                   .scores = scores});
-  }
-  if (scores) tap("scores", result.scores);
-  if (weights) tap("weights", result.weights);
-  tap("context", result.context, parts ? 0 : heads);
-  if (parts) result.context = merge_heads(result.context, query.rank());
+  const Projections x = project(query, key, value);               // [batch, time, d_model] each
+  const Heads h = split(x);                                       // [batch, heads, time, head_dim] each
+  AttentionResult result = attend(h, mask, outputs);              // context [batch, heads, query, head_dim]
+  const Var all = merge(result.context, h.layout, query.rank());  // [batch, query, d_model]
+  result.context = out_proj(all);                                 // [batch, query, d_model]
   return result;
 }
 
 Var MultiHeadAttention::forward(const Var& query, const Var& key, const Var& value, const Mask& mask) const {
-  return out_proj(context(query, key, value, mask, false).context);
+  return forward(query, key, value, mask, {}).context;
 }
 
-AttentionResult MultiHeadAttention::forward(const Var& query, const Var& key, const Var& value,
-                                            const Mask& mask, WithWeights) const {
-  AttentionResult result = context(query, key, value, mask, true);
-  result.context = out_proj(result.context);
-  return result;
+/// Q = query W_Qᵀ + b_Q and so on. The kernel of scaled_dot reads columns of one product; the other scores
+/// take matrices of their own.
+Projections MultiHeadAttention::project(const Var& query, const Var& key, const Var& value) const {
+  Tape& tape = query.tape();
+  const Index d = out_proj.weight.shape()[0];
+  const Var b = on(tape, in_proj_bias);
+  const QueryKeyValue<RowView> bias{rows(b, 0, d), rows(b, d, d), rows(b, 2 * d, d)};
+  if (!in_proj_weight) {
+    const Var q = tape[q_proj_weight], k = tape[k_proj_weight], v = tape[v_proj_weight];
+    return in_projection({query, key, value}, {q, k, v}, bias);
+  }
+  const Var w = tape[in_proj_weight];
+  return in_projection({query, key, value}, {rows(w, 0, d), rows(w, d, d), rows(w, 2 * d, d)}, bias,
+                       options.score == Score::scaled_dot);
+}
+
+Heads MultiHeadAttention::split(const Projections& projected) const {
+  const Heads h = split_heads(projected, heads);
+  return {{tapped("query", h.query, h.layout), tapped("key", h.key, h.layout),
+           tapped("value", h.value, h.layout)},
+          h.layout};
+}
+
+AttentionResult MultiHeadAttention::attend(const Heads& h, const Mask& mask,
+                                           const AttentionOutputs& outputs) const {
+  const Observers& taps = h.query.of.tape().observers();
+  const AttentionResult r =
+      attention_by_score(h.query, h.key, h.value,
+                         {.score = options.score,
+                          .mask = mask,
+                          .dropout = options.dropout,
+                          .layout = h.layout,
+                          .weights = outputs.need_weights || taps.wants(path(), "weights"),
+                          .scores = outputs.need_scores || taps.wants(path(), "scores")});
+  tapped("scores", r.scores);
+  tapped("weights", r.weights);
+  tapped("context", r.context, h.layout);
+  return r;
+}
+
+Var MultiHeadAttention::merge(const Var& context, const HeadLayout& layout, int rank) const {
+  return std::holds_alternative<HeadAxis>(layout) ? merge_heads(context, rank) : context;
+}
+
+/// The value, which the tape's taps get where they ask for it.
+Var MultiHeadAttention::tapped(const char* name, const Var& value, const HeadLayout& layout) const {
+  if (!value) return value;
+  Observers& taps = value.tape().observers();
+  const auto* packed = std::get_if<PackedHeads>(&layout);
+  if (taps.wants(path(), name)) taps.add(path(), name, value, packed == nullptr ? 0 : packed->heads);
+  return value;
+}
+
+/// Columns become a value of their own where taps ask for them.
+ColumnView MultiHeadAttention::tapped(const char* name, const ColumnView& x, const HeadLayout& layout) const {
+  return x.of.tape().observers().wants(path(), name) ? ColumnView(tapped(name, x.value(), layout)) : x;
 }
 
 }  // namespace tapegrad::nn

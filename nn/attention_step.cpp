@@ -49,7 +49,7 @@ struct CachedAttention final : Primitive {
 
 /// The key and value of every row of `projected` [rows, 1, 3 d_model], behind its query, go to its last place
 /// in the cache.
-void append(const Tensor& projected, const KeyValues& past, const CacheRows& rows) {
+void append(const Tensor& projected, const KVCache& past, const CacheRows& rows) {
   const TensorView from = projected.view(), keys = past.keys.view(), values = past.values.view();
   const Index width = keys.shape[1], capacity = keys.shape[2];
   dispatch(from.dtype, [&](auto zero) {
@@ -65,14 +65,15 @@ void append(const Tensor& projected, const KeyValues& past, const CacheRows& row
 
 }  // namespace
 
-Var MultiHeadAttention::attend(const Var& query, const KeyValues& cache, const CacheRows& rows) const {
+Var MultiHeadAttention::attend_cache(const Var& query, const KVCache& cache, const CacheRows& rows,
+                                     TransposedWeights& weights) const {
   CachedAttention op;
   op.keys = cache.keys.view();
   op.values = cache.values.view();
   op.slots = rows.slots.data();
   op.lengths = rows.lengths.data();
   op.heads = heads;
-  return out_proj(apply(op, {query}));
+  return weights.linear(apply(op, {query}), out_proj);
 }
 
 void MultiHeadAttention::check_steps(const Tape& tape) const {
@@ -82,30 +83,31 @@ void MultiHeadAttention::check_steps(const Tape& tape) const {
           "MultiHeadAttention: steps need kdim = vdim = d_model and Score::scaled_dot");
 }
 
-KeyValues MultiHeadAttention::remember(const Var& memory) const {
+KVCache MultiHeadAttention::precompute_cross_kv(const Var& memory) const {
   Tape& tape = memory.tape();
   check_steps(tape);
   const Index d = out_proj.weight.shape()[0];
   const Var w = tape[in_proj_weight], b = in_proj_bias ? tape[in_proj_bias] : Var();
-  return {transpose(linear_rows(memory, w, b, d, d), 1, 2).value(),
-          linear_rows(memory, w, b, 2 * d, d).value()};
+  const Var keys = linear(memory, rows(w, d, d), rows(b, d, d));            // [rows, time, d_model]
+  const Var values = linear(memory, rows(w, 2 * d, d), rows(b, 2 * d, d));  // [rows, time, d_model]
+  return {transpose(keys, 1, 2).value(), values.value()};
 }
 
-Var MultiHeadAttention::step(const Var& x, KeyValues& past, const CacheRows& rows) const {
-  Tape& tape = x.tape();
-  check_steps(tape);
-  const Var projected =
-      linear(x, tape[in_proj_weight], in_proj_bias ? tape[in_proj_bias] : Var());  // [rows, 1, 3 d_model]
+Var MultiHeadAttention::step(const Var& x, KVCache& past, const CacheRows& rows,
+                             TransposedWeights& weights) const {
+  check_steps(x.tape());
+  const Index d = out_proj.weight.shape()[0];
+  const Var projected = weights.linear(x, in_proj_weight, in_proj_bias, 0, 3 * d);  // [rows, 1, 3 d_model]
   append(projected.value(), past, rows);
-  return attend(projected, past, rows);
+  return attend_cache(projected, past, rows, weights);
 }
 
-Var MultiHeadAttention::look_up(const Var& x, const KeyValues& memory, const CacheRows& rows) const {
-  Tape& tape = x.tape();
-  check_steps(tape);
-  return attend(linear_rows(x, tape[in_proj_weight], in_proj_bias ? tape[in_proj_bias] : Var(), 0,
-                            out_proj.weight.shape()[0]),
-                memory, rows);
+Var MultiHeadAttention::cross_attend_step(const Var& x, const KVCache& memory, const CacheRows& rows,
+                                          TransposedWeights& weights) const {
+  check_steps(x.tape());
+  const Index d = out_proj.weight.shape()[0];
+  const Var query = weights.linear(x, in_proj_weight, in_proj_bias, 0, d);  // [rows, 1, d_model]
+  return attend_cache(query, memory, rows, weights);
 }
 
 }  // namespace tapegrad::nn

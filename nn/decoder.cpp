@@ -19,30 +19,35 @@ DecoderLayer::DecoderLayer(const Scope& scope, const TransformerOptions& o)
       dropout(o.dropout),
       norm_first(o.norm_first) {}
 
-template <class Attend, class LookUp>
-Var DecoderLayer::sublayers(const Var& x, const Attend& attend, const LookUp& look_up) const {
+template <class Attend, class CrossAttend, class Feed>
+Var DecoderLayer::sublayers(const Var& x, const Attend& attend, const CrossAttend& cross_attend,
+                            const Feed& feed) const {
   // Every value is [batch, target, d_model].
   if (norm_first) {
     const NormedSum a = add_norm(norm2, x, attend(norm1(x)), dropout);
-    const NormedSum b = add_norm(norm3, a.sum, look_up(a.normed), dropout);
-    return b.sum + tapegrad::dropout(feed_forward(b.normed), dropout);
+    const NormedSum b = add_norm(norm3, a.sum, cross_attend(a.normed), dropout);
+    return b.sum + tapegrad::dropout(feed(b.normed), dropout);
   }
   const Var a = add_norm(norm1, x, attend(x), dropout).normed;
-  const Var b = add_norm(norm2, a, look_up(a), dropout).normed;
-  return add_norm(norm3, b, feed_forward(b), dropout).normed;
+  const Var b = add_norm(norm2, a, cross_attend(a), dropout).normed;
+  return add_norm(norm3, b, feed(b), dropout).normed;
 }
 
 Var DecoderLayer::forward(const Var& x, const Var& memory, const Mask& mask, const Mask& memory_mask) const {
   return sublayers(
       x, [&](const Var& h) { return self_attn(h, h, h, mask); },
-      [&](const Var& h) { return multihead_attn(h, memory, memory, memory_mask); });
+      [&](const Var& h) { return multihead_attn(h, memory, memory, memory_mask); }, feed_forward);
 }
 
-Var DecoderLayer::step(const Var& x, DecoderCache::LayerPast& cache, const CacheRows& past,
-                       const CacheRows& memory) const {
+Var DecoderLayer::step(const Var& x, DecoderCache& cache, std::size_t layer) const {
+  DecoderCache::LayerCache& kept = cache.layer(layer);
+  TransposedWeights& weights = cache.weights();
   return sublayers(
-      x, [&](const Var& h) { return self_attn.step(h, cache.past, past); },
-      [&](const Var& h) { return multihead_attn.look_up(h, cache.memory, memory); });
+      x, [&](const Var& h) { return self_attn.step(h, kept.past, cache.past_rows(), weights); },
+      [&](const Var& h) {
+        return multihead_attn.cross_attend_step(h, kept.memory, cache.memory_rows(), weights);
+      },
+      [&](const Var& h) { return feed_forward.step(h, weights); });
 }
 
 Decoder::Decoder(const Scope& scope, const TransformerOptions& options)
@@ -60,17 +65,19 @@ Var Decoder::forward(const Var& x, const Var& memory, const Mask& mask, const Ma
   return norm(h);
 }
 
-DecoderCache Decoder::start(const Var& memory, std::span<const Index> memory_lengths) const {
+DecoderCache Decoder::start(const Var& memory, std::span<const Index> memory_lengths,
+                            std::shared_ptr<TransposedWeights> weights) const {
   expects(memory.rank() == 3 && memory.shape()[0] == static_cast<Index>(memory_lengths.size()),
           "Decoder: memory {} and {} lengths, expected [rows, source, d_model] and a length for every row",
           memory.shape(), memory_lengths.size());
   for (const Index length : memory_lengths)
     expects(length >= 0 && length <= memory.shape()[1], "Decoder: a length of {} in memory {}", length,
             memory.shape());
-  std::vector<DecoderCache::LayerPast> caches(layers.size());
+  std::vector<DecoderCache::LayerCache> caches(layers.size());
   for (std::size_t i = 0; i < caches.size(); ++i)
-    caches[i].memory = layers[i].multihead_attn.remember(memory);
-  return DecoderCache(std::move(caches), memory_lengths);
+    caches[i].memory = layers[i].multihead_attn.precompute_cross_kv(memory);
+  if (!weights) weights = std::make_shared<TransposedWeights>();
+  return DecoderCache(std::move(caches), memory_lengths, std::move(weights));
 }
 
 Var Decoder::step(const Var& x, DecoderCache& cache) const {
@@ -78,8 +85,7 @@ Var Decoder::step(const Var& x, DecoderCache& cache) const {
           "Decoder: a step on x {}, expected [{}, 1, d_model]", x.shape(), cache.rows());
   cache.begin_step();
   Var h = x;  // [rows, 1, d_model]
-  for (std::size_t i = 0; i < layers.size(); ++i)
-    h = layers[i].step(h, cache.layer(i), cache.past_rows(), cache.memory_rows());
+  for (std::size_t i = 0; i < layers.size(); ++i) h = layers[i].step(h, cache, i);
   cache.end_step();
   return norm(h);
 }

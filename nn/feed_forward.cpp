@@ -17,4 +17,8 @@ Var FeedForward::operator()(const Var& x) const {
   return linear2(tapegrad::dropout(hidden, dropout));            // [.., width]
 }
 
+Var FeedForward::step(const Var& x, TransposedWeights& weights) const {
+  return weights.linear(weights.linear(x, linear1, activation), linear2);
+}
+
 }  // namespace tapegrad::nn

@@ -1,4 +1,5 @@
 #pragma once
+#include "decode/transposed_weights.h"
 #include "linear.h"
 
 namespace tapegrad::nn {
@@ -10,6 +11,8 @@ struct FeedForward {
   FeedForward(const Scope& scope, Index width, Index hidden, Activation activation, double dropout,
               bool bias);
   Var operator()(const Var& x) const;
+  /// A step of decoding, without dropout, with the bits of a call.
+  Var step(const Var& x, TransposedWeights& weights) const;
 
   Linear linear1, linear2;
   Activation activation;

@@ -106,7 +106,8 @@ Var Seq2Seq::decode(const Var& memory, const Mask& source_mask, const Tensor& ta
 
 Var Seq2Seq::decode_step(Tape& tape, DecoderCache& cache, const Tensor& last) const {
   const Var x = embed(tape, tgt_emb, tgt_pos, last, cache.time());  // [rows, 1, d_model]
-  return generator(transformer.decoder.step(x, cache));             // [rows, 1, target_vocabulary]
+  // [rows, 1, target_vocabulary]
+  return cache.weights().linear(transformer.decoder.step(x, cache), generator);
 }
 
 Var Seq2Seq::forward(Tape& tape, const Seq2SeqBatch& batch) const {

@@ -10,20 +10,20 @@ namespace tapegrad {
 namespace {
 
 struct Linear final : Fused {
-  static constexpr Index all = -1;
-
-  Index begin, count;                // rows of the weight
-  Index bias_begin;                  // of the bias's part
-  bool whole_bias;                   // the bias has an element for each row of the weight
-  const void* transposed = nullptr;  // Tape::transposed of the weight
-  Linear(Index first, Index rows) : begin(first), count(rows), bias_begin(first), whole_bias(true) {}
-  explicit Linear(Index bias_first) : begin(0), count(all), bias_begin(bias_first), whole_bias(false) {}
+  struct Part {
+    Index begin, count;
+    Part(const RowView& r) : begin(r.begin), count(r.count) {}
+    bool whole(const Shape& of) const { return begin == 0 && count == of[0]; }
+  } weight, bias;  // of inputs 1 and 2
+  bool whole;      // the weight's rows are all
+  Linear(const RowView& w, const RowView& b)
+      : weight(w), bias(b ? b : w), whole(!w || w.of.rank() == 0 || weight.whole(w.of.shape())) {}
   const char* name() const override { return "linear"; }
   Formula formula() const override { return "y = x W^T + b;  dx = dy W, dW = dy^T x, db = sum of dy's rows"; }
-  /// Of linear_rows and linear_bias_part alone; a whole linear has none.
+  /// The rows, where they are a part; those of the bias, where they are not the weight's.
   void attributes(Attributes& a) const override {
-    if (count != all) put(a, "first", begin), put(a, "rows", count);
-    if (!whole_bias) put(a, "bias_first", bias_begin);
+    if (!whole) put(a, "first", weight.begin), put(a, "rows", weight.count);
+    if (bias.begin != weight.begin) put(a, "bias_first", bias.begin);
   }
 
   Shape shape(Views in, int) const override {
@@ -32,33 +32,19 @@ struct Linear final : Fused {
     expects(x.rank() > 0 && x[-1] == w[1],
             "linear: x {} and weight {} do not fit: weight is [out, in], so x's last axis must be {}", x, w,
             w[1]);
-    expects(!whole_bias || in.size() == 2 || in[2].shape == Shape{w[0]},
+    expects(in.size() == 2 || (in[2].shape.rank() == 1 && bias.count == weight.count),
             "linear: bias {} and weight {} do not fit: weight is [out, in], so bias must be [{}]",
-            in.back().shape, w, w[0]);
-    if (!whole_bias && in.size() > 2)
-      expects(
-          in[2].shape.rank() == 1 && bias_begin >= 0 && bias_begin <= in[2].shape[0] &&
-              w[0] <= in[2].shape[0] - bias_begin,
-          "linear_bias_part: bias {} has no {} elements from bias_begin {} on, one for each row of weight {}",
-          in[2].shape, w[0], bias_begin, w);
-    if (count != all)
-      expects(begin >= 0 && count >= 0 && begin <= w[0] && count <= w[0] - begin,
-              "linear_rows: row_begin {} and rows {} are out of range for weight {}, which has {} rows",
-              begin, count, w, w[0]);
-    return x.with_tail(1, {rows(w)});
+            in.back().shape, w, weight.count);
+    return x.with_tail(1, {weight.count});
   }
 
   void forward(Views in, Views out) const override {
     dispatch(out[0].dtype, [&](auto zero) {
       using T = decltype(zero);
-      const Index width = in[1].shape[1], n = rows(in[1].shape);
-      const T* bias = in.size() > 2 ? in[2].data<T>() + bias_begin : nullptr;
-      if (transposed != nullptr)
-        return kernels::gemm(false, false, in[0].shape.rows(), n, width, in[0].data<T>(), width,
-                             static_cast<const T*>(transposed) + begin, in[1].shape[0], out[0].data<T>(), n,
-                             bias);
-      kernels::gemm(false, true, in[0].shape.rows(), n, width, in[0].data<T>(), width,
-                    in[1].data<T>() + begin * width, width, out[0].data<T>(), n, bias);
+      const Index width = in[1].shape[1];
+      const T* b = in.size() > 2 ? in[2].data<T>() + bias.begin : nullptr;
+      kernels::gemm(false, true, in[0].shape.rows(), weight.count, width, in[0].data<T>(), width,
+                    in[1].data<T>() + weight.begin * width, width, out[0].data<T>(), weight.count, b);
     });
   }
 
@@ -66,56 +52,57 @@ struct Linear final : Fused {
     return 2 * static_cast<double>(out[0].size()) * static_cast<double>(in[1].shape[1]);
   }
   Range overwrites(std::size_t input, Views in, Views) const override {
-    const Index n = rows(in[1].shape), width = in[1].shape[1];
-    if (input == 1 && count != all) return {begin * width, (begin + n) * width};
-    if (input == 2 && (count != all || !whole_bias)) return {bias_begin, bias_begin + n};
-    return everything;
+    const Index width = in[1].shape[1];
+    if (input == 0) return everything;
+    const Part& part = input == 1 ? weight : bias;
+    const Index each = input == 1 ? width : 1;
+    return part.whole(in[input].shape) ? everything
+                                       : Range{part.begin * each, (part.begin + part.count) * each};
   }
   void backward(const BackwardArgs& args) const override {
     dispatch(args.outputs[0].dtype, [&](auto zero) {
       using T = decltype(zero);
-      const Index m = args.inputs[0].shape.rows(), width = args.inputs[1].shape[1],
-                  n = rows(args.inputs[1].shape);
-      const T *x = args.inputs[0].data<T>(), *w = args.inputs[1].data<T>() + begin * width,
+      const Index m = args.inputs[0].shape.rows(), width = args.inputs[1].shape[1], n = weight.count;
+      const T *x = args.inputs[0].data<T>(), *w = args.inputs[1].data<T>() + weight.begin * width,
               *dy = args.doutputs[0].data<T>();
       const T* no_bias = nullptr;
       if (T* dx = args.dinputs[0].data<T>())
         kernels::gemm(false, false, m, width, n, dy, n, w, width, dx, width, no_bias, !args.fresh[0]);
       if (T* dw = args.dinputs[1].data<T>())
-        kernels::gemm(true, false, n, width, m, dy, n, x, width, dw + begin * width, width, no_bias,
+        kernels::gemm(true, false, n, width, m, dy, n, x, width, dw + weight.begin * width, width, no_bias,
                       !args.fresh[1]);
       if (args.dinputs.size() > 2 && args.dinputs[2])
-        kernels::sum_rows(dy, m, n, n, args.dinputs[2].data<T>() + bias_begin, !args.fresh[2]);
+        kernels::sum_rows(dy, m, n, n, args.dinputs[2].data<T>() + bias.begin, !args.fresh[2]);
     });
   }
 
   VarList define(std::span<const Var> in) const override {
-    const Index n = rows(in[1].shape());
-    const Var y = matmul(in[0], slice(in[1], 0, begin, n), {.transpose_b = true});
-    return {in.size() > 2 ? y + slice(in[2], 0, bias_begin, n) : y};
+    const Var y = matmul(in[0], slice(in[1], 0, weight.begin, weight.count), {.transpose_b = true});
+    return {in.size() > 2 ? y + slice(in[2], 0, bias.begin, bias.count) : y};
   }
-
- private:
-  Index rows(const Shape& weight) const { return count == all ? weight[0] : count; }
 };
-
-Var apply_linear(Linear op, const Var& x, const Var& weight, const Var& bias) {
-  return bias ? apply(op, {x, weight, bias}) : apply(op, {x, weight});
-}
 
 }  // namespace
 
-Var linear(const Var& x, const Var& weight, const Var& bias) {
-  return apply_linear(Linear{0, Linear::all}, x, weight, bias);
+RowView::RowView(const Var& whole) : of(whole) {
+  if (!whole) return;
+  whole.tape("linear");
+  count = whole.rank() > 0 ? whole.shape()[0] : 0;
 }
 
-Var linear_rows(const Var& x, const Var& weight, const Var& bias, Index row_begin, Index rows) {
-  expects(rows >= 0, "linear_rows: {} rows; the number of rows must not be negative", rows);
-  return apply_linear(Linear{row_begin, rows}, x, weight, bias);
+RowView::RowView(const Var& x, Index first, Index number) : of(x), begin(first), count(number) {
+  if (!x) return;
+  x.tape("linear");
+  const Shape& shape = x.shape();
+  expects(shape.rank() > 0, "rows: a value of shape {} has no rows", shape);
+  expects(count >= 0 && begin >= 0 && begin <= shape[0] && count <= shape[0] - begin,
+          "rows: {} rows from row {} on are out of range for {}, which has {}", count, begin, shape,
+          shape[0]);
 }
 
-Var linear_bias_part(const Var& x, const Var& weight, const Var& bias, Index bias_begin) {
-  return apply_linear(Linear{bias_begin}, x, weight, bias);
+Var linear(const Var& x, const RowView& weight, const RowView& bias) {
+  const Linear op(weight, bias);
+  return bias ? apply(op, {x, weight.of, bias.of}) : apply(op, {x, weight.of});
 }
 
 }  // namespace tapegrad

@@ -3,18 +3,29 @@
 
 namespace tapegrad {
 
+/// Rows begin … begin + count − 1 of a matrix [rows, width], or elements of a vector [rows]: an operand of
+/// `linear` that is read where it stands, as one projection of a packed weight. A whole Var converts to all
+/// of its rows, an empty one to an empty RowView.
+struct RowView {
+  Var of = {};
+  Index begin = 0, count = 0;
+
+  RowView() = default;
+  RowView(const Var& whole);
+  /// Throws unless `x` has these rows.
+  RowView(const Var& x, Index first, Index number);
+
+  explicit operator bool() const { return static_cast<bool>(of); }
+};
+
+inline RowView rows(const Var& x, Index begin, Index count) { return {x, begin, count}; }
+
 /// y = x Wᵀ + b;  dx = dy W, dW = dyᵀ x, db = Σ over rows of dy.
 ///
 ///   x [..., in], weight [out, in], bias [out] or empty -> [..., out]
 ///
-/// Throws when the shapes do not fit.
-Var linear(const Var& x, const Var& weight, const Var& bias = {});
-/// The same with rows `row_begin` … `row_begin + rows − 1` of weight and bias, as from a packed
-/// in-projection: y = x W[rows]ᵀ + b[rows],
-/// [..., in] -> [..., rows];  dW and db are 0 outside these rows.
-Var linear_rows(const Var& x, const Var& weight, const Var& bias, Index row_begin, Index rows);
-/// The same as `linear` with a bias that is the part `bias_begin` … `bias_begin + out − 1` of a longer one
-/// [n], as where projections of their own share a packed bias: y = x Wᵀ + b[part];  db is 0 outside it.
-Var linear_bias_part(const Var& x, const Var& weight, const Var& bias, Index bias_begin);
+/// Of a packed weight and bias, `linear(x, rows(w, begin, out), rows(b, begin, out))` reads one projection:
+/// y = x W[rows]ᵀ + b[rows], and dW and db are 0 outside these rows. Throws when the shapes do not fit.
+Var linear(const Var& x, const RowView& weight, const RowView& bias = {});
 
 }  // namespace tapegrad

@@ -27,9 +27,11 @@ Translator::Translator(std::vector<const Model*> models, std::int64_t beam, std:
             "ensemble: model {} has other target tokens than model 1, got {} by {}, expected {} by {}", m + 1,
             models_[m]->target.size(), models_[m]->target_tokens.name(), first.target.size(),
             first.target_tokens.name());
-  for (auto& tapes : tapes_)
+  for (auto& tapes : tapes_) {
+    weights_.push_back(std::make_shared<TransposedWeights>());
     for (std::size_t m = 0; m < models_.size(); ++m)
       tapes.push_back(std::make_unique<Tape>(TapeOptions{.record = false}));
+  }
 }
 
 std::vector<std::string> Translator::operator()(std::span<const std::string> sources,
@@ -77,9 +79,9 @@ void Translator::decode(std::size_t worker, std::span<const std::size_t> rows,
   if (beam_ == 1 && models_.size() == 1) {
     std::vector<Ids> batch;
     for (const std::size_t i : rows) batch.push_back(sources[0][i]);
-    std::vector<Ids> decoded =
-        greedy_decode(models_[0]->network, *tapes_[worker][0], batch,
-                      {.bos = Vocabulary::bos, .eos = Vocabulary::eos, .max_length = longest});
+    std::vector<Ids> decoded = greedy_decode(
+        models_[0]->network, *tapes_[worker][0], batch,
+        {.bos = Vocabulary::bos, .eos = Vocabulary::eos, .max_length = longest, .weights = weights_[worker]});
     for (std::size_t r = 0; r < rows.size(); ++r) outputs[rows[r]] = std::move(decoded[r]);
     return;
   }
@@ -92,10 +94,13 @@ void Translator::decode(std::size_t worker, std::span<const std::size_t> rows,
   for (const std::size_t i : rows) {
     std::vector<Ids> sentence;
     for (const auto& of_model : sources) sentence.push_back(of_model[i]);
-    outputs[i] =
-        beam_decode(networks, tapes, sentence,
-                    {.beam = beam_, .bos = Vocabulary::bos, .eos = Vocabulary::eos, .max_length = longest})
-            .tokens;
+    outputs[i] = beam_decode(networks, tapes, sentence,
+                             {.beam = beam_,
+                              .bos = Vocabulary::bos,
+                              .eos = Vocabulary::eos,
+                              .max_length = longest,
+                              .weights = weights_[worker]})
+                     .tokens;
   }
 }
 

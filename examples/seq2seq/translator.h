@@ -39,7 +39,8 @@ class Translator {
   std::vector<const Model*> models_;
   std::int64_t beam_;
   ThreadTeam team_;
-  std::vector<std::vector<std::unique_ptr<Tape>>> tapes_;  // [worker][model]
+  std::vector<std::vector<std::unique_ptr<Tape>>> tapes_;        // [worker][model]
+  std::vector<std::shared_ptr<nn::TransposedWeights>> weights_;  // [worker]
   std::int64_t tokens_ = 0;
 };
 

@@ -82,13 +82,14 @@ Hypothesis beam_decode(std::span<const Seq2Seq* const> models, std::span<Tape* c
           models.size(), tapes.size(), sources.size());
   expects(options.beam >= 1 && options.max_length >= 1,
           "beam_decode: beam {} and max_length {} must be at least 1", options.beam, options.max_length);
+  const auto weights = options.weights ? options.weights : std::make_shared<TransposedWeights>();
   std::vector<NextTokens> next_tokens;
   next_tokens.reserve(models.size());
   Index limit = options.max_length;
   for (std::size_t m = 0; m < models.size(); ++m) {
     expects(!tapes[m]->options().record && !tapes[m]->training(),
             "beam_decode: needs tapes with .record = false that are not training");
-    next_tokens.emplace_back(*models[m], *tapes[m], std::span(&sources[m], 1));
+    next_tokens.emplace_back(*models[m], *tapes[m], std::span(&sources[m], 1), weights);
     limit = std::min(limit, models[m]->options.max_length);
   }
   const auto score = [&](double log_probability, Index length) {

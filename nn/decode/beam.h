@@ -9,6 +9,9 @@ struct BeamOptions {
   double length_penalty = 1;  ///< α of the score
   Index bos = 1, eos = 2;
   Index max_length = 128;  ///< most tokens of an output, without eos
+  /// Transposed copies of weights that several calls share, in one thread at a time; without them each call
+  /// makes its own.
+  std::shared_ptr<TransposedWeights> weights = {};
 };
 
 /// An output without bos and eos, and its score Σ log p / lengthᵅ; eos counts as a token unless `max_length`

@@ -12,8 +12,10 @@ constexpr Index first_capacity = 16;
 
 }  // namespace
 
-DecoderCache::DecoderCache(std::vector<LayerPast> layers, std::span<const Index> memory_lengths)
+DecoderCache::DecoderCache(std::vector<LayerCache> layers, std::span<const Index> memory_lengths,
+                           std::shared_ptr<TransposedWeights> weights)
     : layers_(std::move(layers)),
+      weights_(std::move(weights)),
       slots_(memory_lengths.size()),
       lengths_(memory_lengths.size()),
       memory_lengths_(memory_lengths.begin(), memory_lengths.end()),
@@ -30,9 +32,9 @@ void DecoderCache::begin_step() {
 
 void DecoderCache::grow(Index slots, Index capacity) {
   const auto used = static_cast<Index>(taken_.size());
-  for (LayerPast& layer : layers_) {
+  for (LayerCache& layer : layers_) {
     const Index width = layer.memory.keys.shape()[1];
-    const KeyValues old = layer.past;
+    const KVCache old = layer.past;
     layer.past.keys = Tensor({slots, width, capacity}, layer.memory.keys.dtype());
     layer.past.values = Tensor({slots, capacity, width}, layer.memory.keys.dtype());
     if (time_ == 0) continue;
@@ -46,7 +48,7 @@ void DecoderCache::grow(Index slots, Index capacity) {
 
 void DecoderCache::copy(Index from, Index to) {
   if (time_ == 0) return;  // there may be no memory yet
-  for (const LayerPast& layer : layers_) {
+  for (const LayerCache& layer : layers_) {
     const TensorView keys = layer.past.keys.view(), values = layer.past.values.view();
     const Index width = keys.shape[1], size = width * capacity_;
     copy_blocks({keys, from * size, capacity_}, {keys, to * size, capacity_}, width, time_);

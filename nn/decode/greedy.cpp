@@ -17,7 +17,7 @@ std::vector<std::vector<Index>> greedy_decode(const Seq2Seq& model, Tape& tape,
   std::vector<std::vector<Index>> outputs(sources.size());
   if (sources.empty()) return outputs;
   const Index limit = std::min(options.max_length, model.options.max_length);
-  NextTokens next(model, tape, sources);
+  NextTokens next(model, tape, sources, options.weights);
   std::vector<Index> open(sources.size());  // [rows]: the output that a row writes
   std::iota(open.begin(), open.end(), Index{0});
   std::vector<Index> last(sources.size(), options.bos), chosen(sources.size()), kept;

@@ -7,6 +7,9 @@ namespace tapegrad::nn {
 struct DecodeOptions {
   Index bos = 1, eos = 2;
   Index max_length = 128;  ///< most tokens of an output, without eos; the model's own limit also holds
+  /// Transposed copies of weights that several calls share, in one thread at a time; without them each call
+  /// makes its own.
+  std::shared_ptr<TransposedWeights> weights = {};
 };
 
 /// Appends the likeliest next token to each output, from bos until eos or `max_length`. Returns the outputs

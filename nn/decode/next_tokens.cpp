@@ -8,7 +8,8 @@
 
 namespace tapegrad::nn {
 
-NextTokens::NextTokens(const Seq2Seq& model, Tape& tape, std::span<const std::vector<Index>> sources)
+NextTokens::NextTokens(const Seq2Seq& model, Tape& tape, std::span<const std::vector<Index>> sources,
+                       std::shared_ptr<TransposedWeights> weights)
     : model_(model),
       tape_(tape),
       cached_(tape.options().fused && !tape.observers().has_value_hooks() && !tape.observers().collects() &&
@@ -18,7 +19,7 @@ NextTokens::NextTokens(const Seq2Seq& model, Tape& tape, std::span<const std::ve
   memory_ = model.encode(tape, batch.source, batch.source_mask);
   for (const auto& row : sources) lengths_.push_back(static_cast<Index>(row.size()));
   if (cached_) {
-    cache_ = model.transformer.decoder.start(memory_, lengths_);
+    cache_ = model.transformer.decoder.start(memory_, lengths_, std::move(weights));
   } else {
     prefixes_.resize(sources.size());
     sentences_.resize(sources.size());

@@ -11,8 +11,9 @@ namespace tapegrad::nn {
 class NextTokens {
  public:
   /// Encodes the sources; row r is sentence r. `tape` must not record, is reset, and serves this object
-  /// alone.
-  NextTokens(const Seq2Seq& model, Tape& tape, std::span<const std::vector<Index>> sources);
+  /// alone. `weights`: see DecodeOptions.
+  NextTokens(const Seq2Seq& model, Tape& tape, std::span<const std::vector<Index>> sources,
+             std::shared_ptr<TransposedWeights> weights = nullptr);
 
   /// Appends `last[r]` to every row r and returns the logits of the next token, valid until the next call.
   ///   -> [rows, target_vocabulary]

@@ -39,9 +39,9 @@ struct Model : Layer<Model> {
   /// ids [batch, time] -> logits [batch, time, vocabulary]
   Var forward(Tape& tape, const Tensor& ids, const Mask& mask) const {
     const Var x = dropout(embedding(tape[embed], ids), 0.1);
-    const Var q = linear_rows(x, tape[in], {}, 0, width), k = linear_rows(x, tape[in], {}, width, width),
-              v = linear_rows(x, tape[in], {}, 2 * width, width);
-    const Var seen = x + attention(q, k, v, {.mask = mask, .dropout = 0.1, .heads = heads});
+    const Var q = linear(x, rows(tape[in], 0, width)), k = linear(x, rows(tape[in], width, width)),
+              v = linear(x, rows(tape[in], 2 * width, width));
+    const Var seen = x + attention(q, k, v, {.mask = mask, .dropout = 0.1, .layout = PackedHeads{heads}});
     const Var y = layer_norm(seen, tape[gain], tape[bias]);
     return linear(y + linear(relu(linear(y, tape[up])), tape[down]), tape[embed]);
   }

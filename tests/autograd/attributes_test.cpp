@@ -61,7 +61,7 @@ BOOST_AUTO_TEST_CASE(ops_tell_their_attributes) {
   BOOST_TEST(of(masked_fill(bias, greater(bias, tape.full({}, 2)), -7)) == "value=-7 mask_shape=[6]");
   BOOST_TEST(of(matmul(x, weight, {.transpose_b = true})) == "transpose_a=false transpose_b=true");
   BOOST_TEST(of(linear(x, weight, bias)) == "");
-  BOOST_TEST(of(linear_rows(x, weight, bias, 2, 3)) == "first=2 rows=3");
+  BOOST_TEST(of(linear(x, rows(weight, 2, 3), rows(bias, 2, 3))) == "first=2 rows=3");
   BOOST_TEST(of(linear_activation(x, {weight, bias}, Activation::gelu)) == "activation=gelu");
   BOOST_TEST(of(exp(x)) == "");
 }

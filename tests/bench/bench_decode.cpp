@@ -76,9 +76,11 @@ void run(const Options& options) {
   Tape tape({.record = false});
   if (options.prefixes) tape.observers().on_value("none", [](const std::string&, const Var&) {});
   const std::vector<Index> sentence(static_cast<std::size_t>(size.length), 3);
+  const auto weights = std::make_shared<TransposedWeights>();
   const auto decode = [&](Index length) {
     const double start = now();
-    greedy_decode(model, tape, {&sentence, 1}, {.bos = 1, .eos = -1, .max_length = length});
+    greedy_decode(model, tape, {&sentence, 1},
+                  {.bos = 1, .eos = -1, .max_length = length, .weights = weights});
     return now() - start;
   };
   for (int i = 0; i < options.sentences / 10 + 1; ++i) decode(tokens);

@@ -257,14 +257,14 @@ BOOST_AUTO_TEST_CASE(a_loss_may_depend_on_one_result_alone) {
 
 BOOST_AUTO_TEST_CASE(every_score_and_every_width_has_taps) {
   for (const Score score : {Score::scaled_dot, Score::dot, Score::cosine, Score::negative_distance})
-    for (const Index kdim : {Index{0}, Index{4}}) {
-      const Mha layer(DType::f64, {.dropout = rate, .score = score, .kdim = kdim});
+    for (const bool self : {true, false}) {
+      const Mha layer(DType::f64, {.dropout = rate, .score = score, .kdim = self ? width : 4});
       const auto run = [&](const TapeOptions& options) {
         Tape tape(options);
         tape.observers().collect("*");
         const Var x = tape.variable(sample_values({5, width}, -2, 2, 1)),
-                  memory = kdim == 0 ? x : tape.variable(sample_values({5, kdim}, -2, 2, 2));
-        const Var y = layer.layer(x, memory, kdim == 0 ? memory : x, Mask::causal());
+                  memory = self ? x : tape.variable(sample_values({5, 4}, -2, 2, 2));
+        const Var y = layer.layer(x, memory, x, Mask::causal());
         return tap_values(tape, tape.backward(weighed(y, 3)));
       };
       const std::vector<TapValue> taps = run({.dtype = DType::f64, .training = true, .seed = 7}),

@@ -52,9 +52,9 @@ struct Widths {
     params.at("mha.in_proj_bias").assign(sample_values({12}, -1, 1, 3));
   }
   std::vector<Tensor> inputs() const {
-    const auto width = [](Index given) { return given > 0 ? given : 4; };
-    return {sample_values({2, 3, 4}, -2, 2, 1), sample_values({2, 4, width(layer.options.kdim)}, -2, 2, 2),
-            sample_values({2, 4, width(layer.options.vdim)}, -2, 2, 3)};
+    return {sample_values({2, 3, 4}, -2, 2, 1),
+            sample_values({2, 4, layer.options.kdim.value_or(4)}, -2, 2, 2),
+            sample_values({2, 4, layer.options.vdim.value_or(4)}, -2, 2, 3)};
   }
 };
 
@@ -111,8 +111,8 @@ BOOST_AUTO_TEST_CASE(layouts_agree_for_every_score) {
                v = sample_values({2, 5, 6}, -2, 2, 3), bias = sample_values({3, 5}, -1, 1, 4);
   for (const Score score : scores) {
     Tape tape({.dtype = DType::f64});
-    const auto run = [&](Var a, Var b, Var c, Index heads) {
-      return attention_by_score(a, b, c, {.score = score, .bias = tape.constant(bias), .heads = heads});
+    const auto run = [&](Var a, Var b, Var c, HeadLayout layout) {
+      return attention_by_score(a, b, c, {.score = score, .bias = tape.constant(bias), .layout = layout});
     };
     const auto same = [](const Var& a, const Var& b) {
       const double error = max(abs(reshape(a, {-1}) - reshape(b, {-1}))).item();
@@ -122,16 +122,17 @@ BOOST_AUTO_TEST_CASE(layouts_agree_for_every_score) {
     const auto split = [](const Var& x) {  // two heads
       return transpose(reshape(x, {2, x.shape()[1], 2, x.shape()[2] / 2}), 1, 2);
     };
-    const AttentionResult packed = run(vq, vk, vv, 2), apart = run(split(vq), split(vk), split(vv), 0);
+    const AttentionResult packed = run(vq, vk, vv, PackedHeads{2}),
+                          apart = run(split(vq), split(vk), split(vv), HeadAxis{});
     BOOST_TEST((packed.context.shape() == Shape{2, 3, 6}));
     same(packed.weights, apart.weights);
     same(packed.context, transpose(apart.context, 1, 2));
     // One head: with all axes, without heads, and without both.
-    const AttentionResult four = run(unsqueeze(vq, 1), unsqueeze(vk, 1), unsqueeze(vv, 1), 0),
-                          three = run(vq, vk, vv, 0);
+    const AttentionResult four = run(unsqueeze(vq, 1), unsqueeze(vk, 1), unsqueeze(vv, 1), HeadAxis{}),
+                          three = run(vq, vk, vv, HeadAxis{});
     same(four.context, three.context);
     same(four.weights, three.weights);
-    const Var one = run(select(vq, 0, 1), select(vk, 0, 1), select(vv, 0, 1), 0).context;
+    const Var one = run(select(vq, 0, 1), select(vk, 0, 1), select(vv, 0, 1), HeadAxis{}).context;
     BOOST_TEST((one.shape() == Shape{3, 6}));
     same(one, select(three.context, 0, 1));
     const Var one_packed = run(select(vq, 0, 1), select(vk, 0, 1), select(vv, 0, 1), 2).context;
@@ -155,7 +156,7 @@ BOOST_AUTO_TEST_CASE(weights_are_a_softmax_whose_rows_sum_to_one) {
   const Tensor x = sample_values({2, 3, 4});
   Tape tape({.dtype = DType::f64});
   const Var in = tape.variable(x);
-  const AttentionResult r = mha.layer(in, in, in, Mask::none(), WithWeights{});
+  const AttentionResult r = mha.layer(in, in, in, Mask::none(), {.need_weights = true});
   BOOST_TEST((r.weights.shape() == Shape{2, 2, 3, 3}));
   for (Index b = 0; b < 2; ++b)
     for (Index h = 0; h < 2; ++h)
@@ -170,14 +171,14 @@ BOOST_AUTO_TEST_CASE(weights_are_a_softmax_whose_rows_sum_to_one) {
         BOOST_TEST(std::abs(total - 1) < 1e-14);
       }
   const Mask dead = Mask::keep(Tensor::of({{1, 1, 0}, {0, 0, 0}, {0, 1, 1}}, DType::boolean));
-  const Tensor sums = sum(mha.layer(in, in, in, dead, WithWeights{}).weights, -1).value();
+  const Tensor sums = sum(mha.layer(in, in, in, dead, {.need_weights = true}).weights, -1).value();
   for (Index i = 0; i < 3; ++i) BOOST_TEST(std::abs(sums.at({1, 1, i}) - (i == 1 ? 0 : 1)) < 1e-14);
 }
 
 BOOST_AUTO_TEST_CASE(a_loss_of_the_weights_alone_trains_the_projections) {
   Mha mha;
   const auto f = [&](const std::vector<Var>& in) {
-    return mha.layer(in[0], in[1], in[1], Mask::causal(1), WithWeights{}).weights;
+    return mha.layer(in[0], in[1], in[1], Mask::causal(1), {.need_weights = true}).weights;
   };
   const std::vector<Tensor> inputs = {sample_values({2, 3, 4}, -2, 2, 1), sample_values({2, 4, 4}, -2, 2, 2)};
   const GradcheckResult r = gradcheck(f, inputs, mha.params, {.label = "weights"});
@@ -199,7 +200,7 @@ BOOST_AUTO_TEST_CASE(weights_are_those_before_dropout_and_asking_changes_no_bit)
       Tape tape({.dtype = DType::f64, .training = training, .seed = 4});
       const Var in = tape.variable(x);
       if (!ask) return std::pair{mha.layer(in, in, in).value().clone(), Tensor()};
-      const AttentionResult r = mha.layer(in, in, in, Mask::none(), WithWeights{});
+      const AttentionResult r = mha.layer(in, in, in, Mask::none(), {.need_weights = true});
       return std::pair{r.context.value().clone(), r.weights.value().clone()};
     };
     const auto [still, weights] = run(false, true);
@@ -218,18 +219,18 @@ BOOST_AUTO_TEST_CASE(weights_are_those_before_dropout_and_asking_changes_no_bit)
 }
 
 BOOST_AUTO_TEST_CASE(widths_of_their_own) {
-  for (const auto& [kdim, vdim] :
-       std::vector<std::pair<Index, Index>>{{0, 0}, {4, 4}, {3, 0}, {0, 5}, {3, 5}}) {
+  for (const auto& [kdim, vdim] : std::vector<std::pair<std::optional<Index>, std::optional<Index>>>{
+           {{}, {}}, {4, 4}, {3, {}}, {{}, 5}, {3, 5}}) {
     Widths m({.kdim = kdim, .vdim = vdim});
-    const bool packed = kdim % 4 == 0 && vdim % 4 == 0;
+    const bool packed = kdim.value_or(4) == 4 && vdim.value_or(4) == 4;
     BOOST_TEST(static_cast<bool>(m.layer.in_proj_weight) == packed);
     std::vector<std::string> names;
     for (const Parameter& p : m.params) names.push_back(fmt::format("{} {}", p.path(), p.shape()));
     const std::vector<std::string> weights =
         packed ? std::vector<std::string>{"mha.in_proj_weight [12, 4]"}
                : std::vector<std::string>{"mha.q_proj_weight [4, 4]",
-                                          fmt::format("mha.k_proj_weight [4, {}]", kdim > 0 ? kdim : 4),
-                                          fmt::format("mha.v_proj_weight [4, {}]", vdim > 0 ? vdim : 4)};
+                                          fmt::format("mha.k_proj_weight [4, {}]", kdim.value_or(4)),
+                                          fmt::format("mha.v_proj_weight [4, {}]", vdim.value_or(4))};
     std::vector<std::string> expected = weights;
     for (const char* rest : {"mha.in_proj_bias [12]", "mha.out_proj.weight [4, 4]", "mha.out_proj.bias [4]"})
       expected.push_back(rest);
@@ -270,8 +271,8 @@ BOOST_AUTO_TEST_CASE(separate_projections_equal_the_packed_one) {
       Tape tape({.dtype = dtype, .fused = fused});
       const Var x = tape.variable(sample_values({2, 3, 4}).to(dtype));
       const Var wide = concat({x, tape.full({2, 3, 1}, 7)}, -1);
-      const AttentionResult a = packed(x, x, x, Mask::causal(), WithWeights{}),
-                            b = apart(x, wide, x, Mask::causal(), WithWeights{});
+      const AttentionResult a = packed(x, x, x, Mask::causal(), {.need_weights = true}),
+                            b = apart(x, wide, x, Mask::causal(), {.need_weights = true});
       const double limit = dtype == DType::f64 ? 1e-14 : 1e-6;
       BOOST_TEST(max(abs(a.context - b.context)).item() < limit);
       BOOST_TEST(max(abs(a.weights - b.weights)).item() < limit);
@@ -313,7 +314,7 @@ BOOST_AUTO_TEST_CASE(widths_that_do_not_fit_are_named) {
              "mha: MultiHeadAttention: query [2, 3, 4], key [2, 6, 3] and value [1, 6, 5] differ in the "
              "extent of axis 0, batch, or in rank: all are [batch, time, width], or all without batch");
   BOOST_TEST(error_of([&] { MultiHeadAttention(m.params.root(), 4, 2, {.kdim = -1, .vdim = 2}); }) ==
-             "MultiHeadAttention: kdim -1 and vdim 2 must not be negative; 0 stands for d_model");
+             "MultiHeadAttention: kdim -1 and vdim 2 must be positive");
 }
 
 BOOST_AUTO_TEST_CASE(second_derivatives) {

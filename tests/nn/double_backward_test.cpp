@@ -81,7 +81,8 @@ BOOST_AUTO_TEST_CASE(scaled_dot_product_attention) {
                          {.label = m.name, .tolerance = 1e-7}),
            4 * 12);
     const auto with_weights = [&](const std::vector<Var>& in) {
-      const AttentionResult r = attention_with_weights(in[0], in[1], in[2], {.mask = m.mask, .heads = 2});
+      const AttentionResult r =
+          attention_with_weights(in[0], in[1], in[2], {.mask = m.mask, .layout = PackedHeads{2}});
       return concat({r.context, reshape(r.weights, {2, 3, 6})}, -1);
     };
     expect(gradgradcheck(with_weights, {values({2, 3, 4}, 1), values({2, 3, 4}, 2), values({2, 3, 4}, 3)},

@@ -131,7 +131,7 @@ struct Attending : Network {
               random({b, k, width}, seed + 4)};
     cotangents = {random({b, q, width}, seed + 5), random({b, h, q, k}, seed + 6)};
     call = [this](const std::vector<Var>& in) {
-      const AttentionResult r = layer(in[0], in[1], in[2], masked.mask, WithWeights{});
+      const AttentionResult r = layer(in[0], in[1], in[2], masked.mask, {.need_weights = true});
       return VarList{r.context, r.weights};
     };
   }

@@ -58,7 +58,7 @@ struct Attending {
     if (weights) cotangents.push_back(sample_values({b, h, q, k}, -1, 1, seed + 6));
   }
 
-  Index heads() const { return packed ? masked.heads : 0; }
+  HeadLayout layout() const { return packed ? HeadLayout(PackedHeads{masked.heads}) : HeadAxis{}; }
   Outcome run(const Route& route, DType dtype, const Call& call) const {
     return test::run(route, dtype, call, inputs, cotangents);
   }
@@ -146,7 +146,7 @@ Call attention_call(const Attending& a) {
     const AttentionOptions options{.mask = a.masked.mask,
                                    .bias = in.size() > 3 ? in[3] : Var(),
                                    .dropout = a.dropout,
-                                   .heads = a.heads()};
+                                   .layout = a.layout()};
     if (!a.weights) return VarList{attention(in[0], in[1], in[2], options)};
     const AttentionResult r = attention_with_weights(in[0], in[1], in[2], options);
     return VarList{r.context, r.weights};
@@ -157,9 +157,11 @@ void check_score(Score score) {
   test::for_seeds(masks, [&](std::uint64_t seed) {
     const Attending a(seed, true);
     check(a, [&](const std::vector<Var>& in) {
-      const AttentionResult r = attention_by_score(
-          in[0], in[1], in[2],
-          {.score = score, .mask = a.masked.mask, .bias = in.size() > 3 ? in[3] : Var(), .heads = a.heads()});
+      const AttentionResult r = attention_by_score(in[0], in[1], in[2],
+                                                   {.score = score,
+                                                    .mask = a.masked.mask,
+                                                    .bias = in.size() > 3 ? in[3] : Var(),
+                                                    .layout = a.layout()});
       return VarList{r.context, r.weights};
     });
   });

@@ -25,7 +25,7 @@ auto on_widths(Index kdim, Index vdim) {
 VarList with_weights(const MultiHeadAttention& m, LayerInputs& in) {
   const Streams x(in);
   const Mask mask = Mask::from_lengths(in.constant("lengths", Tensor::ids({4, 2})));
-  const AttentionResult r = m(x.query, x.key, x.value, mask, WithWeights{});
+  const AttentionResult r = m(x.query, x.key, x.value, mask, {.need_weights = true});
   return {r.context, r.weights};
 }
 
@@ -145,7 +145,7 @@ const LayerCases weights([] {
           },
           [](const MultiHeadAttention& m, LayerInputs& in) -> VarList {
             const Streams x(in, 3, 5);
-            const AttentionResult r = m(x.query, x.key, x.value, Mask::none(), WithWeights{});
+            const AttentionResult r = m(x.query, x.key, x.value, Mask::none(), {.need_weights = true});
             return {r.context, r.weights};
           })};
   for (const auto& [score, name] : {std::pair{Score::dot, "dot"}, std::pair{Score::cosine, "cosine"},
@@ -173,7 +173,7 @@ struct AttentionByScore {
                                                                             .mask = Mask::causal(),
                                                                             .bias = in.value({2, 1, 5}),
                                                                             .dropout = 0.2,
-                                                                            .heads = 2,
+                                                                            .layout = PackedHeads{2},
                                                                             .scores = true});
     return {r.context, r.weights, r.scores};
   }

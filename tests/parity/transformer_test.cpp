@@ -84,7 +84,7 @@ void check_attention(const std::string& name, const std::vector<std::string>& in
     std::vector<Var> x;
     for (const std::string& input : inputs)
       x.push_back(tape.variable(golden.at(name + "." + input).to(way.dtype)));
-    const AttentionResult result = layer(x.front(), x[x.size() / 2], x.back(), mask, WithWeights{});
+    const AttentionResult result = layer(x.front(), x[x.size() / 2], x.back(), mask, {.need_weights = true});
     // Weights of every head are an output like any other: the loss depends on them too.
     const Var loss = sum(result.context * constant("dout")) + sum(result.weights * constant("dweights"));
     const Gradients g = tape.backward(loss, {.create_graph = way.create_graph});

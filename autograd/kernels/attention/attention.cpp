@@ -1,10 +1,10 @@
 #include "attention.h"
 #include "../gemm/packed_gemm.h"
 #include "../workspace.h"
-#include "attention_lanes.h"
-#include "attention_taps.h"
-#include "attention_tiles_backward.h"
-#include "attention_tiles_forward.h"
+#include "lanes.h"
+#include "taps.h"
+#include "tiles_backward.h"
+#include "tiles_forward.h"
 
 namespace tapegrad::kernels::TAPEGRAD_ISA {
 namespace {

@@ -1,27 +1,87 @@
 #include "attention.h"
 
+#include <algorithm>
 #include <cmath>
 
-#include "../arithmetic.h"
-#include "../dropout.h"
-#include "../elementwise.h"
-#include "../matmul.h"
-#include "../reduce.h"
+#include "../../kernels/attention/attention.h"
 #include "../reshape.h"
-#include "../slice.h"
 #include "../transpose.h"
-#include "attention_state.h"
-#include "masked_softmax.h"
+#include "equation.h"
 
 namespace tapegrad {
 namespace {
 
-/// Inputs: query, key, value, then the bias where there is one.
+/// The columns of input `input` that are query, key or value.
+struct Part {
+  std::size_t input;
+  Index begin, width;
+};
+
+/// The extents that query, key and value agree on. Throws when they do not.
+struct Extents {
+  Index batch = 1, heads = 1, query, key, dim, value_dim;
+
+  Extents(const HeadLayout& layout, const Shape& q, const Shape& k, const Shape& v)
+      : packed_(std::holds_alternative<PackedHeads>(layout)), rank_(q.rank()) {
+    const int most = packed_ ? 3 : 4;
+    expects(rank_ >= 2 && rank_ <= most && k.rank() == rank_ && v.rank() == rank_,
+            "attention: query {}, key {} and value {} must have the "
+            "same rank, from 2 to {}: {}",
+            q, k, v, most,
+            packed_ ? "[batch, time, heads * dim], or without batch"
+                    : "[batch, heads, time, dim], or without heads, or without both");
+    for (int i = 0; i < rank_ - 2; ++i)
+      expects(q[i] == k[i] && q[i] == v[i],
+              "attention: query {}, key {} and value {} differ in the extent of axis {}, {}", q, k, v, i,
+              i == 0 ? "batch" : "heads");
+    expects(k[-2] == v[-2], "attention: key {} and value {} differ in the number of keys, axis {}", k, v,
+            rank_ - 2);
+    expects(q[-1] == k[-1], "attention: query {} and key {} differ in the last axis", q, k);
+    if (packed_) {
+      heads = std::get<PackedHeads>(layout).heads;
+      expects(q[-1] % heads == 0 && v[-1] % heads == 0,
+              "attention: {} heads do not divide the last axes of query {} and value {}", heads, q, v);
+    } else if (rank_ == 4) {
+      heads = q[1];
+    }
+    if (rank_ > 2) batch = q[0];
+    query = q[-2];
+    key = k[-2];
+    dim = packed_ ? q[-1] / heads : q[-1];
+    value_dim = packed_ ? v[-1] / heads : v[-1];
+  }
+
+  Shape scores() const { return {batch, heads, query, key}; }
+  Shape context() const {
+    if (rank_ == 2) return {query, packed_ ? heads * value_dim : value_dim};
+    if (packed_) return {batch, query, heads * value_dim};
+    return rank_ == 3 ? Shape{batch, query, value_dim} : Shape{batch, heads, query, value_dim};
+  }
+  /// Of an operand with heads `width` wide, in rows of `row` elements.
+  kernels::HeadStrides strides(Index time, Index width, Index row) const {
+    if (packed_) return {time * row, width, row};
+    return {heads * time * row, time * row, row};
+  }
+
+ private:
+  bool packed_;
+  int rank_;
+};
+
+kernels::ScoreStrides score_strides(const Shape& from, const Shape& scores) {
+  const auto s = broadcast_strides(from, scores);
+  return {s[0], s[1], s[2], s[3]};
+}
+
+/// Inputs: what query, key and value are parts of, then the bias where there is one. Results: context, then
+/// weights and scores where they are wanted, then what is saved: maximum and 1 / sum of each row of scores.
 struct Attention final : Fused {
   static constexpr bool composite = true;
   HeadLayout layout;
-  double scale;
-  HeldAttention held;
+  AttentionState state;
+  Part query, key, value;
+  bool bias = false;  // the last input
+  bool weights = false, scores = false;
 
   const char* name() const override { return "attention"; }
   Formula formula() const override {
@@ -30,97 +90,111 @@ struct Attention final : Fused {
            "dw, e = w (g - sum(w g)) + da, dq = s e k, dk = s e' q, db = e";
   }
   void attributes(Attributes& list) const override {
-    if (layout.packed) list.emplace_back("heads", static_cast<double>(layout.heads));
-    held.attributes(list);
+    if (const auto* packed = std::get_if<PackedHeads>(&layout))
+      list.emplace_back("heads", static_cast<double>(packed->heads));
+    if (state.mask.causal) list.emplace_back("causal_offset", static_cast<double>(state.mask.causal_offset));
+    if (state.dropout > 0) list.emplace_back("dropout", state.dropout);
   }
-  int outputs() const override { return held.outputs(); }
-  int saved() const override { return 2; }  // maximum and 1 / sum of each row of scores
-  bool completes(int output) const override { return held.completes(output); }
+  int outputs() const override { return 1 + (weights ? 1 : 0) + (scores ? 1 : 0); }
+  int saved() const override { return 2; }
+  /// Weights and scores are on the way to the context.
+  bool completes(int output) const override { return output > 0 && output < outputs(); }
 
   Shape shape(Views in, int output) const override {
-    const AttentionExtents e(layout, in);
+    const Extents e = extents(in);
     if (output == 0) {
-      held.mask.check("attention", e.scores());
-      if (in.size() > 3) check_bias(in[3].shape, e.scores());
+      state.mask.check("attention", e.scores());
+      if (bias) check_bias(in.back().shape, e.scores());
       return e.context();
     }
     return output < outputs() ? e.scores() : Shape{e.batch, e.heads, e.query};
   }
 
   void forward(Views in, Views out) const override {
-    dispatch(out[0].dtype, [&](auto zero) {
-      auto args = arguments<decltype(zero)>(in, out);
-      kernels::attention_forward(args);
-    });
+    dispatch(out[0].dtype,
+             [&](auto zero) { kernels::attention_forward(arguments<decltype(zero)>(in, out)); });
   }
 
   double flops(Views in, Views) const override {
-    const AttentionExtents e(layout, in);
+    const Extents e = extents(in);
     return 2 * static_cast<double>(e.scores().size()) * static_cast<double>(e.dim + e.value_dim);
   }
-  Range overwrites(std::size_t input, Views, Views) const override {
-    return input < 3 ? everything : nothing;
+  /// All of an input whose columns are all read.
+  Range overwrites(std::size_t input, Views in, Views) const override {
+    Index read = 0;
+    for (const Part& part : {query, key, value}) read += part.input == input ? part.width : 0;
+    return input < kernel_parts(in) && read == in[input].shape[-1] ? everything : nothing;
   }
   void backward(const BackwardArgs& b) const override {
     dispatch(b.outputs[0].dtype, [&](auto zero) {
       using T = decltype(zero);
       const auto args = arguments<T>(b.inputs, b.outputs);
+      const auto gradient = [&](const Part& part) {
+        T* of = b.dinputs[part.input].data<T>();
+        return of ? of + part.begin : nullptr;
+      };
       kernels::AttentionGradients<T> grads;
       grads.dout = b.doutputs[0].data<T>();
       grads.dout_strides = args.out_strides;
-      held.put(grads, b.doutputs);
-      grads.dquery = b.dinputs[0].data<T>();
-      grads.dkey = b.dinputs[1].data<T>();
-      grads.dvalue = b.dinputs[2].data<T>();
-      grads.add_to_query = !b.fresh[0];
-      grads.add_to_key = !b.fresh[1];
-      grads.add_to_value = !b.fresh[2];
+      if (weights) grads.dweights = grads.weights_gradient = b.doutputs[1].data<T>();
+      if (scores) grads.dscores = grads.scores_gradient = b.doutputs[outputs() - 1].template data<T>();
+      grads.dquery = gradient(query);
+      grads.dkey = gradient(key);
+      grads.dvalue = gradient(value);
+      grads.add_to_query = !b.fresh[query.input];
+      grads.add_to_key = !b.fresh[key.input];
+      grads.add_to_value = !b.fresh[value.input];
       grads.dquery_strides = args.query_strides;
       grads.dkey_strides = args.key_strides;
       grads.dvalue_strides = args.value_strides;
-      grads.dbias = b.dinputs.size() > 3 ? b.dinputs[3].data<T>() : nullptr;
+      grads.dbias = bias ? b.dinputs.back().data<T>() : nullptr;
       grads.dbias_strides = args.bias_strides;
       kernels::attention_backward(args, grads);
     });
   }
 
   VarList define(std::span<const Var> in) const override {
-    ViewList views;
-    for (std::size_t i = 0; i < 3; ++i) views.push_back({nullptr, in[i].shape(), in[i].dtype()});
-    const AttentionExtents e(layout, views);
+    const auto part = [&](const Part& p) { return ColumnView(in[p.input], p.begin, p.width).value(); };
+    const Var q = part(query), k = part(key), v = part(value);
+    const Extents e(layout, q.shape(), k.shape(), v.shape());
+    const bool packed = std::holds_alternative<PackedHeads>(layout);
     const auto heads_first = [&](const Var& x, Index time, Index dim) {  // -> [batch, heads, time, dim]
-      if (!layout.packed) return x.rank() == 4 ? x : reshape(x, {e.batch, e.heads, time, dim});
+      if (!packed) return x.rank() == 4 ? x : reshape(x, {e.batch, e.heads, time, dim});
       return permute(reshape(x, {e.batch, time, e.heads, dim}), {0, 2, 1, 3});
     };
-    const Var q = heads_first(in[0], e.query, e.dim), k = heads_first(in[1], e.key, e.dim),
-              v = heads_first(in[2], e.key, e.value_dim);
-    Var scores = affine(matmul(q, k, {.transpose_b = true}), factor(e.dim));  // [batch, heads, query, key]
-    if (in.size() > 3) scores = scores + in[3];
-    const Var p = masked_softmax_with(scores, held.mask);
-    const Var kept = held.dropout > 0 ? dropout_with(p, held.dropout, held.draw) : p;
-    const Var context = matmul(kept, v);  // [batch, heads, query, value_dim]
-    const Var merged = layout.packed ? permute(context, {0, 2, 1, 3}) : context;
+    const AttentionSteps steps =
+        attention_equation(heads_first(q, e.query, e.dim), heads_first(k, e.key, e.dim),
+                           heads_first(v, e.key, e.value_dim), bias ? in.back() : Var(), state);
+    const Var merged = packed ? permute(steps.context, {0, 2, 1, 3}) : steps.context;
     VarList results{merged.shape() == e.context() ? merged : reshape(merged, e.context())};
-    if (held.weights) results.push_back(p);
-    if (held.scores) results.push_back(scores);
+    if (weights) results.push_back(steps.weights);
+    if (scores) results.push_back(steps.scores);
     return results;
   }
 
  private:
-  double factor(Index dim) const {
-    return scale != 0 || dim == 0 ? scale : 1 / std::sqrt(static_cast<double>(dim));
+  std::size_t kernel_parts(Views in) const { return in.size() - (bias ? 1 : 0); }
+
+  Extents extents(Views in) const {
+    const auto shape = [&](const Part& part) {
+      const Shape& of = in[part.input].shape;
+      return of.rank() == 0 ? of : of.with_tail(1, {part.width});
+    };
+    return {layout, shape(query), shape(key), shape(value)};
   }
 
-  static void check_bias(const Shape& bias, const Shape& scores) {
+  static void check_bias(const Shape& shape, const Shape& score_shape) {
     Shape result;
-    expects(broadcast(bias, scores, result) && result == scores,
-            "attention: bias of shape {} does not broadcast to [batch, heads, query, key] = {}", bias,
-            scores);
+    expects(broadcast(shape, score_shape, result) && result == score_shape,
+            "attention: bias of shape {} does not broadcast to [batch, heads, query, key] = {}", shape,
+            score_shape);
   }
 
   template <class T>
   kernels::AttentionArgs<T> arguments(Views in, Views out) const {
-    const AttentionExtents e(layout, in);
+    const Extents e = extents(in);
+    const auto data = [&](const Part& part) { return in[part.input].data<T>() + part.begin; };
+    const auto row = [&](const Part& part) { return in[part.input].shape[-1]; };
     kernels::AttentionArgs<T> args;
     args.batch = e.batch;
     args.heads = e.heads;
@@ -128,54 +202,69 @@ struct Attention final : Fused {
     args.key_len = e.key;
     args.head_dim = e.dim;
     args.value_dim = e.value_dim;
-    args.query = in[0].data<T>();
-    args.key = in[1].data<T>();
-    args.value = in[2].data<T>();
+    args.query = data(query);
+    args.key = data(key);
+    args.value = data(value);
     args.out = out[0].data<T>();
-    args.query_strides = e.strides(e.query, e.dim);
-    args.key_strides = e.strides(e.key, e.dim);
-    args.value_strides = e.strides(e.key, e.value_dim);
-    args.out_strides = e.strides(e.query, e.value_dim);
-    args.scale = static_cast<T>(factor(e.dim));
-    held.put(args, e.scores(), out);
-    if (in.size() > 3) {
-      args.bias = in[3].data<T>();
-      args.bias_strides = score_strides(in[3].shape, e.scores());
+    args.query_strides = e.strides(e.query, e.dim, row(query));
+    args.key_strides = e.strides(e.key, e.dim, row(key));
+    args.value_strides = e.strides(e.key, e.value_dim, row(value));
+    args.out_strides = e.strides(e.query, e.value_dim, out[0].shape[-1]);
+    args.scale = static_cast<T>(state.scale);
+    args.causal = state.mask.causal;
+    args.causal_offset = state.mask.causal_offset;
+    args.key_lengths = state.mask.lengths.data<std::int64_t>();
+    args.keep = state.mask.keep.data<std::uint8_t>();
+    if (state.mask.keep) args.keep_strides = score_strides(state.mask.keep.shape, e.scores());
+    if (bias) {
+      args.bias = in.back().data<T>();
+      args.bias_strides = score_strides(in.back().shape, e.scores());
     }
+    args.dropout = state.dropout;
+    args.dropout_key = state.draw;
+    const auto visible = static_cast<std::size_t>(outputs());
+    args.weights = weights ? out[1].data<T>() : nullptr;
+    args.scores = scores ? out[visible - 1].data<T>() : nullptr;
+    args.row_max = out[visible].data<T>();
+    args.row_inverse_sum = out[visible + 1].data<T>();
     return args;
   }
 };
 
-}  // namespace
-
-VarList attention_with(const Var& query, const Var& key, const Var& value, Index heads,
-                       const HeldAttention& held) {
-  Attention op;
-  op.layout = {true, heads};
-  op.scale = 0;
-  op.held = held;
-  const Var inputs[] = {query, key, value};
-  return apply_all(op, inputs);
+/// The columns' place among the inputs: an input of their own, or with other columns of one value, where they
+/// do not overlap.
+Part place(const ColumnView& x, VarList& inputs, std::initializer_list<Part> before) {
+  for (const Part& part : before) {
+    if (x.whole() || !same_value(inputs[part.input], x.of)) continue;
+    const bool free = std::all_of(before.begin(), before.end(), [&](const Part& other) {
+      return other.input != part.input || other.begin + other.width <= x.begin ||
+             x.begin + x.width <= other.begin;
+    });
+    if (free) return {part.input, x.begin, x.width};
+  }
+  inputs.push_back(x.of);
+  return {inputs.size() - 1, x.begin, x.width};
 }
 
-namespace {
-
-VarList run(const Var& query, const Var& key, const Var& value, const AttentionOptions& options,
-            bool weights) {
-  Tape& tape = query.tape("attention");
-  expects(options.dropout >= 0 && options.dropout <= 1, "attention: dropout must lie in [0, 1], got {}",
-          options.dropout);
-  expects(options.heads >= 0, "attention: heads must not be negative, got {}", options.heads);
+VarList run(const ColumnView& query, const ColumnView& key, const ColumnView& value,
+            const AttentionOptions& options, bool weights) {
+  Tape& tape = query.of.tape("attention");
+  key.of.tape("attention");
+  value.of.tape("attention");
+  const auto* packed = std::get_if<PackedHeads>(&options.layout);
+  expects(packed == nullptr || packed->heads > 0, "attention: heads must be positive, got {}",
+          packed == nullptr ? 1 : packed->heads);
   return tape.attempt([&] {
     Attention op;
-    op.layout = {options.heads > 0, options.heads > 0 ? options.heads : 1};
-    op.scale = options.scale;
-    op.held = {.mask = options.mask.keep_on(tape),
-               .dropout = tape.training() ? options.dropout : 0,
-               .weights = weights,
-               .scores = weights && options.scores};
-    if (op.held.dropout > 0) op.held.draw = tape.next_draw();
-    VarList inputs{query, key, value};
+    op.layout = options.layout;
+    op.state = attention_state(tape, options, packed == nullptr ? query.width : query.width / packed->heads);
+    op.bias = static_cast<bool>(options.bias);
+    op.weights = weights;
+    op.scores = weights && options.scores;
+    VarList inputs;
+    op.query = place(query, inputs, {});
+    op.key = place(key, inputs, {op.query});
+    op.value = place(value, inputs, {op.query, op.key});
     if (options.bias) inputs.push_back(options.bias);
     return apply_all(op, {inputs.begin(), inputs.size()});
   });
@@ -183,12 +272,24 @@ VarList run(const Var& query, const Var& key, const Var& value, const AttentionO
 
 }  // namespace
 
-Var attention(const Var& query, const Var& key, const Var& value, const AttentionOptions& options) {
+AttentionState attention_state(Tape& tape, const AttentionOptions& options, Index dim) {
+  expects(options.dropout >= 0 && options.dropout <= 1, "attention: dropout must lie in [0, 1], got {}",
+          options.dropout);
+  const double root = dim == 0 ? 0 : 1 / std::sqrt(static_cast<double>(dim));
+  AttentionState state{.scale = options.scale.value_or(root),
+                       .mask = options.mask.keep_on(tape),
+                       .dropout = tape.training() ? options.dropout : 0};
+  if (state.dropout > 0) state.draw = tape.next_draw();
+  return state;
+}
+
+Var attention(const ColumnView& query, const ColumnView& key, const ColumnView& value,
+              const AttentionOptions& options) {
   return run(query, key, value, options, false)[0];
 }
 
-AttentionResult attention_with_weights(const Var& query, const Var& key, const Var& value,
-                                       const AttentionOptions& options) {
+AttentionResult attention_with_weights(const ColumnView& query, const ColumnView& key,
+                                       const ColumnView& value, const AttentionOptions& options) {
   const VarList results = run(query, key, value, options, true);
   return {results[0], results[1], options.scores ? results[2] : Var()};
 }

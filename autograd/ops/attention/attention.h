@@ -1,16 +1,19 @@
+/// Attention as one op: a kernel, whose definition is attention_equation (equation.h).
 #pragma once
+#include <optional>
+
+#include "layout.h"
 #include "mask.h"
 
 namespace tapegrad {
 
 struct AttentionOptions {
-  Mask mask = {};    ///< which keys take part
-  Var bias = {};     ///< added to the scores before the mask; broadcasts to [batch, heads, query, key]
-  double scale = 0;  ///< factor of the scores; 0 means 1 / sqrt(dim)
-  double dropout =
-      0;  ///< probability for each weight; active when the tape is training, and then takes one draw
-  Index heads = 0;      ///< > 0: the heads lie packed side by side in the last axis
-  bool scores = false;  ///< `attention_with_weights` gives the scores, too
+  Mask mask = {};                    ///< which keys take part
+  Var bias = {};                     ///< added to the scores before the mask; broadcasts to their shape
+  std::optional<double> scale = {};  ///< factor of the scores; 1 / sqrt(dim) unless it is given
+  double dropout = 0;                ///< probability for each weight, on a training tape: takes one draw
+  HeadLayout layout = HeadAxis{};    ///< PackedHeads{heads}: the heads are side by side in the last axis
+  bool scores = false;               ///< `attention_with_weights` gives the scores, too
 };
 
 /// Scaled dot-product attention (Vaswani et al., 2017, arXiv 1706.03762):
@@ -23,29 +26,36 @@ struct AttentionOptions {
 ///     dscores' = weights ⊙ (dweights' − Σ_key weights ⊙ dweights') + dscores,  dbias = dscores',
 ///     dquery   = scale · dscores' key            dkey = scale · dscores'ᵀ query
 ///
-/// heads = 0: query [batch, heads, query, dim], key [batch, heads, key, dim], value [batch, heads, key,
-/// dim_v] -> [batch, heads, query, dim_v]; without the heads axis, or without batch and heads, the result
-/// lacks them too (there is one head). heads > 0: query [batch, query, heads · dim], key [batch, key, heads ·
-/// dim], value [batch, key, heads · dim_v] -> [batch, query, heads · dim_v]; or all three without the batch
-/// axis. Nothing is transposed. A query whose keys are all masked gets zeros: in context, weights and
-/// gradient. Dropout's element i is row-major in [batch, heads, query, key], in every layout. Throws when
-/// ranks or extents do not agree, mask or bias does not broadcast, heads does not divide, or dropout is
-/// outside [0, 1].
-Var attention(const Var& query, const Var& key, const Var& value, const AttentionOptions& options = {});
+/// HeadAxis: query [batch, heads, query, dim], key [batch, heads, key, dim], value [batch, heads, key, dim_v]
+/// -> [batch, heads, query, dim_v]; without the heads axis, or without batch and heads, the result lacks them
+/// too (there is one head). PackedHeads: query [batch, query, heads · dim], key [batch, key, heads · dim],
+/// value [batch, key, heads · dim_v] -> [batch, query, heads · dim_v]; or all three without the batch axis.
+///
+/// Each of the three may be columns of a value that holds several of them: `attention(columns(qkv, 0, d),
+/// columns(qkv, d, d), columns(qkv, 2 * d, d), {.layout = PackedHeads{heads}})`. Nothing is transposed or
+/// copied, and the bits are those of query, key and value apart.
+///
+/// A query whose keys are all masked gets zeros: in context, weights and gradient. Dropout's element i is
+/// row-major in [batch, heads, query, key], in every layout. Throws when ranks or extents do not agree, mask
+/// or bias does not broadcast, the number of heads is not positive or does not divide, or dropout is outside
+/// [0, 1].
+Var attention(const ColumnView& query, const ColumnView& key, const ColumnView& value,
+              const AttentionOptions& options = {});
 
 struct AttentionResult {
   Var context;
   Var weights = {};  ///< [batch, heads, query, key], before dropout; a loss may depend on it
-  Var scores = {};   ///< [batch, heads, query, key], before the mask; likewise. Empty unless asked for
+  Var scores = {};   ///< [batch, heads, query, key], before the mask; a loss may depend on it. Empty unless
+                     ///< asked for
 
   /// The result that a layer's hooks see.
   const Var& observed() const { return context; }
 };
 
-/// The same, with the same bits, and the weights of every head as a second result. Their gradient, and that
-/// of the scores, is what the loss's is on every way, also by the context; masked cells have one of the
-/// weights.
-AttentionResult attention_with_weights(const Var& query, const Var& key, const Var& value,
-                                       const AttentionOptions& options = {});
+/// `attention` with the bits of `attention`, and the weights of every head as a second result. Their
+/// gradient, and that of the scores, is the loss's on every way, also by the context; masked cells have one
+/// of the weights.
+AttentionResult attention_with_weights(const ColumnView& query, const ColumnView& key,
+                                       const ColumnView& value, const AttentionOptions& options = {});
 
 }  // namespace tapegrad

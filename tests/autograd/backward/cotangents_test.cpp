@@ -35,8 +35,8 @@ std::vector<Tensor> packed(Tape& tape, const std::vector<Rows>& parts, bool cons
             b = tape.variable(counting({8}));
   Var total = tape.full({}, 0);
   double factor = 1;
-  for (const Rows& rows : parts) {
-    total = total + sum(linear_rows(x, w, b, rows.begin, rows.count)) * factor;
+  for (const Rows& part : parts) {
+    total = total + sum(linear(x, rows(w, part.begin, part.count), rows(b, part.begin, part.count))) * factor;
     factor *= 2;
   }
   const Gradients g = tape.backward(total, {.consume = consume});
@@ -82,7 +82,7 @@ BOOST_AUTO_TEST_CASE(parts_of_a_result_are_completed_before_it_is_walked_through
     poison(tape);
     const Var x = tape.constant(counting({1, 2})), v = tape.variable(counting({4, 2}));
     const Var w = v * 1;  // a result, whose middle rows alone are read
-    const Gradients g = tape.backward(sum(linear_rows(x, w, {}, 1, 2)), {.consume = consume});
+    const Gradients g = tape.backward(sum(linear(x, rows(w, 1, 2))), {.consume = consume});
     test::check_values(g[v].clone(), {4, 2}, {0, 0, 1, 2, 1, 2, 0, 0});
   }
 }

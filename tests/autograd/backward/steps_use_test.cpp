@@ -126,7 +126,7 @@ BOOST_AUTO_TEST_CASE(gradients_so_far) {
 BOOST_AUTO_TEST_CASE(parts_so_far_are_zeros_elsewhere) {
   Tape tape({.dtype = DType::f64});
   const Var x = tape.variable({{1, 2}}), w = tape.variable({{1, 0}, {0, 1}, {1, 1}, {2, 0}});
-  const Var first = linear_rows(x, w, {}, 2, 1), second = linear_rows(x, w, {}, 0, 1);
+  const Var first = linear(x, rows(w, 2, 1)), second = linear(x, rows(w, 0, 1));
   const Var loss = sum(first) + sum(second);
   BackwardSteps steps = backward_steps(loss);
   BOOST_TEST(steps.run_to_op("linear"));

@@ -193,7 +193,7 @@ BOOST_AUTO_TEST_CASE(memory_that_holds_nothing_is_not_read) {
   BOOST_TEST(non_finite([&] { tape.backward(bad); }) != "no error");  // the arena now holds infinities
   tape.reset();
   const Var x = tape.variable(values({2, 3}, 1)), w = tape.variable(values({9, 3}, 2));
-  const Var last = linear_rows(x, w, {}, 6, 2), first = linear_rows(x, w, {}, 0, 1);
+  const Var last = linear(x, rows(w, 6, 2)), first = linear(x, rows(w, 0, 1));
   const Var loss = sum(last) + sum(first);
   const Gradients g = tape.backward(loss);
   for (const double v : g[w].to_vector()) BOOST_TEST(std::isfinite(v));

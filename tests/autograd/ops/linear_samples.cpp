@@ -11,7 +11,8 @@ Sample sample(std::string label, const Shape& x, Index out, bool bias, Index beg
       {sample_values(x, -2 * scale, 2 * scale, 1), sample_values({out, x[-1]}, -2 * scale, 2 * scale, 2)},
       [=](const std::vector<Var>& in) {
         const Var b = bias ? in[2] : Var();
-        return rows < 0 ? linear(in[0], in[1], b) : linear_rows(in[0], in[1], b, begin, rows);
+        return rows < 0 ? linear(in[0], in[1], b)
+                        : linear(in[0], tapegrad::rows(in[1], begin, rows), tapegrad::rows(b, begin, rows));
       }};
   const std::string part = rows < 0 ? "" : fmt::format("[{}:{}]", begin, begin + rows);
   result.reference = fmt::format("F.linear(a, b{}{})", part, bias ? ", c" + part : "");
@@ -44,12 +45,12 @@ const OpSamples linear_samples("linear", [] {
                      "F.linear(a, a)"});
   samples.push_back({"part of a bias",
                      {sample_values({2, 3}), sample_values({2, 3}, -2, 2, 2), sample_values({5}, -2, 2, 3)},
-                     [](const std::vector<Var>& in) { return linear_bias_part(in[0], in[1], in[2], 2); },
+                     [](const std::vector<Var>& in) { return linear(in[0], in[1], rows(in[2], 2, 2)); },
                      "F.linear(a, b, c[2:4])"});
   samples.push_back({"packed projection",
                      {sample_values({2, 3}), sample_values({6, 3}, -2, 2, 2)},
                      [](const std::vector<Var>& in) {
-                       return linear_rows(in[0], in[1], {}, 0, 3) * linear_rows(in[0], in[1], {}, 3, 3);
+                       return linear(in[0], rows(in[1], 0, 3)) * linear(in[0], rows(in[1], 3, 3));
                      },
                      "F.linear(a, b[:3]) * F.linear(a, b[3:])"});
   return samples;

@@ -26,7 +26,7 @@ BOOST_AUTO_TEST_CASE(a_range_of_rows) {
     Tape tape({.dtype = DType::f64, .fused = fused});
     const Var x = tape.variable(counting({2, 2})), w = tape.variable(counting({4, 2})),
               b = tape.variable({10, 20, 30, 40});
-    const Var y = linear_rows(x, w, b, 1, 2);
+    const Var y = linear(x, rows(w, 1, 2), rows(b, 1, 2));
     check_values(y.value(), {2, 2}, {31, 47, 45, 69});
     const Gradients g = tape.backward(y, {.cotangent = counting({2, 2})});
     check_values(g[x], {2, 2}, {13, 16, 29, 36});
@@ -40,18 +40,16 @@ BOOST_AUTO_TEST_CASE(a_part_of_a_longer_bias) {
     Tape tape({.dtype = DType::f64, .fused = fused});
     const Var x = tape.variable(counting({2, 2})), w = tape.variable(counting({2, 2})),
               b = tape.variable({10, 20, 30, 40, 50});
-    const Var y = linear_bias_part(x, w, b, 2);
+    const Var y = linear(x, w, rows(b, 2, 2));
     check_values(y.value(), {2, 2}, {35, 51, 41, 65});
     const Gradients g = tape.backward(y, {.cotangent = counting({2, 2})});
     check_values(g[w], {2, 2}, {10, 14, 14, 20});
     check_values(g[b], {5}, {0, 0, 4, 6, 0});
-    check_values(linear_bias_part(x, w, {}, 2).value(), {2, 2}, {5, 11, 11, 25});
+    check_values(linear(x, w).value(), {2, 2}, {5, 11, 11, 25});
     for (const Index begin : {-1, 4, 9})
       BOOST_CHECK_EXCEPTION(
-          linear_bias_part(x, w, b, begin), Error,
-          says(fmt::format("linear_bias_part: bias [5] has no 2 elements from bias_begin {} "
-                           "on, one for each row of weight [2, 2]",
-                           begin)));
+          linear(x, w, rows(b, begin, 2)), Error,
+          says(fmt::format("rows: 2 rows from row {} on are out of range for [5], which has 5", begin)));
   }
 }
 
@@ -66,7 +64,7 @@ BOOST_AUTO_TEST_CASE(vectors_sequences_and_size_0) {
   const Var empty = linear(none({0, 2}), w, b);
   check_values(empty.value(), {0, 1}, {});
   check_values(tape.backward(empty, {.cotangent = Tensor({0, 1}, DType::f64)})[w], {1, 2}, {0, 0});
-  check_values(linear_rows(tape.variable({3, 4}), w, b, 1, 0).value(), {0}, {});
+  check_values(linear(tape.variable({3, 4}), rows(w, 1, 0), rows(b, 1, 0)).value(), {0}, {});
 }
 
 BOOST_AUTO_TEST_CASE(only_what_needs_a_gradient_gets_one) {
@@ -93,11 +91,10 @@ BOOST_AUTO_TEST_CASE(errors) {
     BOOST_CHECK_EXCEPTION(
         linear(x, w, zeros({3})), Error,
         says("linear: bias [3] and weight [4, 3] do not fit: weight is [out, in], so bias must be [4]"));
-    BOOST_CHECK_EXCEPTION(
-        linear_rows(x, w, b, 2, 3), Error,
-        says("linear_rows: row_begin 2 and rows 3 are out of range for weight [4, 3], which has 4 rows"));
-    BOOST_CHECK_EXCEPTION(linear_rows(x, w, b, 0, -1), Error,
-                          says("linear_rows: -1 rows; the number of rows must not be negative"));
+    BOOST_CHECK_EXCEPTION(linear(x, rows(w, 2, 3), rows(b, 2, 3)), Error,
+                          says("rows: 3 rows from row 2 on are out of range for [4, 3], which has 4"));
+    BOOST_CHECK_EXCEPTION(linear(x, rows(w, 0, -1), rows(b, 0, -1)), Error,
+                          says("rows: -1 rows from row 0 on are out of range for [4, 3], which has 4"));
     BOOST_CHECK_EXCEPTION(linear(x, {}, b), Error,
                           says("linear: an empty Var; it was never recorded on a tape"));
   }

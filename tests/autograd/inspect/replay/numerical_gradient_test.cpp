@@ -93,7 +93,7 @@ BOOST_AUTO_TEST_CASE(at_the_weights_of_attention) {
   const auto input = [&](std::uint64_t key) { return tape.variable(sample_values({2, 3, 4}, -2, 2, key)); };
   const Var q = input(1), k = input(2), v = input(3);
   const AttentionResult r =
-      attention_with_weights(q, k, v, {.mask = Mask::causal(), .heads = 2, .scores = true});
+      attention_with_weights(q, k, v, {.mask = Mask::causal(), .layout = PackedHeads{2}, .scores = true});
   const Var loss = sum(tanh(r.context) * tape.constant(sample_values({2, 3, 4}, -2, 2, 4)));
   const Gradients g = tape.backward(loss);
   for (const Var& x : {r.weights, r.context, q, k, v}) BOOST_TEST(worst(loss, g, x) < 1e-6);

@@ -150,7 +150,7 @@ BOOST_AUTO_TEST_CASE(gradients_in_another_precision_are_those_of_a_tape_of_it) {
   const Tensor values = Tensor::of({{{0.1, -0.7}, {0.3, 0.9}, {0.2, -0.4}}});
   const auto compute = [&](Tape& tape, const Tensor& leaf) {
     const Var x = tape.variable(leaf);  // [batch, time, dim]
-    const Var a = attention(x, 2 * x, x, {.mask = Mask::causal(), .dropout = 0.2, .heads = 1});
+    const Var a = attention(x, 2 * x, x, {.mask = Mask::causal(), .dropout = 0.2, .layout = PackedHeads{1}});
     return std::pair(x, sum(log_softmax(max(a, -1)) * tape.full({}, 0.5)));
   };
   const auto [x, loss] = compute(single, values);

@@ -116,8 +116,8 @@ BOOST_AUTO_TEST_CASE(packed_heads_are_the_same_heads) {
     const Var y[] = {packed.variable(pack(q)), packed.variable(pack(k)), packed.variable(pack(v))};
     const AttentionResult a =
         attention_with_weights(x[0], x[1], x[2], {.mask = Mask::causal(1), .dropout = 0.3});
-    const AttentionResult b =
-        attention_with_weights(y[0], y[1], y[2], {.mask = Mask::causal(1), .dropout = 0.3, .heads = 3});
+    const AttentionResult b = attention_with_weights(
+        y[0], y[1], y[2], {.mask = Mask::causal(1), .dropout = 0.3, .layout = PackedHeads{3}});
     BOOST_TEST(b.context.shape() == (Shape{2, 5, 21}));
     BOOST_TEST(identical(pack(a.context.value().clone()), b.context.value().clone()));
     BOOST_TEST(identical(a.weights.value().clone(), b.weights.value().clone()));
@@ -236,8 +236,8 @@ BOOST_AUTO_TEST_CASE(a_sentence_alone_is_the_sentence_padded_in_a_batch) {
         const Var y[] = {alone.variable(cut(q)), alone.variable(cut(k)), alone.variable(cut(v))};
         const Mask padding =
             by_lengths ? Mask::from_lengths(Tensor::ids({time, length, time})) : Mask::keys(keep);
-        const Var a = attention(x[0], x[1], x[2], {.mask = padding & also, .heads = 2});
-        const Var b = attention(y[0], y[1], y[2], {.mask = also, .heads = 2});
+        const Var a = attention(x[0], x[1], x[2], {.mask = padding & also, .layout = PackedHeads{2}});
+        const Var b = attention(y[0], y[1], y[2], {.mask = also, .layout = PackedHeads{2}});
         const Gradients g = batch.backward(a, {.cotangent = c}), h = alone.backward(b, {.cotangent = cut(c)});
         const auto same = [&](const Tensor& padded, const Tensor& single) {  // by ==, so that −0 is 0
           return cut(padded).to_vector() == single.to_vector();
@@ -264,7 +264,7 @@ BOOST_AUTO_TEST_CASE(asking_for_weights_changes_no_bit) {
   const auto run = [&](bool weights) {
     Tape tape(options);
     const Var x = tape.variable(random({2, 9, 8}, 1).to(DType::f32));
-    const AttentionOptions how{.mask = Mask::causal(), .dropout = 0.2, .heads = 2};
+    const AttentionOptions how{.mask = Mask::causal(), .dropout = 0.2, .layout = PackedHeads{2}};
     const Var c = weights ? attention_with_weights(x, x, x, how).context : attention(x, x, x, how);
     const Gradients g = tape.backward(c, {.cotangent = Tensor::full(c.shape(), 1)});
     return std::pair(c.value().clone(), g[x].clone());
@@ -286,7 +286,8 @@ BOOST_AUTO_TEST_CASE(memory_grows_with_the_length_and_not_with_its_square) {
       const auto x = [&](std::uint64_t key) {
         return tape.variable(random({1, time, 16}, key).to(DType::f32));
       };
-      const Var c = attention(x(1), x(2), x(3), {.mask = Mask::causal(), .dropout = 0.1, .heads = 2});
+      const Var c =
+          attention(x(1), x(2), x(3), {.mask = Mask::causal(), .dropout = 0.1, .layout = PackedHeads{2}});
       const Gradients g = tape.backward(c, {.cotangent = Tensor::full(c.shape(), 1)});
       result = {tape.peak_bytes(), kernels::workspace_bytes()};
     })
@@ -306,7 +307,8 @@ BOOST_AUTO_TEST_CASE(memory_grows_with_the_length_and_not_with_its_square) {
 BOOST_AUTO_TEST_CASE(dropout_counts_elements_in_logical_order) {
   const Index batch = 2, heads = 3, query = 4, key = 5;
   for (const bool fused : {true, false})
-    for (const Index packed : {Index{0}, heads}) {
+    for (const bool packed : {false, true}) {
+      const HeadLayout layout = packed ? HeadLayout(PackedHeads{heads}) : HeadAxis{};
       Tape tape({.dtype = DType::f64, .training = true, .fused = fused, .seed = 7, .step = 8, .shard = 9});
       tape.next_draw();
       // Equal scores, and value row j = unit vector j: the context is the dropped weights.
@@ -314,18 +316,18 @@ BOOST_AUTO_TEST_CASE(dropout_counts_elements_in_logical_order) {
       for (Index i = 0; i < value.size(); i += key * key)
         for (Index j = 0; j < key; ++j) value.data<double>()[i + j * (key + 1)] = 1;
       Tensor q({batch, heads, query, 1}, DType::f64), k({batch, heads, key, 1}, DType::f64);
-      const auto put = [&](const Tensor& x) { return tape.constant(packed > 0 ? pack(x) : x); };
+      const auto put = [&](const Tensor& x) { return tape.constant(packed ? pack(x) : x); };
       const AttentionResult r =
-          attention_with_weights(put(q), put(k), put(value), {.dropout = 0.5, .heads = packed});
+          attention_with_weights(put(q), put(k), put(value), {.dropout = 0.5, .layout = layout});
       Tensor expected({batch, heads, query, key}, DType::f64);
       for (Index i = 0; i < expected.size(); ++i)
         expected.data<double>()[i] =
             random_bits(random_key(7, 8, 9, 1), static_cast<std::uint64_t>(i)) >> 31 != 0 ? 0.4 : 0;
-      check_close(r.context.value(), (packed > 0 ? pack(expected) : expected).to_vector());
+      check_close(r.context.value(), (packed ? pack(expected) : expected).to_vector());
       check_close(r.weights.value(), std::vector<double>(static_cast<std::size_t>(expected.size()), 0.2));
       BOOST_TEST((tape.next_draw().value == random_key(7, 8, 9, 2).value));  // exactly one draw
       tape.set_training(false);
-      attention(put(q), put(k), put(value), {.dropout = 0.5, .heads = packed});
+      attention(put(q), put(k), put(value), {.dropout = 0.5, .layout = layout});
       BOOST_TEST((tape.next_draw().value == random_key(7, 8, 9, 3).value));  // none
     }
 }
@@ -368,13 +370,13 @@ BOOST_AUTO_TEST_CASE(errors_name_what_does_not_fit) {
   fails({4, 3}, {1, 4, 3}, {4, 3}, {},
         "attention: query [4, 3], key [1, 4, 3] and value [4, 3] must have the same rank, from 2 to 4: "
         "[batch, heads, time, dim], or without heads, or without both");
-  fails(x, x, x, {.heads = 2},
+  fails(x, x, x, {.layout = PackedHeads{2}},
         "attention: query [2, 2, 4, 3], key [2, 2, 4, 3] and value [2, 2, 4, 3] must have the same rank, "
         "from 2 to 3: "
         "[batch, time, heads * dim], or without batch");
-  fails({2, 4, 6}, {2, 4, 6}, {2, 4, 6}, {.heads = 4},
+  fails({2, 4, 6}, {2, 4, 6}, {2, 4, 6}, {.layout = PackedHeads{4}},
         "attention: 4 heads do not divide the last axes of query [2, 4, 6] and value [2, 4, 6]");
-  fails(x, x, x, {.heads = -1}, "attention: heads must not be negative, got -1");
+  fails(x, x, x, {.layout = PackedHeads{-1}}, "attention: heads must be positive, got -1");
   fails(x, x, x, {.dropout = 2}, "attention: dropout must lie in [0, 1], got 2");
   // A failed call took no draw.
   BOOST_CHECK_THROW(attention(zeros(x), zeros(x), zeros(x), {.mask = keep({9, 9}), .dropout = 0.5}), Error);

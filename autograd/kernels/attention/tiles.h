@@ -1,7 +1,7 @@
 /// Internal: what attention forward and backward share when they go tile by tile of queries and keys.
 #pragma once
 
-#include "attention_lanes.h"
+#include "lanes.h"
 
 namespace tapegrad::kernels::TAPEGRAD_ISA {
 

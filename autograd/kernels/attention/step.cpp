@@ -1,7 +1,7 @@
 #include "../gemm/packed_gemm.h"
 #include "../workspace.h"
 #include "attention.h"
-#include "attention_row.h"
+#include "row.h"
 
 namespace tapegrad::kernels::TAPEGRAD_ISA {
 

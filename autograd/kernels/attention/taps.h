@@ -4,7 +4,7 @@
 /// used, and looking at them changes none. Cells that a mask lets the paths skip are there like all others.
 #pragma once
 
-#include "attention_tiles.h"
+#include "tiles.h"
 
 namespace tapegrad::kernels::TAPEGRAD_ISA {
 

@@ -6,7 +6,7 @@
 #include "../gemm/alike_products.h"
 #include "../gemm/gemm_pack.h"
 #include "../workspace.h"
-#include "attention_row.h"
+#include "row.h"
 
 namespace tapegrad::kernels::TAPEGRAD_ISA {
 

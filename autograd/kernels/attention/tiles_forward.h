@@ -2,7 +2,7 @@
 /// level-2 cache; products go block by block of keys, so that what they read stays in level-1 cache.
 #pragma once
 
-#include "attention_tiles.h"
+#include "tiles.h"
 
 namespace tapegrad::kernels::TAPEGRAD_ISA {
 

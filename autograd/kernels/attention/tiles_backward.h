@@ -4,7 +4,7 @@
 /// run in ascending order, and every number has the bits of the path row by row.
 #pragma once
 
-#include "attention_tiles.h"
+#include "tiles.h"
 
 namespace tapegrad::kernels::TAPEGRAD_ISA {
 

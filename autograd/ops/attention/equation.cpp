@@ -1,0 +1,36 @@
+#include "equation.h"
+
+#include "../arithmetic.h"
+#include "../dropout.h"
+#include "../matmul.h"
+#include "masked_softmax.h"
+
+namespace tapegrad {
+
+AttentionSteps attention_equation(const Var& Q, const Var& K, const Var& V, const Var& bias,
+                                  const AttentionState& with) {
+  const auto drop = [&](const Var& x) {
+    return with.dropout > 0 ? dropout_with(x, with.dropout, with.draw) : x;
+  };
+
+  const Var fit = affine(matmul(Q, K, {.transpose_b = true}), with.scale);  // [batch, heads, query, key]
+  const Var scores = bias ? fit + bias : fit;                               // [batch, heads, query, key]
+  const Var weights = masked_softmax_with(scores, with.mask);               // [batch, heads, query, key]
+  const Var dropped = drop(weights);                                        // [batch, heads, query, key]
+  const Var context = matmul(dropped, V);                                   // [batch, heads, query, dim_v]
+
+  return {Q, K, V, bias, with, scores, weights, dropped, context};
+}
+
+AttentionSteps attention_equation(const Var& query, const Var& key, const Var& value,
+                                  const AttentionOptions& options) {
+  Tape& tape = query.tape("attention_equation");
+  expects(std::holds_alternative<HeadAxis>(options.layout),
+          "attention_equation: the heads must have an axis of their own, [batch, heads, time, dim]");
+  return tape.attempt([&] {
+    const Index dim = query.rank() > 0 ? query.shape()[-1] : 0;
+    return attention_equation(query, key, value, options.bias, attention_state(tape, options, dim));
+  });
+}
+
+}  // namespace tapegrad
