@@ -158,7 +158,10 @@ def main():
         row = re.search(rf"^\| {re.escape(name)} \| (\d+) ", text, re.M)
         if given.write and row and lines is not None:
             text = text[:row.start(1)] + str(lines) + text[row.end(1):]
-        elif lines is None or row is None or int(row[1]) != lines:
+        elif lines is None or row is None:
+            print(f"FAIL: `{name}` lacks a piece in the tree, or a row in docs/design.md")
+            bad = True
+        elif int(row[1]) != lines:
             print(f"FAIL: docs/design.md: the row `{name}` must say {lines}; --write puts it there")
             bad = True
         others = OTHERS.get(name, {}) if given.others else {}
