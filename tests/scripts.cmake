@@ -4,6 +4,7 @@ set(python ${Python3_EXECUTABLE})
 
 tapegrad_test(tree ${python} ${here}/check_tree.py ${PROJECT_SOURCE_DIR})
 tapegrad_test(docs_rules ${python} ${here}/docs/check_docs.py ${PROJECT_SOURCE_DIR})
+tapegrad_test(docs_side_by_side ${python} ${here}/docs/side_by_side.py ${PROJECT_SOURCE_DIR})
 tapegrad_test(mutation_rules ${python} ${here}/mutation/mutate.py check ${PROJECT_SOURCE_DIR})
 
 # The Python that has PyTorch, for tests that compare with it; without PyTorch they say what they skip.
