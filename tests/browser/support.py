@@ -115,7 +115,7 @@ class Opened:
         self.page.goto("about:blank")
         self.requests.clear()
         self.page.goto(f"file://{self.file}{address}")
-        self.page.wait_for_selector("html[data-ready], #selftest", state="attached", timeout=120000)
+        self.page.wait_for_selector("html[data-ready], #selftest", state="attached")
         return self.page
 
 
@@ -139,10 +139,12 @@ def opened(chromium, address="", file=None, **options):
 
 
 def context(chromium, **options):
-    """`offline`: a page that wants anything from anywhere shows it."""
-    return chromium.new_context(
+    """`offline`: a page that wants anything from anywhere shows it. On a busy machine pages take long."""
+    settings = chromium.new_context(
         **{"viewport": {"width": 1280, "height": 900}, "offline": True, "locale": "en-GB", **options}
     )
+    settings.set_default_timeout(600_000)
+    return settings
 
 
 def shown_cells(page, name):

@@ -203,7 +203,7 @@ def altered_numbers(chromium, count=50):
             page = settings.new_page()
             page.goto(f"file://{file}#selftest")
             try:
-                page.wait_for_selector("#selftest", timeout=60000)
+                page.wait_for_selector("#selftest")
                 if not page.text_content("#selftest").startswith("FAIL"):
                     missed.append(what)
             except Exception as problem:  # a page that does not even start fails too, but it must say so

@@ -165,8 +165,8 @@ def self_test(headers, cases, rates):
 
 def main():
     root = pathlib.Path(sys.argv[1])
-    headers = "\n".join(path.read_text() for path in sorted((root / "optim").glob("*.h")))
-    cases, rates = (root / CASES).read_text(), (root / RATES).read_text()
+    headers = "\n".join(path.read_text(encoding="utf-8") for path in sorted((root / "optim").glob("*.h")))
+    cases, rates = ((root / path).read_text(encoding="utf-8") for path in (CASES, RATES))
     found = [*problems(headers, cases, rates), *self_test(headers, cases, rates)]
     for problem in found:
         print(f"FAIL: {problem}")

@@ -22,7 +22,7 @@ BAD_DATA = 65
 
 
 def run(tool, *words, expect=0):
-    done = subprocess.run([tool, *words], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([tool, *words], capture_output=True, text=True, timeout=600)
     if done.returncode != expect:
         raise AssertionError(f"{' '.join(map(str, words[:2]))}: exit {done.returncode} instead of {expect}: "
                              f"{done.stderr.strip()}")

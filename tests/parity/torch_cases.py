@@ -47,7 +47,7 @@ def find_tool():
 
 
 def families(tool):
-    listed = subprocess.run([tool, "--list"], check=True, capture_output=True, text=True, timeout=60)
+    listed = subprocess.run([tool, "--list"], check=True, capture_output=True, text=True, timeout=600)
     return sorted(listed.stdout.split())
 
 

@@ -64,7 +64,7 @@ def check(tool):
             save_file(tensors, theirs, metadata)
             dicts.append((tensors, metadata))
             paths += [theirs, ours]
-        result = subprocess.run([tool, "resave", *paths], capture_output=True, text=True, timeout=300)
+        result = subprocess.run([tool, "resave", *paths], capture_output=True, text=True, timeout=600)
         if result.returncode != 0:
             sys.exit(f"FAIL: {result.stderr.strip()}")
         failures = 0
