@@ -1,3 +1,4 @@
+/// The attributes of an op as pairs of name and value, for dumps and the explorer.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -8,11 +9,11 @@
 
 namespace tapegrad {
 
-/// An op's attributes, for people: dumps and the explorer print them.
+/// The value of an attribute: a flag, a number, a text or bytes.
 using AttributeValue = std::variant<bool, double, std::string, std::vector<std::uint8_t>>;
 using Attributes = std::vector<std::pair<std::string, AttributeValue>>;
 
-/// Adds one; a number of any kind becomes a double.
+/// Appends an attribute; a number of any type is stored as double.
 template <class T>
 void put(Attributes& to, const char* name, const T& value) {
   if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, bool>)

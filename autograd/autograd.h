@@ -3,9 +3,10 @@
 #pragma once
 #include "backward/checkpoint.h"
 #include "backward/derivatives.h"
+#include "backward/steps.h"
+#include "backward/tap_values.h"
 #include "gradcheck/gradcheck.h"
 #include "observe/check.h"
-#include "observe/steps.h"
 #include "ops.h"
 #include "tape.h"
 #include "tensor/eigen_tensor.h"

@@ -5,6 +5,14 @@
 #include "tape.h"
 
 namespace tapegrad {
+namespace {
+
+/// Returns the shape of x, also after its recording was consumed.
+const Shape& recorded_shape(const Var& x) {
+  return x.stamp().slot->tape->node(x.stamp().node).outputs[x.output()].shape;
+}
+
+}  // namespace
 
 void Gradients::check_alive(std::string_view op) const {
   expects(stamp_.slot != nullptr, "{}: empty Gradients; they come from backward()", op);
@@ -17,10 +25,13 @@ void Gradients::check_alive(std::string_view op) const {
 
 TensorView Gradients::find(const Var& x) const {
   check_alive("gradients");
-  const Tape& tape = x.tape("gradients");
+  const Tape* owner = x ? x.stamp().slot->tape : nullptr;
+  if (owner == nullptr || !owner->holds(x.stamp())) x.tape("gradients");  // throws
+  const Tape& tape = *owner;
   expects(x.stamp().slot == stamp_.slot, "gradients: a value of shape {} that was recorded on another tape",
-          x.shape());
-  if (x.stamp().serial > stamp_.serial) return {};  // recorded later, where a rewound value may have stood
+          recorded_shape(x));
+  if (x.stamp().serial > stamp_.serial)
+    return {};  // recorded after the pass, maybe in the place of a rewound value
   const std::uint32_t number = tape.node(x.stamp().node).first_output + x.output();
   if (vars_)
     return number < vars_->size() && (*vars_)[number] ? (*vars_)[number].value().view() : TensorView{};
@@ -28,7 +39,7 @@ TensorView Gradients::find(const Var& x) const {
       !leaves_only_ || tape.node(x.stamp().node).op == nullptr,
       "gradients: backward(loss, {{.consume = true}}) keeps the gradients of variables and parameters only, "
       "not of this result of shape {}; leave out .consume",
-      x.shape());
+      recorded_shape(x));
   if (number >= output_count_ || by_output_[number] == nullptr) return {};
   TensorView gradient = tape.output(number);
   gradient.bytes = by_output_[number];
@@ -50,7 +61,7 @@ Tensor Gradients::operator[](const Var& x) const {
   expects(
       static_cast<bool>(found),
       "gradients: the loss does not depend on this value of shape {}, or it needs no gradient (a constant)",
-      x.shape());
+      recorded_shape(x));
   return Tensor::borrowed(found, stamp_);
 }
 
@@ -67,7 +78,7 @@ Var Gradients::var(const Var& x) const {
   expects(
       contains(x),
       "gradients: the loss does not depend on this value of shape {}, or it needs no gradient (a constant)",
-      x.shape());
+      recorded_shape(x));
   return (*vars_)[x.tape().node(x.stamp().node).first_output + x.output()];
 }
 

@@ -1,3 +1,4 @@
+/// The result of a backward pass: gradients by value and by parameter, for users and optimizers.
 #pragma once
 #include <memory>
 #include <span>
@@ -9,9 +10,8 @@
 
 namespace tapegrad {
 
-/// The result of a backward pass: what the loss's gradient is with respect to every value that it was reached
-/// from. Lives in the tape's arena: a handle, free to copy, stale after the tape's `reset()` and after a
-/// `rewind()` to before the pass.
+/// The gradient of the loss with respect to every value that a backward pass reached. A handle into the
+/// tape's arena: free to copy, stale after the tape's `reset()` and after a `rewind()` to before the pass.
 class Gradients {
  public:
   /// One parameter that the pass reached, and its gradient in the parameter's own dtype.
@@ -31,8 +31,8 @@ class Gradients {
   /// The gradient as a recorded value; only after `backward(loss, {.create_graph = true})`.
   Var var(const Var& x) const;
 
-  /// The parameters that were reached, in the order in which the forward first read them. The gradients may
-  /// be changed in place (clipping does). `op` names the caller in the error when this handle is stale.
+  /// The reached parameters, in the order in which the forward first read them. The gradients may be changed
+  /// in place (clipping does). `op` names the caller in the error when this handle is stale.
   std::span<const Entry> parameters(std::string_view op) const;
 
   /// Gradients that live outside a tape, for steps over several tapes: entries and threads are valid while
@@ -40,8 +40,8 @@ class Gradients {
   Gradients(std::span<const Entry> entries, const Stamp& stamp, ThreadTeam* threads = nullptr)
       : stamp_(stamp), entries_(entries), threads_(threads) {}
 
-  /// The threads of the step that these come from, which an optimizer shares its work with; null when there
-  /// are none.
+  /// The threads of the step that computed these gradients, for an optimizer to share its work with; null
+  /// when there are none.
   ThreadTeam* threads() const { return threads_; }
 
  private:

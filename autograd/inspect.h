@@ -1,6 +1,8 @@
-// What looks into a run: step by step, derivatives, checks, explanations.
+/// Every inspection tool in one include: steps, derivatives, checks, records, replay, explanations,
+/// timelines.
 #pragma once
 #include "backward/derivatives.h"
+#include "backward/steps.h"
 #include "inspect/explain/broken_rules.h"
 #include "inspect/explain/explanation.h"
 #include "inspect/record/difference.h"
@@ -13,4 +15,3 @@
 #include "inspect/timeline/init_report.h"
 #include "inspect/timeline/timeline.h"
 #include "observe/check.h"
-#include "observe/steps.h"

@@ -1,21 +1,24 @@
+/// The interface of an operation. A `Primitive` has a forward and a pullback written in ops; a `Fused` op has
+/// a kernel and a definition in other ops.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <iterator>
 #include <new>
-#include <source_location>
 #include <span>
+#include <string>
 #include <type_traits>
 #include <vector>
 
 #include "attributes.h"
+#include "base/source_location.h"
 #include "memory/scratch.h"
 #include "var.h"
 
 namespace tapegrad {
 
-/// Room for what one call needs of T, one for each input or output: on the stack for the usual handful.
+/// Small-buffer array, one T per operand; spills to scratch beyond six.
 template <class T>
 class CallBuffer {
   static_assert(std::is_trivially_destructible_v<T>);
@@ -40,7 +43,7 @@ class CallBuffer {
   T* at_;
 };
 
-/// Values of an op's inputs or outputs, by position. They lie where they were recorded.
+/// The values of an op's inputs or outputs, by position. They stay where they were recorded.
 class Views {
  public:
   class Iterator {
@@ -77,7 +80,7 @@ class Views {
 };
 using CotangentViews = std::span<const CotangentView>;
 
-/// Views with room for them, for who calls an op by hand.
+/// A list that owns its views, for code that runs an op by hand.
 class ViewList {
  public:
   ViewList() = default;
@@ -96,14 +99,14 @@ class ViewList {
   std::vector<const TensorView*> at_;
 };
 
-/// Elements [begin, end) of an array in row-major order; the end may lie behind that of the array.
+/// Elements [begin, end) of an array in row-major order; `end` may exceed the array's size.
 struct Range {
   Index begin = 0, end = 0;
   bool empty() const { return begin >= end; }
 };
 inline constexpr Range nothing{}, everything{0, INT64_MAX};
 
-/// Which inputs' accumulators hold nothing yet.
+/// The set of inputs whose gradient buffer holds nothing yet.
 class FreshInputs {
  public:
   static constexpr std::size_t most = 64;  // inputs behind these are never fresh
@@ -114,44 +117,44 @@ class FreshInputs {
   std::uint64_t bits_ = 0;
 };
 
-/// What a raw backward sees: `dinputs[i]` is an accumulator to add to (empty when that input needs no
-/// gradient), `doutputs[k]` the incoming cotangent (empty when none arrived). Where `fresh[i]`, what the op
-/// `overwrites` of dinputs[i] is uninitialised memory: to be written, every element, and not read. Fresh
-/// accumulators never overlap another one.
+/// Arguments of a raw backward. `dinputs[i]` is the gradient buffer of input i, to add to (empty when that
+/// input needs no gradient); `doutputs[k]` is the cotangent of result k (empty when none arrived). Where
+/// `fresh[i]`, the range of dinputs[i] that the op `overwrites` is uninitialised memory: the op writes every
+/// element of it and reads none. Fresh buffers never overlap another one.
 struct BackwardArgs {
   Views inputs, outputs;
   CotangentViews dinputs, doutputs;
   FreshInputs fresh = {};
 };
 
-/// What a pullback written in ops sees: recorded values of inputs and outputs and the incoming cotangents (an
-/// empty Var where none arrived). `needs[i]` says whether the gradient of input i is asked for.
+/// Arguments of a pullback written in ops: the recorded inputs and outputs, and the cotangents of the outputs
+/// (an empty Var where none arrived). `needs[i]` is true when the gradient of input i is needed.
 struct PullbackArgs {
   std::span<const Var> inputs, outputs, cotangents;
   std::span<const bool> needs;
 };
 
-/// An op's forward and backward formula in one line, `y = a b;  da = dy b', db = a' dy`, and where it stands:
-/// with its rule, since nobody writes it elsewhere.
+/// The forward and backward formula of an op in one line, `y = a b;  da = dy b', db = a' dy`, and the place
+/// in the sources where it is written.
 struct Formula {
-  constexpr Formula(const char* formula, std::source_location at = std::source_location::current())
+  constexpr Formula(const char* formula, SourceLocation at = SourceLocation::current())
       : text(formula), where(at) {}
   const char* text;
-  std::source_location where;
+  SourceLocation where;
 };
 
-/// An operation with its attributes, kept on the tape so that it can be walked back and run again. Derive
-/// from Primitive or Fused. Attributes must be trivially destructible (the arena never runs destructors):
-/// numbers, Shapes, RandomKeys, and arrays that `Tape::keep` copied into the arena.
+/// An operation with its attributes. The tape keeps it to walk it back and to run it again. Derive from
+/// Primitive or Fused. Attributes must be trivially destructible, as the arena runs no destructors: numbers,
+/// Shapes, RandomKeys, and arrays that `Tape::keep` copied into the arena.
 class Op {
  public:
   virtual const char* name() const = 0;
-  /// For dumps, steps and the explorer.
+  /// The formula that dumps, steps and the explorer show.
   virtual Formula formula() const = 0;
-  /// Adds what a reader of a dump wants to know of this op beside its inputs: axes, factors, masks.
+  /// Appends the attributes that a dump shows beside the inputs: axes, factors, masks.
   virtual void attributes(Attributes&) const {}
-  /// Floating-point operations of `forward`, about: 2 m n k for a product [m, k] [k, n]; one for each element
-  /// that users see of an op that says nothing here.
+  /// Approximate floating-point operations of `forward`, such as 2 m n k for a product [m, k] [k, n]; by
+  /// default one for each visible element.
   virtual double flops(Views inputs, Views outputs) const {
     static_cast<void>(inputs);
     double count = 0;
@@ -159,33 +162,37 @@ class Op {
       count += static_cast<double>(outputs[static_cast<std::size_t>(k)].size());
     return count;
   }
-  /// Number of results that users see; `saved()` more are kept for the backward pass only.
+  /// Number of visible results; `saved()` more are kept for the backward pass only.
   virtual int outputs() const { return 1; }
   virtual int saved() const { return 0; }
-  /// True for a result whose cotangent `backward` completes in place: it lies inside of the op, on the way to
-  /// another result, so that what is known from elsewhere is not all. It then always has memory.
+  /// True for a result whose cotangent `backward` completes in place: the result is an intermediate of the op
+  /// on the way to another one, so readers of the result contribute only a part. Its cotangent always has
+  /// memory.
   virtual bool completes(int output) const { return static_cast<void>(output), false; }
   /// Shape of result `output` (saved ones follow the visible ones). Throws Error when the inputs do not fit.
   virtual Shape shape(Views inputs, int output) const = 0;
   /// Computes all results; every element of `outputs` must be written.
   virtual void forward(Views inputs, Views outputs) const = 0;
-  /// Raw backward: adds to `dinputs`, or writes them where they are fresh. Only called when `has_backward()`.
+  /// Raw backward: adds to `dinputs`, or writes them where they are fresh. Called only when `has_backward()`.
   virtual void backward(const BackwardArgs&) const {}
   virtual bool has_backward() const = 0;
-  /// Which part of dinputs[input] `backward` writes when it is fresh (it then touches nothing else of it); an
-  /// op that says nothing here is given zeros to add to.
+  /// The range of dinputs[input] that `backward` writes when it is fresh; `backward` then leaves the rest
+  /// untouched. Empty by default: the buffer is filled with zeros before the call.
   virtual Range overwrites(std::size_t input, Views inputs, Views outputs) const {
     return static_cast<void>(input), static_cast<void>(inputs), static_cast<void>(outputs), nothing;
   }
-  /// True when all that input `input` gets is the cotangent of the only result, element by element. A pass
-  /// may then give it that cotangent's memory, when nobody else reads it, and leave dinputs[input] empty.
+  /// True when the gradient of `input` is the cotangent of the only result, element by element. A pass may
+  /// then move that cotangent's memory to the input when nothing else reads it, and leave dinputs[input]
+  /// empty.
   virtual bool passes_on(std::size_t input, Views inputs, Views outputs) const {
     return static_cast<void>(input), static_cast<void>(inputs), static_cast<void>(outputs), false;
   }
   /// Gradients of the inputs, written in ops, so that they can be differentiated again.
   virtual VarList pullback(const PullbackArgs&) const = 0;
   virtual bool is_primitive() const = 0;
-  /// False when no gradient flows from the results to the inputs at all; they then count as constants.
+  /// True for a checkpoint that recorded and dropped the value with this serial.
+  virtual bool dropped(std::uint64_t serial) const { return static_cast<void>(serial), false; }
+  /// False when no gradient flows from the results to the inputs; the results then count as constants.
   virtual bool differentiable() const { return true; }
 
  protected:
@@ -195,11 +202,11 @@ class Op {
   ~Op() = default;
 };
 
-/// What a tape must know of an op's type, found without asking the op.
+/// The size, the clone function and the overridden functions of an op's type.
 struct OpType {
   std::size_t bytes;
   const Op* (*clone)(const Op& op, void* at);
-  bool overwrites, passes_on, completes;  // whether the functions of this name can say anything
+  bool overwrites, passes_on, completes;  // true when the type overrides the function of this name
 
   template <class O>
   static const OpType& of() {
@@ -215,7 +222,7 @@ struct OpType {
   }
 };
 
-/// What a tape must know of one op, found without virtual calls.
+/// Properties of one op, read without virtual calls.
 struct OpTraits {
   std::uint32_t outputs;  // visible and saved
   bool differentiable, has_backward;
@@ -227,8 +234,8 @@ struct OpTraits {
   }
 };
 
-/// An op that is not explained by others: a forward, and a pullback written in ops (an empty Var for an input
-/// that gets nothing). It may add a raw backward for speed.
+/// An op without a definition in other ops: a forward, and a pullback written in ops (an empty Var for an
+/// input without a gradient). It may add a raw backward for speed.
 class Primitive : public Op {
  public:
   bool has_backward() const override { return false; }
@@ -238,17 +245,29 @@ class Primitive : public Op {
   ~Primitive() = default;
 };
 
-/// An op that is *defined* by other ops and has a fused kernel, forward and backward, that computes the same.
-/// A tape with `.fused = false` records the definition instead, and so does a backward pass that must be
-/// differentiated again. One that says `static constexpr bool composite = true;` is made of fused ops that
-/// are worth seeing one by one: a tape with `.show_parts` records those.
+/// A layer that a composite op stands for: the path that its nodes carry when it is recorded by itself, and
+/// the number of its result among those of the op (`inside` when the result stays in the kernel).
+struct Part {
+  static constexpr int inside = -1;
+  const std::string* path;
+  int result = inside;
+};
+
+/// An op with a *definition* in other ops and a fused kernel, forward and backward, that computes the values
+/// of the definition. A tape with `.fused = false` records the definition instead, and so does a backward
+/// pass that must be differentiated again.
+///
+/// A *composite* (`static constexpr bool composite = true;`) is made of fused ops that are worth seeing one
+/// by one. Its parts are recorded by a tape with `.show_parts`, and by every tape on which an observer waits
+/// for the result of a part that stays in the kernel. The kernel's node carries the path of the first part.
 class Fused : public Op {
  public:
-  bool has_backward() const final { return true; }
+  bool has_backward() const override { return true; }
   bool is_primitive() const final { return false; }
   VarList pullback(const PullbackArgs&) const final { return {}; }
-  /// The visible results, in primitive ops only.
+  /// The visible results, in primitive ops; for a composite, in the ops that it is made of.
   virtual VarList define(std::span<const Var> inputs) const = 0;
+  virtual std::span<const Part> parts() const { return {}; }
 
  protected:
   ~Fused() = default;

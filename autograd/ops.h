@@ -1,4 +1,4 @@
-// Every op.
+/// Every op in one include.
 #pragma once
 #include "ops/activation.h"
 #include "ops/arithmetic.h"
@@ -15,11 +15,12 @@
 #include "ops/dropout.h"
 #include "ops/elementwise.h"
 #include "ops/fused/add_norm.h"
-#include "ops/fused/embedding_positions.h"
+#include "ops/fused/embed.h"
 #include "ops/fused/linear_activation.h"
 #include "ops/index.h"
 #include "ops/linear.h"
 #include "ops/matmul.h"
+#include "ops/mse_loss.h"
 #include "ops/norm.h"
 #include "ops/reduce.h"
 #include "ops/reshape.h"

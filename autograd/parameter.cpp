@@ -8,7 +8,7 @@
 namespace tapegrad {
 namespace {
 
-/// FNV-1a: the same number for a path on every machine.
+/// FNV-1a, which gives one number for a path on every machine.
 std::uint64_t path_hash(std::string_view path) {
   std::uint64_t hash = 0xcbf29ce484222325u;
   for (char c : path) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
@@ -137,8 +137,7 @@ bool path_matches(std::string_view pattern, std::string_view path) {
 
 const std::string* interned_path(std::string_view path) {
   static std::mutex mutex;
-  static auto& paths =
-      *new std::unordered_set<std::string>;  // lives to the end of the process: tapes point into it
+  static auto& paths = *new std::unordered_set<std::string>;  // never freed: tapes point into it
   const std::lock_guard lock(mutex);
   return &*paths.emplace(path).first;
 }

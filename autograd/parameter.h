@@ -19,6 +19,10 @@ struct InitialRule {
   double mean = 0, deviation = 0;
 };
 
+/// The one copy of a path that lives for ever, so that tapes may point to it. Bounded by the number of
+/// distinct paths.
+const std::string* interned_path(std::string_view path);
+
 struct ParameterData {
   std::string path;
   Tensor value;
@@ -28,6 +32,8 @@ struct ParameterData {
   bool frozen = false;
   bool buffer = false;  ///< saved with the model, never trained
   std::optional<InitialRule> initial;
+
+  void show() { shown = value.read_only(interned_path(path)); }
 };
 
 /// A named value outside every tape, shared by the layer, the store and the optimizer: a handle.
@@ -35,14 +41,15 @@ class Parameter {
  public:
   Parameter() = default;
   explicit Parameter(std::shared_ptr<ParameterData> data) : data_(std::move(data)) {
-    if (data_) data_->shown = data_->value.read_only();
+    if (data_) data_->show();
   }
 
   const std::string& path() const { return data_->path; }
   const Shape& shape() const { return data_->value.shape(); }
   DType dtype() const { return data_->value.dtype(); }
-  /// Read-only, and so are its copies: writing throws. `update` and `assign` change it.
-  const Tensor& value() const { return data_->shown; }
+  /// A read-only handle to the values: a write to it throws an Error that names `update`, and so does a write
+  /// to a copy of it.
+  Tensor value() const { return data_->shown; }
   std::uint64_t version() const { return data_->version; }
   bool trainable() const { return !data_->frozen && !data_->buffer; }
   bool is_buffer() const { return data_->buffer; }
@@ -69,7 +76,7 @@ class Parameter {
   struct Change {
     explicit Change(ParameterData& p) : data(p) { ++data.version; }
     ~Change() {
-      if (!data.shown.shares(data.value)) data.shown = data.value.read_only();
+      if (!data.shown.shares(data.value)) data.show();
     }
     Change(const Change&) = delete;
     Change& operator=(const Change&) = delete;
@@ -187,10 +194,6 @@ class Scope {
 
 /// `encoder.*.weight` matches `encoder.layers.0.norm1.weight`: `*` stands for any characters, dots included.
 bool path_matches(std::string_view pattern, std::string_view path);
-
-/// The one copy of a path that lives for ever, so that tapes may point to it. Bounded by the number of
-/// distinct paths.
-const std::string* interned_path(std::string_view path);
 
 /// The candidate with the smallest edit distance to `name`, or an empty string when none is near.
 std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates);

@@ -2,115 +2,39 @@
 
 #include <algorithm>
 #include <cstring>
-#include <mutex>
 
-#include "backward/checkpoint.h"
 #include "base/temporarily.h"
 
 namespace tapegrad {
-namespace {
 
-thread_local bool thread_ends = false;  // readable even after the thread's other variables are destroyed
-
-/// Slots that no owner uses. Each thread has its own, so that a stale handle never looks at a slot that
-/// another thread writes; what a thread leaves behind goes to all.
-class FreeSlots {
- public:
-  ~FreeSlots() {
-    thread_ends = true;
-    const std::lock_guard lock(mutex());
-    left().insert(left().end(), slots_.begin(), slots_.end());
-  }
-  LifetimeSlot* take() {
-    if (slots_.empty()) {
-      const std::lock_guard lock(mutex());
-      if (left().empty()) return new LifetimeSlot;  // never freed: handles may look at it for ever
-      slots_.swap(left());
-    }
-    LifetimeSlot* slot = slots_.back();
-    slots_.pop_back();
-    return slot;
-  }
-  void give(LifetimeSlot* slot) { slots_.push_back(slot); }
-  /// From owners that outlive the thread's variables, such as a static tape.
-  static void leave(LifetimeSlot* slot) {
-    const std::lock_guard lock(mutex());
-    left().push_back(slot);
-  }
-
- private:
-  static std::mutex& mutex() {
-    static auto& m = *new std::mutex;
-    return m;
-  }
-  static std::vector<LifetimeSlot*>& left() {
-    static auto& slots = *new std::vector<LifetimeSlot*>;
-    return slots;
-  }
-  std::vector<LifetimeSlot*> slots_;
-};
-
-thread_local FreeSlots free_slots;
-
-}  // namespace
-
-LifetimeSlot* acquire_slot(const Tape* tape) {
-  LifetimeSlot* slot = thread_ends ? new LifetimeSlot : free_slots.take();
-  slot->tape = tape;
-  return slot;
-}
-
-void release_slot(LifetimeSlot* slot) {
-  slot->tape = nullptr;
-  slot->live_pass = 0;
-  thread_ends ? FreeSlots::leave(slot) : free_slots.give(slot);
-}
-
-bool Stamp::alive() const {
-  if (slot->tape != nullptr) return slot->tape->alive(*this);
-  return node == pass && slot->live_pass == serial;
-}
-
-Tape::Tape(const TapeOptions& options) : options_(options), path_(interned_path("")) {
+Tape::Tape(const TapeOptions& options)
+    : options_(options),
+      expand_(!options.fused       ? Expand::all
+              : options.show_parts ? Expand::composites
+                                   : Expand::none),
+      path_(interned_path("")) {
   expects(can_compute(options.dtype), "Tape: computes in f32 or f64, got {}", dtype_name(options.dtype));
   slot_ = acquire_slot(this);  // last: nothing throws any more
   epoch_ = slot_->next_serial++;
 }
 
 Tape::~Tape() {
-  drop_owned(0);
+  objects_.drop(0);
   release_slot(slot_);
 }
 
-/// Destroys what lies behind the first `used` bytes of the arena.
-void Tape::drop_owned(std::size_t used) {
-  while (!owned_.empty() && owned_.back().object >= arena_.base() + used) {
-    const Owned last = owned_.back();
-    owned_.pop_back();
-    last.destroy(last.object);
-  }
-}
-
-bool Tape::alive_pass(std::uint64_t serial) const {
-  return std::binary_search(live_passes_.begin(), live_passes_.end(), serial);
-}
-
-void Tape::reset() { reset(options_.step, options_.shard); }
-
 void Tape::reset(std::uint64_t step, std::uint64_t shard) {
-  check_no_hook("reset");
+  if (observers_.running_ != nullptr) check_open("reset");
   nodes_.truncate(0);
   flat_.truncate(0);
-  drop_owned(0);
+  objects_.drop(0);
   arena_.rewind(0);
   gradient_arena_.rewind(0);
   draws_ = 0;
   epoch_ = slot_->next_serial++;
-  watched_.clear();
+  observers_.truncate(0, 0);
   live_passes_.clear();
-  taps_.clear();
   consumed_loss_ = 0;
-  checkpoint_room_ = 0;
   options_.step = step;
   options_.shard = shard;
 }
@@ -125,25 +49,24 @@ Tape::Mark Tape::mark() const {
           .outputs = flat_.size(),
           .arena = arena_.used(),
           .gradients = gradient_arena_.used(),
-          .taps = taps_.collected().size(),
-          .watched = watched_.size()};
+          .taps = observers_.taps_.size(),
+          .watched = observers_.watched_.size()};
 }
 
 void Tape::rewind(const Mark& mark) {
-  check_no_hook("rewind");
+  if (observers_.running_ != nullptr) check_open("rewind");
   expects(mark.slot == slot_, "rewind: this mark was made on another tape");
   expects(mark.epoch == epoch_, "rewind: this mark is outdated, the tape was reset after it was made");
-  // Nodes are a stack: where the mark's last one still stands, so do all before it.
+  // Nodes form a stack: when the last node before the mark still exists, so do all before it.
   expects(mark.nodes <= nodes_.size() && (mark.nodes == 0 || nodes_[mark.nodes - 1].serial == mark.last) &&
               mark.arena <= arena_.used() && mark.gradients <= gradient_arena_.used(),
           "rewind: this mark is outdated, the tape was rewound to an earlier one after it was made");
   while (!live_passes_.empty() && live_passes_.back() >= mark.serial) live_passes_.pop_back();
   gradient_arena_.rewind(mark.gradients);
-  taps_.truncate(mark.taps);
-  watched_.resize(std::min(watched_.size(), mark.watched));
+  observers_.truncate(mark.taps, mark.watched);
   nodes_.truncate(mark.nodes);
   flat_.truncate(mark.outputs);
-  drop_owned(mark.arena);
+  objects_.drop(mark.arena);
   arena_.rewind(mark.arena);
   draws_ = mark.draws;
 }
@@ -163,15 +86,6 @@ std::size_t Tape::peak_bytes() const {
   return arena_.peak() + gradient_arena_.peak() + nodes_.peak_bytes() + flat_.peak_bytes();
 }
 
-void Tape::watch_gradient(const std::string& path, const Var& result) {
-  if (!result.needs_grad() || !gradient_hooks_.wants(path)) return;
-  const std::uint32_t at = result.stamp().node;
-  watched_.push_back({at, result.output(), &path});
-  nodes_[at].watched = true;
-}
-
-RandomKey Tape::next_draw() { return random_key(options_.seed, options_.step, options_.shard, draws_++); }
-
 TensorView Tape::keep(const Tensor& data) {
   TensorView kept = data.view();
   const void* source = kept.bytes;
@@ -180,6 +94,7 @@ TensorView Tape::keep(const Tensor& data) {
   return kept;
 }
 
+/// Assigns the last node its serial and path, and its outputs their flat numbers.
 Var Tape::number(Node& node) {
   const auto index = static_cast<std::uint32_t>(nodes_.size() - 1);
   node.serial = slot_->next_serial++;
@@ -194,23 +109,19 @@ Var Tape::number(Node& node) {
 }
 
 Var Tape::append_leaf(const TensorView& view, bool needs_grad) {
-  check_no_hook("leaf");
-  const Mark before = mark();
-  try {
+  if (observers_.running_ != nullptr) check_open("leaf");
+  return attempt([&] {
     auto* output = new (arena_.allocate(sizeof(TensorView))) TensorView(view);
     Node& node = nodes_.add();
     node.outputs = output;
     node.output_count = 1;
     node.needs_grad = needs_grad && options_.record;
     return number(node);
-  } catch (...) {
-    rewind(before);
-    throw;
-  }
+  });
 }
 
 Var Tape::leaf(const Tensor& x, bool needs_grad, const char* kind) {
-  check_not_consumed(kind, {});
+  check_open(kind);
   expects(x.dtype() == dtype(),
           "{}: a {} tensor of shape {} on a tape that computes in {}; convert it with to(DType::{})", kind,
           dtype_name(x.dtype()), x.shape(), dtype_name(dtype()), dtype_name(dtype()));
@@ -218,7 +129,7 @@ Var Tape::leaf(const Tensor& x, bool needs_grad, const char* kind) {
 }
 
 Var Tape::full(Shape shape, double value) {
-  check_not_consumed("full", {});
+  check_open("full");
   TensorView view{nullptr, shape, dtype()};
   view.bytes = arena_.allocate(view.byte_count());
   dispatch(dtype(), [&](auto zero) {
@@ -227,26 +138,14 @@ Var Tape::full(Shape shape, double value) {
   return append_leaf(view, false);
 }
 
-/// The node of a parameter among a checkpoint's inputs: what its function read, whatever was frozen since.
-Var Tape::input_of(const Node& checkpoint, const Parameter& p) const {
-  for (std::uint16_t k = 0; k < checkpoint.input_count; ++k) {
-    const std::uint32_t at = flat_[checkpoint.inputs[k]].node;
-    const Node& input = nodes_[at];
-    if (input.parameter != nullptr && *input.parameter == p && !input.outdated())
-      return {{slot_, input.serial, at}, 0};
-  }
-  return {};
-}
-
 Var Tape::operator[](const Parameter& p) {
-  check_not_consumed("parameter", {});
+  check_open("parameter");
   expects(static_cast<bool>(p), "parameter: an empty Parameter; layers create them through a Scope");
-  if (running_again_ != nullptr)
-    if (const Var before = input_of(*running_again_, p)) return before;
-  Lifted& lifted = lifted_[p.data()];
-  if (lifted.stamp.slot != nullptr && alive(lifted.stamp)) {
-    const Node& known = nodes_[lifted.stamp.node];
-    if (!known.outdated() && known.needs_grad == (p.trainable() && options_.record)) return {lifted.stamp, 0};
+  ParameterLeaf& leaf = parameter_leaves_[p.data()];
+  if (leaf.stamp.slot != nullptr && holds(leaf.stamp)) {
+    const Node& known = nodes_[leaf.stamp.node];
+    if (!known.outdated() && (leaf.pinned || known.needs_grad == (p.trainable() && options_.record)))
+      return {leaf.stamp, 0};
   }
   TensorView view = p.value().view();
   if (view.dtype != dtype()) {
@@ -257,64 +156,60 @@ Var Tape::operator[](const Parameter& p) {
   }
   const Var x = append_leaf(view, p.trainable());
   Node& node = nodes_[x.stamp().node];
-  node.parameter = &lifted.parameter;
+  node.parameter = &leaf.parameter;
   node.parameter_version = static_cast<std::uint32_t>(p.version());
   flat_[node.first_output].of_parameter = true;
-  lifted.stamp = x.stamp();
-  if (!(lifted.parameter == p)) lifted.parameter = p;
+  leaf.stamp = x.stamp();
+  if (!(leaf.parameter == p)) leaf.parameter = p;
   return x;
 }
 
-void Tape::check_not_consumed(std::string_view op, const Stamp& stamp) const {
-  if (consumed_loss_ == 0 || stamp.serial == consumed_loss_) return;
-  throw Error(
-      fmt::format("{}: this tape was consumed by backward(loss, {{.consume = true}}); only the loss and the "
-                  "gradients are "
-                  "left. Call reset() and record again, or leave out .consume",
-                  op));
+/// Returns the Var of an operand; a parameter becomes a leaf, whose Var is stored in `lifted`.
+const Var& Tape::on_tape(const Operand& operand, Var& lifted) {
+  if (operand.parameter() != nullptr) return lifted = (*this)[*operand.parameter()];
+  return operand.var() != nullptr ? *operand.var() : lifted;
 }
 
-void Tape::throw_operand(std::string_view op, std::size_t position, const Var& x) const {
-  x.tape(op);  // throws when x is empty or stale
-  throw Error(fmt::format(
-      "{}: operand {} of shape {} was recorded on another tape; all operands of an op must be on one tape",
-      op, position, x.shape()));
+Var Tape::operator[](const Operand& operand) {
+  Var lifted;
+  return on_tape(operand, lifted);
 }
 
-void Tape::throw_stale(std::string_view op, const Stamp& stamp) const {
-  expects(
-      !Recomputation::dropped(*this, stamp),
-      "{}: this value was recorded inside of a checkpoint, which drops it after its forward; return it from "
-      "the function, or tap it",
-      op);
-  throw Error(fmt::format(
-      "{}: this value is stale, its tape was reset (or rewound) after it was recorded; record it again", op));
+bool Tape::expands(const Fused& op, bool composite) const {
+  if (expand_ == Expand::all) return true;
+  if (!composite) return false;
+  if (expand_ == Expand::composites) return true;
+  if (!observers_.has_value_hooks() && !observers_.has_gradient_hooks()) return false;
+  const auto parts = op.parts();
+  return std::any_of(parts.begin(), parts.end(), [&](const Part& part) {
+    return part.result == Part::inside && observers_.wants_layer(*part.path);
+  });
 }
 
-void Tape::throw_version(std::string_view op, const Node& leaf) const {
-  const std::uint64_t now = leaf.parameter->version();
-  const std::uint64_t recorded = now - (static_cast<std::uint32_t>(now) - leaf.parameter_version);
-  throw Error(
-      fmt::format("{}: parameter '{}' is at version {}, but version {} was recorded; update parameters after "
-                  "backward, or record again",
-                  op, leaf.parameter->path(), now, recorded));
+void Tape::observe(const std::string& path, const Var& result) {
+  observers_.run_value_hooks(path, result);
+  if (!observers_.has_gradient_hooks() || !result.needs_grad() || !observers_.wants_gradient(path)) return;
+  const std::uint32_t at = result.stamp().node;
+  observers_.watched_.push_back({at, result.output(), &path});
+  nodes_[at].watched = true;
 }
 
-void Tape::refuse(const Op& op, OpTraits traits, std::size_t inputs) const {
-  check_no_hook(op.name());
-  check_not_consumed(op.name(), {});
-  expects(inputs <= UINT16_MAX, "{}: {} operands, at most {} are possible", op.name(), inputs, UINT16_MAX);
-  throw Error(fmt::format("{}: {} results, at most {} are possible", op.name(), traits.outputs, UINT16_MAX));
+void Tape::observe_parts(std::span<const Part> parts, const Var& first) {
+  for (const Part& part : parts)
+    if (part.result != Part::inside)
+      observe(*part.path, {first.stamp(), static_cast<std::uint32_t>(part.result)});
 }
 
-/// Every small op pays for what happens here, so a node is filled in where it lies, what it keeps is one
-/// piece of the arena, and what no op needs is not done: see bin/node_bench.
+/// Every small op pays for this function, so it fills the node in place, keeps all that the node needs in one
+/// piece of the arena, and does no work that no op needs: see bin/node_bench. Parameters among the operands
+/// become leaves from the last to the first.
 Var Tape::append(const Op& op, const OpType& type, OpTraits traits, std::span<const Operand> inputs) {
   const std::size_t count = inputs.size();
   const std::uint32_t outputs = traits.outputs;
-  if (consumed_loss_ != 0 || hooked_ != nullptr || count > UINT16_MAX || outputs > UINT16_MAX) [[unlikely]]
+  if (consumed_loss_ != 0 || observers_.running_ != nullptr || count > UINT16_MAX || outputs > UINT16_MAX)
+      [[unlikely]]
     refuse(op, traits, count);
-  const std::size_t arena_before = arena_.used(), index = nodes_.size(), first_output = flat_.size();
+  const std::size_t arena_before = arena_.used(), nodes_before = nodes_.size(), first_output = flat_.size();
   try {
     // outputs | op | inputs
     const std::size_t op_at = (outputs * sizeof(TensorView) + 15) & ~std::size_t{15};
@@ -325,13 +220,13 @@ Var Tape::append(const Op& op, const OpType& type, OpTraits traits, std::span<co
 
     CallBuffer<const TensorView*> views(count + outputs);
     bool needs_grad = false;
-    for (std::size_t i = 0; i < count; ++i) {
-      const Var& x = *inputs[i];
+    for (std::size_t i = count; i-- > 0;) {
+      Var lifted;
+      const Var& x = on_tape(inputs[i], lifted);
       if (!holds(x.stamp())) [[unlikely]]
-        throw_operand(op.name(), i, x);
+        throw_operand(op.name(), inputs);
       const Node& from = nodes_[x.stamp().node];
-      if (from.outdated()) [[unlikely]]
-        throw_version(op.name(), from);
+      check_version(op.name(), from);
       numbers[i] = from.first_output + x.output();
       views.put(i, from.outputs + x.output());
       needs_grad |= from.needs_grad;
@@ -345,7 +240,7 @@ Var Tape::append(const Op& op, const OpType& type, OpTraits traits, std::span<co
     }
     op.forward(in, out);
     if (options_.check) [[unlikely]]
-      check_finite(op, in, out, numbers, index);
+      check_finite(op, in, out, numbers, nodes_.size());
 
     Node& node = nodes_.add();
     node.op = options_.record ? type.clone(op, kept + op_at) : nullptr;
@@ -360,7 +255,7 @@ Var Tape::append(const Op& op, const OpType& type, OpTraits traits, std::span<co
     node.completes = type.completes;
     return number(node);
   } catch (...) {
-    nodes_.truncate(index);
+    nodes_.truncate(nodes_before);
     flat_.truncate(first_output);
     arena_.rewind(arena_before);
     throw;
@@ -368,20 +263,19 @@ Var Tape::append(const Op& op, const OpType& type, OpTraits traits, std::span<co
 }
 
 VarList Tape::define(const Fused& op, std::span<const Operand> inputs, bool composite) {
-  check_not_consumed(op.name(), {});
-  CallBuffer<const TensorView*> views(inputs.size());
-  VarList operands;
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    const Var& x = *inputs[i];
-    if (!holds(x.stamp())) throw_operand(op.name(), i, x);
-    check_version(op.name(), nodes_[x.stamp().node]);
-    views.put(i, &output(flat_number(x)));
-    operands.push_back(x);
-  }
-  op.shape({views.data(), inputs.size()}, 0);  // the same errors as the kernel's
+  check_open(op.name());
   return attempt([&] {
+    CallBuffer<const TensorView*> views(inputs.size());
+    VarList operands(inputs.size());
+    for (std::size_t i = inputs.size(); i-- > 0;) {
+      operands[i] = (*this)[inputs[i]];
+      if (!holds(operands[i].stamp())) throw_operand(op.name(), inputs);
+      check_version(op.name(), nodes_[operands[i].stamp().node]);
+      views.put(i, &output(flat_number(operands[i])));
+    }
+    op.shape({views.data(), inputs.size()}, 0);  // throws the errors of the kernel
     if (!options_.check || composite) return op.define(operands);
-    // In between, infinities may be meant: a softmax takes masked scores as -inf.
+    // Infinities may be intended inside: a softmax takes masked scores as -inf.
     const std::size_t position = nodes_.size();
     VarList results;
     {
@@ -392,33 +286,5 @@ VarList Tape::define(const Fused& op, std::span<const Operand> inputs, bool comp
     return results;
   });
 }
-
-Tape& Var::tape(std::string_view op) const {
-  expects(stamp_.slot != nullptr, "{}: an empty Var; it was never recorded on a tape", op);
-  expects(stamp_.slot->tape != nullptr, "{}: the tape on which this value was recorded is gone", op);
-  if (!stamp_.alive()) stamp_.slot->tape->throw_stale(op, stamp_);
-  return const_cast<Tape&>(*stamp_.slot->tape);
-}
-
-Tape& Var::tape() const { return tape("tape"); }
-
-void Tape::check_readable(const Stamp& stamp) const {
-  if (stamp.node == Stamp::pass) return;
-  check_not_consumed("tensor", stamp);
-  check_version("tensor", nodes_[stamp.node]);
-}
-
-Tensor Var::value() const {
-  const Tape& owner = tape("value");
-  owner.check_not_consumed("value", stamp_);
-  owner.check_version("value", owner.node(stamp_.node));
-  return Tensor::borrowed(owner.node(stamp_.node).outputs[output_], stamp_);
-}
-
-const Shape& Var::shape() const { return tape("shape").node(stamp_.node).outputs[output_].shape; }
-
-DType Var::dtype() const { return tape("dtype").dtype(); }
-
-bool Var::needs_grad() const { return tape("needs_grad").node(stamp_.node).needs_grad; }
 
 }  // namespace tapegrad

@@ -8,6 +8,8 @@
 namespace tapegrad {
 
 class Tape;
+class Gradients;
+struct ReduceOptions;
 
 /// A value recorded on a tape: a small handle, free to copy. It never owns; any use after `reset()`, after
 /// the tape is gone or together with another tape's values throws.
@@ -26,6 +28,25 @@ class Var {
   double item() const { return value().item(); }
   /// Whether gradients flow into this value.
   bool needs_grad() const;
+  /// x[i] along the first axis, which is dropped; -1 is the last.
+  Var operator[](Index i) const;
+  /// x[begin : end] along the first axis: `x[{1, 3}]`, `x[{.begin = -2}]`. `slice` cuts several axes.
+  Var operator[](const IndexRange& range) const;
+
+  /// The op of this name: `x.sum(-1)` is `sum(x, -1)`.
+  Var sum() const;
+  Var sum(int axis) const;
+  Var sum(const ReduceOptions& options) const;
+  Var mean() const;
+  Var mean(int axis) const;
+  Var mean(const ReduceOptions& options) const;
+  Var reshape(std::initializer_list<Index> extents) const;
+  Var transpose(int a = -2, int b = -1) const;
+
+  /// `tape().backward(*this)`. The gradients are the result; nothing is stored in a Var or a Parameter.
+  [[nodiscard("the gradients are the result: const Gradients g = loss.backward()")]] Gradients backward()
+      const;
+
   Tape& tape() const;
   /// The tape, or an Error that names `op` when this handle is empty or stale.
   Tape& tape(std::string_view op) const;

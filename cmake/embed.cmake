@@ -1,5 +1,5 @@
 # cmake -DOUT=FILE -DFUNCTION=NAME -DROOT=DIR -DFILES="a;b" -P embed.cmake: a source file that defines
-# tapegrad::embedded::NAME(), all files' names from ROOT on and their texts (see
+# tapegrad::embedded::NAME(), with the names of all files, relative to ROOT, and their texts (see
 # autograd/inspect/page/embedded.h).
 set(entries "")
 foreach(file ${FILES})

@@ -20,12 +20,5 @@ install(FILES ${PROJECT_BINARY_DIR}/package/tapegradConfig.cmake
 
 file(RELATIVE_PATH TAPEGRAD_PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 string(REGEX REPLACE "/$" "" TAPEGRAD_PC_PREFIX "${TAPEGRAD_PC_PREFIX}")
-set(TAPEGRAD_PC_LIBS "")  # of TAPEGRAD_GEMM
-foreach(part ${TAPEGRAD_GEMM_LINK})
-  if(NOT IS_ABSOLUTE "${part}")
-    string(PREPEND part -l)
-  endif()
-  string(APPEND TAPEGRAD_PC_LIBS " ${part}")
-endforeach()
 configure_file(${CMAKE_CURRENT_LIST_DIR}/tapegrad.pc.in ${PROJECT_BINARY_DIR}/package/tapegrad.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/package/tapegrad.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

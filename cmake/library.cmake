@@ -1,4 +1,4 @@
-# The library: every source below autograd/, nn/ and optim/. No list here hears of a new op or layer.
+# The library: every source below autograd/, nn/ and optim/. A new op or layer needs no entry here.
 
 # Inside the library includes are relative; users write <tapegrad/nn/attention.h>, and the build offers the
 # source folders under that name, as an install does. <tapegrad/tapegrad.h>, <tapegrad/nn.h> and
@@ -25,20 +25,19 @@ if(NOT TAPEGRAD_SOURCES)
   set(TAPEGRAD_SOURCES ${PROJECT_BINARY_DIR}/empty.cpp)
 endif()
 
-# Fused multiply-adds chosen by the compiler would make a result depend on where it was compiled.
+# Multiply-adds that the compiler fuses by itself would make results depend on the compiler and its target.
 set(TAPEGRAD_FP_FLAGS -ffp-contract=off)
 
-# Loops over elements, for which g++'s -O2 makes no vectors. The bits are the same.
+# g++ -O2 vectorises these loops over elements only with the dynamic cost model, which changes no bit.
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   set_source_files_properties(${PROJECT_SOURCE_DIR}/autograd/ops/arithmetic.cpp
     PROPERTIES COMPILE_OPTIONS -fvect-cost-model=dynamic)
 endif()
 
-# Objects first: the library is made of them, and the tests link all of them (so that what a file registers at
-# start-up is there even when nothing refers to the file).
+# Objects first: the library is made of them.
 add_library(tapegrad_objects OBJECT ${TAPEGRAD_SOURCES})
 tapegrad_target(tapegrad_objects)
-# Where a rule stands is said in the tree's own terms, see Formula in autograd/op.h.
+# Source locations of rules are relative to the root of the tree, see Formula in autograd/op.h.
 file(RELATIVE_PATH source_from_build ${CMAKE_BINARY_DIR} ${PROJECT_SOURCE_DIR})
 string(REGEX REPLACE "/$" "" source_from_build "${source_from_build}")
 target_compile_options(tapegrad_objects PRIVATE ${TAPEGRAD_FP_FLAGS}
@@ -49,8 +48,7 @@ target_link_libraries(tapegrad_objects PUBLIC Eigen3::Eigen fmt::fmt Threads::Th
 tapegrad_precompile(tapegrad_objects <Eigen/Core> <fmt/format.h> <functional> <memory> <string> <vector>)
 
 include(${CMAKE_CURRENT_LIST_DIR}/kernels.cmake)
-include(${CMAKE_CURRENT_LIST_DIR}/gemm.cmake)
-set(TAPEGRAD_OBJECT_TARGETS tapegrad_objects ${TAPEGRAD_KERNEL_TARGETS} ${TAPEGRAD_GEMM_TARGET})
+set(TAPEGRAD_OBJECT_TARGETS tapegrad_objects ${TAPEGRAD_KERNEL_TARGETS})
 set(TAPEGRAD_OBJECTS "")
 foreach(target ${TAPEGRAD_OBJECT_TARGETS})
   list(APPEND TAPEGRAD_OBJECTS $<TARGET_OBJECTS:${target}>)
@@ -67,14 +65,7 @@ target_compile_features(tapegrad PUBLIC cxx_std_20)
 include(GNUInstallDirs)
 target_include_directories(tapegrad PUBLIC
   $<BUILD_INTERFACE:${TAPEGRAD_VIEW}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-target_link_libraries(tapegrad PUBLIC Eigen3::Eigen fmt::fmt Threads::Threads PRIVATE ${TAPEGRAD_GEMM_LINK})
-
-# The same with every object linked in, for tests.
-add_library(tapegrad_whole INTERFACE)
-target_sources(tapegrad_whole INTERFACE ${TAPEGRAD_OBJECTS})
-target_compile_features(tapegrad_whole INTERFACE cxx_std_20)
-target_include_directories(tapegrad_whole INTERFACE ${TAPEGRAD_VIEW})
-target_link_libraries(tapegrad_whole INTERFACE Eigen3::Eigen fmt::fmt Threads::Threads ${TAPEGRAD_GEMM_LINK})
+target_link_libraries(tapegrad PUBLIC Eigen3::Eigen fmt::fmt Threads::Threads)
 
 # The explorer's page and the ops' sources, whose rules it shows, are part of the library as text.
 function(tapegrad_embed function)

@@ -1,4 +1,5 @@
-# Programs: each examples/NAME.cpp becomes bin/NAME, and the files of examples/seq2seq/ become bin/seq2seq.
+# Programs: each examples/NAME.cpp or examples/NUMBER_NAME.cpp becomes bin/NAME, and the files of
+# examples/seq2seq/ become bin/seq2seq.
 find_package(CLI11 REQUIRED)
 find_package(nlohmann_json 3 REQUIRED)
 
@@ -15,7 +16,7 @@ function(tapegrad_program name)
   add_dependencies(programs ${name})
 endfunction()
 
-# What several programs share (progress bar, pictures) is a small library of its own.
+# Code that several programs share (progress bar, pictures) is a small library of its own.
 file(GLOB support CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/examples/support/*.cpp)
 if(support)
   add_library(tapegrad_support STATIC ${support})
@@ -28,6 +29,7 @@ endif()
 file(GLOB examples CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/examples/*.cpp)
 foreach(source ${examples})
   cmake_path(GET source STEM name)
+  string(REGEX REPLACE "^[0-9]+_" "" name ${name})
   tapegrad_program(${name} ${source})
 endforeach()
 

@@ -1,5 +1,5 @@
-// What goes wrong when attention and the Transformer are written down carelessly: every pitfall of
-// docs/article.md, its numbers beside ours.
+// Prints the common mistakes in attention and the Transformer, as docs/article.md names them, each with its
+// wrong numbers beside the right ones.
 #include <fmt/format.h>
 
 #include <cmath>

@@ -12,9 +12,10 @@ echo "building (a few minutes the first time)"
 cmake --preset release -DTAPEGRAD_BUILD_TESTS=OFF > build/release.log || { cat build/release.log; exit 1; }
 cmake --build build/release -j "$jobs" --target programs
 
-# Trains on random sequences, then decodes 1000 that it never saw; the last lines say where the pictures lie.
+# Trains on random sequences, then decodes 1000 new ones, and explains a smaller model number by number; the
+# last lines name the files of the picture and the page.
 build/release/bin/copy --picture build/copy_attention.svg --explorer build/copy_explorer.html "$@"
 
 echo
-echo "next: build/release/bin/attention_by_hand    three tokens, every number of attention and its gradient"
-echo "      build/release/bin/seq2seq train --help  data of your own"
+echo "next: build/release/bin/attention_by_hand build/attention.html   three tokens, number by number"
+echo "      build/release/bin/seq2seq train --help                     data of your own"

@@ -11,7 +11,7 @@ namespace {
 /// x / ‖x‖ over the last axis; a zero row stays zero.
 Var unit_rows(const Var& x) {
   constexpr double tiny = 1e-8;  // as in PyTorch's cosine_similarity
-  return x / maximum(norm(x, -1, true), x.tape().full({}, tiny));
+  return x / maximum(norm(x, {.axis = -1, .keepdim = true}), x.tape().full({}, tiny));
 }
 
 /// −‖q − k‖ for every pair.   q [.., query, dim], k [.., key, dim] -> [batch, heads, query, key], or [query,
@@ -164,7 +164,7 @@ Heads MultiHeadAttention::split(const Projections& projected) const {
 
 AttentionResult MultiHeadAttention::attend(const Heads& h, const Mask& mask,
                                            const AttentionOutputs& outputs) const {
-  const Taps& taps = h.query.of.tape().taps();
+  const Observers& taps = h.query.of.tape().observers();
   const AttentionResult r =
       attention_by_score(h.query, h.key, h.value,
                          {.score = options.score,
@@ -186,7 +186,7 @@ Var MultiHeadAttention::merge(const Var& context, const HeadLayout& layout, int 
 /// The value, which the tape's taps get where they ask for it.
 Var MultiHeadAttention::tapped(const char* name, const Var& value, const HeadLayout& layout) const {
   if (!value) return value;
-  Taps& taps = value.tape().taps();
+  Observers& taps = value.tape().observers();
   const auto* packed = std::get_if<PackedHeads>(&layout);
   if (taps.wants(path(), name)) taps.add(path(), name, value, packed == nullptr ? 0 : packed->heads);
   return value;
@@ -194,7 +194,7 @@ Var MultiHeadAttention::tapped(const char* name, const Var& value, const HeadLay
 
 /// Columns become a value of their own where taps ask for them.
 ColumnView MultiHeadAttention::tapped(const char* name, const ColumnView& x, const HeadLayout& layout) const {
-  return x.of.tape().taps().wants(path(), name) ? ColumnView(tapped(name, x.value(), layout)) : x;
+  return x.of.tape().observers().wants(path(), name) ? ColumnView(tapped(name, x.value(), layout)) : x;
 }
 
 }  // namespace tapegrad::nn

@@ -1,3 +1,4 @@
+/// Containers of layers: a numbered list, a type-erased layer, and Sequential.
 #pragma once
 #include <concepts>
 #include <memory>
@@ -8,8 +9,8 @@
 
 namespace tapegrad::nn {
 
-/// Layers of one type by number: `layers.0`, `layers.1`, … `make(scope, i)` builds each, so each is
-/// initialised on its own.
+/// Layers of one type by number: `layers.0`, `layers.1`, … `make(scope, i)` builds layer i, so each has its
+/// own initial values.
 template <class L>
 class LayerList {
  public:
@@ -29,7 +30,7 @@ class LayerList {
   std::vector<L> layers_;
 };
 
-/// Any layer or function from one Var to one Var, its type forgotten. Moves and does not copy.
+/// A type-erased layer or function from one Var to one Var; movable, not copyable.
 class AnyLayer {
  public:
   template <class F>
@@ -53,22 +54,29 @@ class AnyLayer {
   std::unique_ptr<Base> held_;
 };
 
-/// Layers and functions one after another, with PyTorch's names: the place counts, also of what has no
-/// parameters.
+/// Layers and functions one after another. As in PyTorch, each is named by its position, functions without
+/// parameters included.
 ///
 ///     Sequential net(scope);                            // 0.weight 0.bias 2.weight 2.bias
-///     net.add<Linear>(2, 8).add([](const Var& x) { return relu(x); }).add<Linear>(8, 1);
+///     net.add<Linear>(2, 8).add(gelu).add<Linear>(8, 1).add([](const Var& x) { return 0.5 * x; });
 struct Sequential : Layer<Sequential> {
   explicit Sequential(const Scope& scope) : Layer(scope), scope_(scope) {}
 
-  /// Builds an L(scope / place, arguments…).
+  /// Appends an L(scope / position, arguments…).
   template <class L, class... Args>
   Sequential& add(Args&&... arguments) {
     layers_.emplace_back(L(scope_ / static_cast<Index>(layers_.size()), std::forward<Args>(arguments)...));
     return *this;
   }
-  Sequential& add(AnyLayer layer) {
-    layers_.push_back(std::move(layer));
+  /// A function of a Var; of an overloaded one, such as `gelu`, the one without options.
+  Sequential& add(Var (*function)(const Var&)) {
+    layers_.emplace_back(function);
+    return *this;
+  }
+  /// A layer, or anything else that can be called with a Var.
+  template <class F>
+  requires std::is_invocable_r_v<Var, const F&, const Var&> Sequential& add(F layer) {
+    layers_.emplace_back(std::move(layer));
     return *this;
   }
 

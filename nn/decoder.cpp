@@ -22,6 +22,7 @@ DecoderLayer::DecoderLayer(const Scope& scope, const TransformerOptions& o)
 template <class Attend, class CrossAttend, class Feed>
 Var DecoderLayer::sublayers(const Var& x, const Attend& attend, const CrossAttend& cross_attend,
                             const Feed& feed) const {
+  // Every value is [batch, target, d_model].
   if (norm_first) {
     const NormedSum a = add_norm(norm2, x, attend(norm1(x)), dropout);
     const NormedSum b = add_norm(norm3, a.sum, cross_attend(a.normed), dropout);
@@ -57,7 +58,7 @@ Decoder::Decoder(const Scope& scope, const TransformerOptions& options)
       checkpoint(options.checkpoint) {}
 
 Var Decoder::forward(const Var& x, const Var& memory, const Mask& mask, const Mask& memory_mask) const {
-  Var h = x;
+  Var h = x;  // [batch, target, d_model]
   for (const DecoderLayer& layer : layers)
     h = checkpoint ? tapegrad::checkpoint(layer, h, memory, mask, memory_mask)
                    : layer(h, memory, mask, memory_mask);
@@ -83,7 +84,7 @@ Var Decoder::step(const Var& x, DecoderCache& cache) const {
   expects(x.rank() == 3 && x.shape()[0] == cache.rows() && x.shape()[1] == 1,
           "Decoder: a step on x {}, expected [{}, 1, d_model]", x.shape(), cache.rows());
   cache.begin_step();
-  Var h = x;
+  Var h = x;  // [rows, 1, d_model]
   for (std::size_t i = 0; i < layers.size(); ++i) h = layers[i].step(h, cache, i);
   cache.end_step();
   return norm(h);

@@ -1,14 +1,17 @@
+/// The decoder of the Transformer (Vaswani et al., 2017, 3.1): whole targets in training, one position a step
+/// in decoding.
 #pragma once
 #include "encoder.h"
 
 namespace tapegrad::nn {
 
 /// Masked self-attention, attention over the encoder's memory, then the feed-forward network.
-/// x [batch, target, d_model], memory [batch, source, d_model] -> [batch, target, d_model]
+///   x [batch, target, d_model], memory [batch, source, d_model] -> [batch, target, d_model]
 struct DecoderLayer : Layer<DecoderLayer> {
   DecoderLayer(const Scope& scope, const TransformerOptions& options);
   Var forward(const Var& x, const Var& memory, const Mask& mask = {}, const Mask& memory_mask = {}) const;
-  /// The newest position alone, as layer `layer` of the cache's decoder.   x [rows, 1, d_model] -> same
+  /// Computes the newest position alone, as layer `layer` of the cache's decoder.   x [rows, 1, d_model] ->
+  /// [rows, 1, d_model]
   Var step(const Var& x, DecoderCache& cache, std::size_t layer) const;
 
   MultiHeadAttention self_attn, multihead_attn;
@@ -23,17 +26,20 @@ struct DecoderLayer : Layer<DecoderLayer> {
 };
 
 /// `num_decoder_layers` layers and a last `norm`.
+///   x [batch, target, d_model], memory [batch, source, d_model] -> [batch, target, d_model]
 struct Decoder : Layer<Decoder> {
   Decoder(const Scope& scope, const TransformerOptions& options);
   Var forward(const Var& x, const Var& memory, const Mask& mask = {}, const Mask& memory_mask = {}) const;
 
-  /// Decoding step by step, on a tape that does not record: what `memory` [rows, source, d_model] gives every
-  /// layer, of which row r takes the first `memory_lengths[r]` places. Valid as long as the tape's values.
-  /// `weights` are transposed copies that several caches share; without them the cache makes its own.
+  /// Starts decoding step by step on a tape that does not record: computes every layer's keys and values of
+  /// `memory` [rows, source, d_model]; row r reads its first `memory_lengths[r]` positions. The cache is
+  /// valid as long as the tape's values. Several caches may share `weights`, transposed copies; without them
+  /// the cache makes its own.
   DecoderCache start(const Var& memory, std::span<const Index> memory_lengths,
                      std::shared_ptr<TransposedWeights> weights = nullptr) const;
-  /// `forward` with a causal mask for the newest position alone, the earlier ones being in `cache`, with the
-  /// same bits.   x [rows, 1, d_model] -> same. Hooks see the norms alone, taps nothing.
+  /// `forward` with a causal mask for the newest position alone, with the earlier positions in `cache`;
+  /// bit-identical to it.   x [rows, 1, d_model] -> [rows, 1, d_model]. Hooks run only for the norms, and
+  /// taps collect nothing.
   Var step(const Var& x, DecoderCache& cache) const;
 
   LayerList<DecoderLayer> layers;

@@ -1,6 +1,5 @@
 #include "embedding.h"
 
-#include "../autograd/ops/fused/embedding_positions.h"
 #include "../autograd/ops/index.h"
 #include "init.h"
 
@@ -9,9 +8,10 @@ namespace {
 
 Initializer table_init(const EmbeddingOptions& options, Index count) {
   const Initializer init = options.init ? options.init : normal();
-  expects(options.padding_idx < count, "Embedding: padding_idx {} is out of range for {} rows",
-          options.padding_idx, count);
-  return options.padding_idx < 0 ? init : with_zero_row(init, options.padding_idx);
+  if (!options.padding_idx) return init;
+  expects(*options.padding_idx >= 0 && *options.padding_idx < count,
+          "Embedding: padding_idx {} is out of range for {} rows", *options.padding_idx, count);
+  return with_zero_row(init, *options.padding_idx);
 }
 
 }  // namespace
@@ -23,13 +23,6 @@ Embedding::Embedding(const Scope& scope, Index count, Index width, const Embeddi
 
 Var Embedding::forward(Tape& tape, const Tensor& ids) const {
   return embedding(tape[weight], ids, padding_idx);
-}
-
-Var Embedding::forward(Tape& tape, const Tensor& ids, double scale, const Parameter& positions,
-                       Index first) const {
-  const Var rows = tape[weight];  // recorded before the positions
-  return embedding_positions(rows, tape[positions], ids,
-                             {.scale = scale, .padding_idx = padding_idx, .first = first});
 }
 
 }  // namespace tapegrad::nn

@@ -1,11 +1,14 @@
 #pragma once
+#include <optional>
+
+#include "../autograd/ops/fused/embed.h"
 #include "layer.h"
 
 namespace tapegrad::nn {
 
 struct EmbeddingOptions {
-  Index padding_idx = -1;      ///< a row of zeros that gets no gradient; -1: none
-  Initializer init = nullptr;  ///< default N(0, 1)
+  std::optional<Index> padding_idx = std::nullopt;  ///< a row that starts as zeros and gets no gradient
+  Initializer init = nullptr;                       ///< default N(0, 1)
 };
 
 /// Row `ids[..]` of the table `weight` [count, width].   ids [..] -> [.., width]. An id out of range throws
@@ -14,11 +17,10 @@ struct Embedding : Layer<Embedding> {
   Embedding(const Scope& scope, Index count, Index width, const EmbeddingOptions& options = {});
 
   Var forward(Tape& tape, const Tensor& ids) const;
-  /// scale · the rows + those of the table `positions` from row `first` on, in one op.   ids [.., time]
-  Var forward(Tape& tape, const Tensor& ids, double scale, const Parameter& positions, Index first) const;
+  operator EmbeddingPart() const { return {weight, padding_idx, &path()}; }
 
   Parameter weight;
-  Index padding_idx;
+  std::optional<Index> padding_idx;
 };
 
 }  // namespace tapegrad::nn

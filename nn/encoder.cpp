@@ -17,6 +17,7 @@ EncoderLayer::EncoderLayer(const Scope& scope, const TransformerOptions& o)
       norm_first(o.norm_first) {}
 
 Var EncoderLayer::forward(const Var& x, const Mask& mask) const {
+  // Every value is [batch, time, d_model].
   const auto attend = [&](const Var& h) { return self_attn(h, h, h, mask); };
   if (norm_first) {
     const NormedSum a = add_norm(norm2, x, attend(norm1(x)), dropout);
@@ -34,7 +35,7 @@ Encoder::Encoder(const Scope& scope, const TransformerOptions& options)
       checkpoint(options.checkpoint) {}
 
 Var Encoder::forward(const Var& x, const Mask& mask) const {
-  Var h = x;
+  Var h = x;  // [batch, time, d_model]
   for (const EncoderLayer& layer : layers)
     h = checkpoint ? tapegrad::checkpoint(layer, h, mask) : layer(h, mask);
   return norm(h);

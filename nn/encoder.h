@@ -1,3 +1,5 @@
+/// The encoder of the Transformer (Vaswani et al., 2017, 3.1), and the options that it shares with the
+/// decoder.
 #pragma once
 #include "attention.h"
 #include "containers.h"
@@ -23,8 +25,8 @@ struct TransformerOptions {
                             ///< backward pass (see autograd/backward/checkpoint.h): less memory, same bits
 };
 
-/// Self-attention, then the feed-forward network, each with dropout, residual and layer norm.   x [batch,
-/// time, d_model] -> same
+/// Self-attention, then the feed-forward network, each with dropout, residual sum and layer norm.
+///   x [batch, time, d_model] -> [batch, time, d_model]
 struct EncoderLayer : Layer<EncoderLayer> {
   EncoderLayer(const Scope& scope, const TransformerOptions& options);
   Var forward(const Var& x, const Mask& mask = {}) const;
@@ -36,7 +38,9 @@ struct EncoderLayer : Layer<EncoderLayer> {
   bool norm_first;
 };
 
-/// `num_encoder_layers` layers `layers.0`, `layers.1`, … initialised each on its own, and a last `norm`.
+/// `num_encoder_layers` layers, `layers.0`, `layers.1`, …, each with its own initial values, and a last
+/// `norm`.
+///   x [batch, time, d_model] -> [batch, time, d_model]
 struct Encoder : Layer<Encoder> {
   Encoder(const Scope& scope, const TransformerOptions& options);
   Var forward(const Var& x, const Mask& mask = {}) const;

@@ -1,6 +1,5 @@
 #include "feed_forward.h"
 
-#include "../autograd/ops/activation.h"
 #include "../autograd/ops/dropout.h"
 #include "init.h"
 
@@ -14,14 +13,8 @@ FeedForward::FeedForward(const Scope& scope, Index width, Index hidden, Activati
       dropout(rate) {}
 
 Var FeedForward::operator()(const Var& x) const {
-  Tape& tape = x.tape("layer");
-  const bool fused = tape.may_fuse(linear1.path());
-  const auto apart = [&] {
-    const Var hidden = linear1(x);
-    return activation == Activation::relu ? relu(hidden) : gelu(hidden);
-  };
-  const Var hidden = fused ? linear1(x, activation) : apart();  // [.., hidden]
-  return linear2(tapegrad::dropout(hidden, dropout));
+  const Var hidden = linear_activation(x, linear1, activation);  // [.., hidden]
+  return linear2(tapegrad::dropout(hidden, dropout));            // [.., width]
 }
 
 Var FeedForward::step(const Var& x, TransposedWeights& weights) const {

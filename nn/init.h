@@ -1,9 +1,9 @@
+/// Initialisers of parameters. The values depend on the store's seed and the parameter's path alone: they are
+/// equal on every machine and differ between layers. For a weight [out, in], fan_in is its number of columns
+/// and fan_out its number of rows.
 #pragma once
 #include "../autograd/parameter.h"
 
-/// Initialisers. The values depend on the store's seed and the parameter's path alone, by our own generators:
-/// the same on every machine, and no two layers alike. For a weight [out, in], fan_in is its number of
-/// columns and fan_out its number of rows.
 namespace tapegrad::nn {
 
 void zeros(Tensor& values, RandomKey key);

@@ -1,20 +1,26 @@
+/// The base of every layer: it keeps the layer's path, and its call operator runs `forward` under that path.
 #pragma once
 #include <concepts>
+#include <cstddef>
 #include <type_traits>
 #include <utility>
 
+#include "../autograd/find_tape.h"
 #include "../autograd/parameter.h"
-#include "../autograd/record_scope.h"
+#include "layer_call.h"
 
 namespace tapegrad::nn {
 
 /// Base of every layer: `struct Mine : Layer<Mine> { Mine(Scope s) : Layer(s), … {} Var forward(const Var& x)
-/// const; };`. It keeps the layer's path; calling the layer runs `forward` with that path on the tape, then
-/// the tape's hooks, and an Error that passes gets it as its place. Layers move and do not copy. A layer
-/// whose rows depend on other examples of the batch says `static constexpr bool mixes_examples = true;` and
-/// is refused in a sharded step.
+/// const; };`. Calling a layer runs `forward` with its path on the tape, then the tape's hooks on the result,
+/// and adds the path to an Error that passes. The call takes the parameters of `forward`, so a braced list
+/// converts as in a function's call and default arguments may be left out: `layer(x, {.mask = mask})`. (A
+/// layer with several functions `forward`, or a template, is called with arguments of their own types.) The
+/// hooks get the result when it is a Var, or what its `const Var& observed() const` names when it is a struct
+/// that has one. Layers move and do not copy. A layer whose rows depend on other examples of the batch says
+/// `static constexpr bool mixes_examples = true;` and is refused in a sharded step.
 template <class Self>
-class Layer {
+class Layer : public detail::LayerCalls<Self> {
  public:
   explicit Layer(const Scope& scope) : path_(interned_path(scope.path())) {}
   Layer(Layer&&) = default;
@@ -24,9 +30,16 @@ class Layer {
 
   const std::string& path() const { return *path_; }
 
+ protected:
+  ~Layer() = default;
+
+ private:
+  template <class, class>
+  friend struct detail::LayerCall;
+
   template <class... Args>
-  auto operator()(Args&&... args) const {
-    Tape& tape = detail::find_tape(args...);
+  auto call(Args&&... args) const {
+    Tape& tape = tapegrad::detail::find_tape(args...);
     const RecordScope scope(tape, path_);
     try {
       if constexpr (requires { Self::mixes_examples; })
@@ -34,15 +47,11 @@ class Layer {
                 "layer: it mixes examples, so its result would depend on how a sharded step cuts the batch");
       auto result = static_cast<const Self&>(*this).forward(std::forward<Args>(args)...);
       if constexpr (std::is_same_v<decltype(result), Var>)
-        tape.run_hooks(*path_, result);
+        tape.observe(*path_, result);
       else if constexpr (requires {
-                           { result.context } -> std::convertible_to<const Var&>;
+                           { result.observed() } -> std::convertible_to<const Var&>;
                          })
-        tape.run_hooks(*path_, result.context);
-      else if constexpr (requires {
-                           { result.normed } -> std::convertible_to<const Var&>;
-                         })
-        tape.run_hooks(*path_, result.normed);
+        tape.observe(*path_, result.observed());
       return result;
     } catch (Error& error) {
       error.add_path(*path_);
@@ -50,10 +59,6 @@ class Layer {
     }
   }
 
- protected:
-  ~Layer() = default;
-
- private:
   const std::string* path_;
 };
 

@@ -29,9 +29,4 @@ Var Linear::forward(const Var& x) const {
   return linear(x, tape[weight], bias ? tape[bias] : Var());
 }
 
-Var Linear::forward(const Var& x, Activation activation) const {
-  Tape& tape = x.tape();
-  return linear_activation(x, tape[weight], bias ? tape[bias] : Var(), activation);
-}
-
 }  // namespace tapegrad::nn

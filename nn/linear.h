@@ -24,8 +24,7 @@ struct Linear : Layer<Linear> {
   Linear(const Scope& scope, const Tied& shared, const LinearOptions& options = {});
 
   Var forward(const Var& x) const;
-  /// activation(x Wᵀ + b) in one op, with the same bits.
-  Var forward(const Var& x, Activation activation) const;
+  operator LinearPart() const { return {weight, bias, &path()}; }
 
   Parameter weight, bias;
 };

@@ -14,16 +14,11 @@ struct LayerNormOptions {
 struct LayerNorm : Layer<LayerNorm> {
   LayerNorm(const Scope& scope, Index width, const LayerNormOptions& options = {});
   Var forward(const Var& x) const;
-  /// Of x + dropout(f, p), in one pass, with that sum.
-  NormedSum forward(const Var& x, const Var& f, double p) const;
+  operator NormPart() const { return {weight, bias, eps, &path()}; }
 
   Parameter weight, bias;
   double eps;
 };
-
-/// x + dropout(f, p) and `norm` of it, as a Transformer's sublayers end: one op on fused tapes, three on
-/// others, with the same bits, draws and hooks.
-NormedSum add_norm(const LayerNorm& norm, const Var& x, const Var& f, double p);
 
 /// y = x / √(mean(x²) + ε) ⊙ weight over the last axis (Zhang and Sennrich, 2019).   [.., width] -> same
 struct RMSNorm : Layer<RMSNorm> {

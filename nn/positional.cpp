@@ -2,20 +2,8 @@
 
 #include <cmath>
 
-#include "../autograd/ops/arithmetic.h"
-#include "../autograd/ops/slice.h"
-
 namespace tapegrad::nn {
 namespace {
-
-Var add_rows(const Var& x, const Parameter& table, Index first) {
-  const Index time = x.rank() >= 2 ? x.shape()[-2] : 0, width = table.shape()[1];
-  expects(x.rank() >= 2 && x.shape()[-1] == width, "positions: x must be [.., time, {}], got {}", width,
-          x.shape());
-  expects(first >= 0 && time <= table.shape()[0] - first,
-          "positions: {} time steps, but the table was made for at most {}", first + time, table.shape()[0]);
-  return x + slice(x.tape()[table], 0, first, time);  // [time, width], repeated over the batch
-}
 
 Parameter make_table(const Scope& scope, Index length, Index width) {
   auto data = std::make_shared<ParameterData>();
@@ -42,7 +30,7 @@ Tensor sinusoidal_positions(Index length, Index width) {
 SinusoidalPositions::SinusoidalPositions(const Scope& scope, Index max_length, Index width)
     : Layer(scope), table(make_table(scope, max_length, width)) {}
 
-Var SinusoidalPositions::forward(const Var& x, Index first) const { return add_rows(x, table, first); }
+Var SinusoidalPositions::forward(const Var& x, Index first) const { return add_positions(x, table, first); }
 
 void sinusoidal(Tensor& table, RandomKey) {
   convert(sinusoidal_positions(table.shape()[0], table.shape()[1]).view(), table.view());
@@ -51,6 +39,6 @@ void sinusoidal(Tensor& table, RandomKey) {
 LearnedPositions::LearnedPositions(const Scope& scope, Index max_length, Index width, const Initializer& init)
     : Layer(scope), weight(scope.parameter("weight", {max_length, width}, init)) {}
 
-Var LearnedPositions::forward(const Var& x, Index first) const { return add_rows(x, weight, first); }
+Var LearnedPositions::forward(const Var& x, Index first) const { return add_positions(x, weight, first); }
 
 }  // namespace tapegrad::nn

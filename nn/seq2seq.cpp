@@ -71,7 +71,7 @@ Seq2Seq::Seq2Seq(const Scope& scope, const Seq2SeqOptions& o)
               {.padding_idx = o.pad,
                .init = normal(0, 1 / std::sqrt(static_cast<double>(o.transformer.d_model)))}),
       tgt_emb(scope / "tgt_emb", o.target_vocabulary, o.transformer.d_model,
-              {.padding_idx = o.tie_embeddings ? -1 : o.pad,
+              {.padding_idx = o.tie_embeddings ? std::nullopt : std::optional(o.pad),
                .init = normal(0, 1 / std::sqrt(static_cast<double>(o.transformer.d_model)))}),
       transformer(scope / "transformer", o.transformer),
       generator(o.tie_embeddings ? Linear(scope / "generator", tied(tgt_emb.weight), output_options())
@@ -85,36 +85,33 @@ Seq2Seq::Seq2Seq(const Scope& scope, const Seq2SeqOptions& o)
   }
 }
 
+/// dropout(√d_model · table[ids] + positions)   ids [batch, time] -> [batch, time, d_model]
 Var Seq2Seq::embed(Tape& tape, const Embedding& table, const std::optional<LearnedPositions>& learned,
                    const Tensor& ids, Index first) const {
   const double scale = std::sqrt(static_cast<double>(options.transformer.d_model));
-  const Parameter& rows = learned ? learned->weight : positions->table;
-  const bool fused = tape.may_fuse(table.path()) &&
-                     tape.may_fuse(learned ? learned->path() : positions->path()) && ids.rank() > 0 &&
-                     first + ids.shape()[-1] <= rows.shape()[0];  // the layers say what is wrong
-  const auto apart = [&] {
-    const Var x = table(tape, ids) * scale;
-    return learned ? (*learned)(x, first) : (*positions)(x, first);
-  };
-  // [batch, time, d_model]
-  return dropout(fused ? table(tape, ids, scale, rows, first) : apart(), options.transformer.dropout);
+  const PositionsPart where = learned ? PositionsPart(*learned) : PositionsPart(*positions);
+  return dropout(tapegrad::embed(tape, ids, table, where, {.scale = scale, .first = first}),
+                 options.transformer.dropout);
 }
 
 Var Seq2Seq::encode(Tape& tape, const Tensor& source, const Mask& source_mask) const {
+  // [batch, source, d_model]
   return transformer.encoder(embed(tape, src_emb, src_pos, source), source_mask);
 }
 
 Var Seq2Seq::decode(const Var& memory, const Mask& source_mask, const Tensor& target_in) const {
-  const Var x = embed(memory.tape(), tgt_emb, tgt_pos, target_in);
-  return transformer.decoder(x, memory, Mask::causal(), source_mask);
+  const Var x = embed(memory.tape(), tgt_emb, tgt_pos, target_in);     // [batch, target, d_model]
+  return transformer.decoder(x, memory, Mask::causal(), source_mask);  // [batch, target, d_model]
 }
 
 Var Seq2Seq::decode_step(Tape& tape, DecoderCache& cache, const Tensor& last) const {
   const Var x = embed(tape, tgt_emb, tgt_pos, last, cache.time());  // [rows, 1, d_model]
+  // [rows, 1, target_vocabulary]
   return cache.weights().linear(transformer.decoder.step(x, cache), generator);
 }
 
 Var Seq2Seq::forward(Tape& tape, const Seq2SeqBatch& batch) const {
+  // [batch, target, target_vocabulary]
   return generator(decode(encode(tape, batch.source, batch.source_mask), batch.source_mask, batch.target_in));
 }
 

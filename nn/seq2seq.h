@@ -1,3 +1,4 @@
+/// A sequence-to-sequence model over token ids: embeddings, Transformer, output projection; and its batches.
 #pragma once
 #include <optional>
 #include <span>
@@ -19,10 +20,10 @@ struct Seq2SeqOptions {
   Index max_length = 512;       ///< of either side, special tokens included
   bool tie_embeddings = false;  ///< target embedding = output weight (Press and Wolf, 2017)
   Index pad =
-      0;  ///< id that fills short rows and is no target; its embedding is zero, but not with tie_embeddings
+      0;  ///< id that fills short rows and is no target; its embedding is zero unless `tie_embeddings`
 };
 
-/// Rows of one batch, padded to the longest.
+/// One batch of examples, padded to the longest.
 struct Seq2SeqBatch {
   Tensor source;      // [batch, source] i64
   Tensor target_in;   // [batch, target]: bos y₁ … y_n
@@ -31,16 +32,17 @@ struct Seq2SeqBatch {
   Index targets = 0;  // valid entries of target_out
 };
 
-/// Rows `sources[i]` and `targets[i]` as a batch; `bos` and `eos` are put around targets. Throws when a
-/// row holds `pad`, which would be taken for a filled place.
+/// The batch of rows `sources[i]` and `targets[i]`; `bos` and `eos` are added around targets. Throws when a
+/// row holds `pad`, which would be taken for padding.
 Seq2SeqBatch make_batch(std::span<const std::vector<Index>> sources,
                         std::span<const std::vector<Index>> targets, Index bos, Index eos, Index pad = 0);
-/// Only the sources' half, for decoding.
+/// The sources alone, for decoding.
 Seq2SeqBatch make_source_batch(std::span<const std::vector<Index>> sources, Index pad = 0);
 
-/// Tokens to tokens: embedding · √d_model + positions on both sides (Vaswani et al., 2017, 3.4), a
-/// Transformer, and the output projection. Parameters: `src_emb.weight`, `tgt_emb.weight`, `transformer.…`,
-/// `generator.{weight,bias}`, with learned positions `src_pos.weight` and `tgt_pos.weight`.
+/// Logits of target tokens from source and target ids: embedding · √d_model + positions on both sides
+/// (Vaswani et al., 2017, 3.4), a Transformer, and the output projection. Parameters: `src_emb.weight`,
+/// `tgt_emb.weight`, `transformer.…`, `generator.{weight,bias}`, with learned positions `src_pos.weight` and
+/// `tgt_pos.weight`.
 struct Seq2Seq : Layer<Seq2Seq> {
   Seq2Seq(const Scope& scope, const Seq2SeqOptions& options);
 
@@ -52,8 +54,8 @@ struct Seq2Seq : Layer<Seq2Seq> {
   Var encode(Tape& tape, const Tensor& source, const Mask& source_mask) const;
   /// The decoder's output before the projection.   [batch, target] -> [batch, target, d_model]
   Var decode(const Var& memory, const Mask& source_mask, const Tensor& target_in) const;
-  /// Logits of the next token of every row from its newest token alone, see Decoder::step.   last [rows, 1]
-  /// -> [rows, 1, target_vocabulary]
+  /// Logits of the next token of every row from its newest token alone, see Decoder::step.
+  ///   last [rows, 1] -> [rows, 1, target_vocabulary]
   Var decode_step(Tape& tape, DecoderCache& cache, const Tensor& last) const;
 
   Seq2SeqOptions options;

@@ -19,6 +19,7 @@ Transformer::Transformer(const Scope& scope, const TransformerOptions& options)
     : Layer(scope), encoder(scope / "encoder", checked(options)), decoder(scope / "decoder", options) {}
 
 Var Transformer::forward(const Var& source, const Var& target, const TransformerMasks& masks) const {
+  // [batch, target, d_model]
   return decoder(target, encoder(source, masks.source), masks.target, masks.memory);
 }
 

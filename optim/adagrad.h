@@ -1,3 +1,4 @@
+/// The Adagrad optimizer.
 #pragma once
 #include "optimizer.h"
 
@@ -7,9 +8,9 @@ struct AdagradOptions {
   double learning_rate = 0.01;
   double lr_decay = 0;  ///< δ below
   double weight_decay = 0;
-  double initial_accumulator_value = 0;  ///< what s begins with
+  double initial_accumulator_value = 0;  ///< initial s
   double eps = 1e-10;
-  bool maximize = false;  ///< climb: the gradient's sign is turned first
+  bool maximize = false;  ///< maximise the loss: the gradient's sign is flipped first
 };
 
 /// Adagrad (Duchi, Hazan and Singer, 2011), PyTorch's formulas:  g = ∇ + λ p,  s ← s + g²,

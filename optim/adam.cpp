@@ -14,7 +14,7 @@ std::vector<Optimizer::StateField> fields_of(const AdamOptions& options) {
   return fields;
 }
 
-/// The kernel's formulas with the largest v so far, `top`, in v's place.
+/// The kernel's formulas with `top`, the largest v so far, in place of v.
 template <class T>
 void amsgrad(T* param, const T* grad, T* m, T* v, T* top, Index n, const kernels::AdamArgs& args) {
   const auto coupled = static_cast<T>(args.decoupled ? 0 : args.weight_decay);
@@ -32,7 +32,7 @@ void amsgrad(T* param, const T* grad, T* m, T* v, T* top, Index n, const kernels
   }
 }
 
-/// 1 − βᵗ. The parameters of a step mostly agree in t, so each thread remembers the last answer.
+/// 1 − βᵗ. Most parameters of a step have one t, so each thread caches the last result.
 struct BiasCorrection {
   double beta = 0, steps = 0, value = 1;
   double operator()(double of_beta, double after_steps) {

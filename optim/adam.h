@@ -1,3 +1,4 @@
+/// The Adam and AdamW optimizers.
 #pragma once
 #include "optimizer.h"
 
@@ -10,12 +11,12 @@ struct AdamOptions {
   double weight_decay = 0;
   bool decoupled = false;  ///< decay the parameter itself (AdamW) instead of adding λ p to the gradient
   bool amsgrad = false;    ///< divide by the largest v so far
-  bool maximize = false;   ///< climb: the gradient's sign is turned first
+  bool maximize = false;   ///< maximise the loss: the gradient's sign is flipped first
 };
 
-/// Adam (Kingma and Ba, 2015), PyTorch's formulas:  m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,
-/// p ← p − η / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε). One fused pass a parameter. With `amsgrad` (Reddi, Kale
-/// and Kumar, 2018) v̂ ← max(v̂, v) stands for v in the last formula, so that no rate ever grows. State:
+/// Adam (Kingma and Ba, 2015), PyTorch's formulas:  m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g², p ← p − η
+/// / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε). Each parameter takes one fused pass. With `amsgrad` (Reddi, Kale
+/// and Kumar, 2018) v̂ ← max(v̂, v) replaces v in the last formula, so that no rate ever grows. State:
 /// exp_avg, exp_avg_sq, and max_exp_avg_sq with `amsgrad`. Throws on betas outside [0, 1) and on negative
 /// options.
 class Adam : public Optimizer {

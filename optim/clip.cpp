@@ -10,7 +10,7 @@
 namespace tapegrad::optim {
 namespace {
 
-/// A piece of a gradient, small enough to share out; the pieces do not depend on the threads.
+/// A piece of a gradient, as a task for one thread; the pieces do not depend on the number of threads.
 struct Piece {
   TensorView gradient;
   Index begin, size;
@@ -29,10 +29,11 @@ ScratchVector<Piece> pieces_of(std::span<const Gradients::Entry> entries) {
   return pieces;
 }
 
-/// body(number of the piece, piece), on the threads of the step that made the gradients where there are some.
+/// Calls body(index of the piece, piece), on the threads of the step that made the gradients if there are
+/// any.
 template <class F>
 void for_each_piece(const ScratchVector<Piece>& pieces, ThreadTeam* threads, F&& body) {
-  constexpr Index worth = 1 << 18;  // fewer elements are done before others have woken up
+  constexpr Index worth = 1 << 18;  // fewer elements take less time than waking threads
   Index elements = 0;
   for (const Piece& piece : pieces) elements += piece.size;
   if (threads == nullptr || elements < worth)
@@ -76,7 +77,7 @@ double grad_norm(const Gradients& gradients, double norm_type) {
   else
     for_each_value(entries, [&](auto g) {
       const double size = std::abs(static_cast<double>(g));
-      if (size > norm || std::isnan(size)) norm = size;  // nothing is larger than NaN, so NaN stays
+      if (size > norm || std::isnan(size)) norm = size;  // comparisons with NaN are false, so NaN stays
     });
   return norm;
 }

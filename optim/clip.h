@@ -1,3 +1,4 @@
+/// Gradient clipping by norm and by value.
 #pragma once
 #include "../autograd/gradients.h"
 
@@ -5,10 +6,10 @@ namespace tapegrad::optim {
 
 /// Scales all parameter gradients in place by max_norm / (norm + 1e-6) when their common norm exceeds
 /// `max_norm` (Pascanu et al., 2013; PyTorch's clip_grad_norm_). `norm_type` as in `grad_norm`. Returns the
-/// norm before. Throws when `max_norm` is not positive or the gradients are stale.
+/// unclipped norm. Throws when `max_norm` is not positive or the gradients are stale.
 double clip_grad_norm(const Gradients& gradients, double max_norm, double norm_type = 2);
 
-/// Moves every entry of every parameter gradient into [−most, most] (PyTorch's clip_grad_value_); NaN stays.
+/// Clamps every entry of every parameter gradient to [−most, most] (PyTorch's clip_grad_value_); NaN stays.
 /// Throws when `most` is not positive or the gradients are stale.
 void clip_grad_value(const Gradients& gradients, double most);
 

@@ -1,18 +1,19 @@
+/// Averaged weights: an exponential moving average of all parameters.
 #pragma once
 #include "../autograd/parameter.h"
 
 namespace tapegrad::optim {
 
 /// Exponential moving average of all parameters: average ← d · average + (1 − d) · parameter, d = min(decay,
-/// (1 + t) / (10 + t)) so that early steps do not weigh for ever (as in TensorFlow's
+/// (1 + t) / (10 + t)) so that early steps soon lose their weight (as in TensorFlow's
 /// ExponentialMovingAverage). Averaged weights often generalise better than the last.
 class Ema {
  public:
   Ema(ParameterStore& params, double decay);
-  /// After every optimizer step. Throws while the average is swapped in, and when parameters were created
-  /// since.
+  /// Updates the average; call it after every optimizer step. Throws while the average is swapped in, and
+  /// when parameters were created since the constructor.
   void update();
-  /// Exchanges the parameters with the average; call it again to go back.
+  /// Exchanges the parameters with the average; a second call restores them.
   void swap() {
     params_.swap(average_);
     swapped_ = !swapped_;

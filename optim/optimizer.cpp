@@ -119,7 +119,7 @@ std::string Optimizer::hint(const std::map<std::string, Tensor>& state) const {
 void Optimizer::load_state(const ParameterStore& params, const std::map<std::string, Tensor>& state) {
   Slots slots;
   std::vector<std::string> problems;
-  std::map<std::string, const ParameterData*> paths;  // that the state names
+  std::map<std::string, const ParameterData*> paths;  // named in the state
   for (const auto& [name, value] : state) {
     const std::size_t dot = name.rfind('.');
     const std::string path = name.substr(0, dot == std::string::npos ? 0 : dot), field = name.substr(dot + 1);

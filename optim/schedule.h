@@ -1,3 +1,4 @@
+/// Learning-rate schedules as pure functions of the step.
 #pragma once
 #include <functional>
 #include <vector>
@@ -13,14 +14,14 @@ using Schedule = std::function<double(Index step)>;
 Schedule constant_rate(double rate);
 /// rate · min(1, s / warmup).
 Schedule linear_warmup(double rate, Index warmup);
-/// Warm-up as above, then falling linearly to `final_rate` at `total`.
+/// Warm-up as in `linear_warmup`, then falling linearly to `final_rate` at `total`.
 Schedule linear_decay(double rate, Index warmup, Index total, double final_rate = 0);
 /// factor · d_model^-½ · min(s^-½, s · warmup^-3/2) (Vaswani et al., 2017, equation 3).
 Schedule noam(Index d_model, Index warmup, double factor = 1);
-/// Warm-up to `rate`, then rate · √(warmup / s): Noam's shape with its peak said directly.
+/// Warm-up to `rate`, then rate · √(warmup / s): Noam's shape with the peak as an argument.
 Schedule inverse_square_root(double rate, Index warmup);
-/// Warm-up, then final + (rate − final)(1 + cos(π (s − warmup) / (total − warmup))) / 2, without warm-up
-/// counted from s − 1 (Loshchilov and Hutter, 2017).
+/// Warm-up, then final + (rate − final)(1 + cos(π (s − warmup) / (total − warmup))) / 2; without warm-up s −
+/// 1 replaces s (Loshchilov and Hutter, 2017).
 Schedule cosine_decay(double rate, Index warmup, Index total, double final_rate = 0);
 /// rate · gamma^⌊(s − 1) / size⌋.
 Schedule step_decay(double rate, Index size, double gamma = 0.1);

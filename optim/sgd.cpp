@@ -2,21 +2,21 @@
 
 namespace tapegrad::optim {
 
-Sgd::Sgd(const SgdOptions& options)
+SGD::SGD(const SGDOptions& options)
     : Optimizer(
           options.learning_rate,
           options.momentum != 0 ? std::vector<StateField>{{"momentum_buffer"}} : std::vector<StateField>{},
           StepCount::optional),
       options_(options) {
   expects(options.momentum >= 0 && options.weight_decay >= 0,
-          "Sgd: momentum {} and weight_decay {} must not be negative", options.momentum,
+          "SGD: momentum {} and weight_decay {} must not be negative", options.momentum,
           options.weight_decay);
   expects(!options.nesterov || (options.momentum > 0 && options.dampening == 0),
-          "Sgd: nesterov needs momentum > 0 and dampening 0, got {} and {}", options.momentum,
+          "SGD: nesterov needs momentum > 0 and dampening 0, got {} and {}", options.momentum,
           options.dampening);
 }
 
-void Sgd::update(const Part& part) {
+void SGD::update(const Part& part) {
   dispatch(part.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const auto decay = static_cast<T>(part.weight_decay(options_.weight_decay));

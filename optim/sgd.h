@@ -3,7 +3,7 @@
 
 namespace tapegrad::optim {
 
-struct SgdOptions {
+struct SGDOptions {
   double learning_rate = 1e-3;
   double momentum = 0;
   double dampening = 0;
@@ -15,13 +15,13 @@ struct SgdOptions {
 /// Stochastic gradient descent, PyTorch's formulas:  g = ∇ + λ p;  with momentum μ and dampening τ:  b = μ b
 /// + (1 − τ) g (b = g at the first step), g = g + μ b (Nesterov) or b;  p ← p − η g. State: momentum_buffer
 /// with momentum. Throws on negative options, and on nesterov without momentum or with dampening.
-class Sgd : public Optimizer {
+class SGD : public Optimizer {
  public:
-  explicit Sgd(const SgdOptions& options = {});
+  explicit SGD(const SGDOptions& options = {});
 
  private:
   void update(const Part& part) override;
-  SgdOptions options_;
+  SGDOptions options_;
 };
 
 }  // namespace tapegrad::optim

@@ -13,7 +13,7 @@ def check(command, header):
     include = f"#include <tapegrad/{header}>\n"
     isa = ["-DTAPEGRAD_ISA=generic"] if header.startswith("autograd/kernels/") else []
     full = command + isa + STRICT
-    done = subprocess.run(full, input=include * 2, text=True, capture_output=True, timeout=300)
+    done = subprocess.run(full, input=include * 2, text=True, capture_output=True, timeout=600)
     return header, done.returncode, done.stderr
 
 

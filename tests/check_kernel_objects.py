@@ -1,7 +1,8 @@
-"""check_kernel_objects.py NM OBJECTS...: no object built for an instruction set offers code to the rest.
+"""check_kernel_objects.py NM OBJECTS...: objects of an instruction set export no code to the rest.
 
 An inline function emitted in such an object (a member of std::vector, say) may be the copy that the linker
-keeps for the whole program, which then dies on an older processor. What has the variant in its name is safe.
+keeps for the whole program, which then dies on an older processor. Symbols with the variant in
+their name are safe.
 """
 import re
 import subprocess

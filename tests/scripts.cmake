@@ -4,6 +4,7 @@ set(python ${Python3_EXECUTABLE})
 
 tapegrad_test(tree ${python} ${here}/check_tree.py ${PROJECT_SOURCE_DIR})
 tapegrad_test(docs_rules ${python} ${here}/docs/check_docs.py ${PROJECT_SOURCE_DIR})
+tapegrad_test(docs_side_by_side ${python} ${here}/docs/side_by_side.py ${PROJECT_SOURCE_DIR})
 tapegrad_test(mutation_rules ${python} ${here}/mutation/mutate.py check ${PROJECT_SOURCE_DIR})
 
 # The Python that has PyTorch, for tests that compare with it; without PyTorch they say what they skip.
@@ -21,7 +22,7 @@ tapegrad_test(inspect_record ${torch_python} ${here}/autograd/inspect/check_reco
   ${PROJECT_SOURCE_DIR})
 if(TARGET seq2seq)
   tapegrad_test(parity_pytorch_configurations ${torch_python} ${here}/parity/configurations.py
-    $<TARGET_FILE:seq2seq> --seed 1)
+    $<TARGET_FILE:parity> --seed 1)
   tapegrad_test(safetensors_corpus ${torch_python} ${here}/nn/io/safetensors_corpus.py $<TARGET_FILE:seq2seq>
     $<TARGET_FILE:safetensors_tool>)
 endif()
@@ -44,7 +45,7 @@ if(TARGET seq2seq)
     set(browser_python ${PROJECT_SOURCE_DIR}/build/browser/bin/python)
   endif()
   set(browser_tests browser_self_test)
-  foreach(name file numbers steps looks wrong room sample timeline)
+  foreach(name file numbers steps looks wrong room sample timeline first_pages)
     tapegrad_test(browser_${name} ${browser_python} ${here}/browser/${name}_test.py ${explorer})
     list(APPEND browser_tests browser_${name})
   endforeach()
@@ -69,8 +70,12 @@ tapegrad_test(parity_state_dict ${torch_python} ${here}/parity/state_dict.py $<T
 tapegrad_test(parity_first_values ${torch_python} ${here}/parity/first_values.py
   $<TARGET_FILE:state_dict_tool>)
 
+tapegrad_test(clangd ${python} ${here}/clangd_check.py ${PROJECT_SOURCE_DIR} clangd)
 get_target_property(eigen_include Eigen3::Eigen INTERFACE_INCLUDE_DIRECTORIES)
 tapegrad_test(headers ${python} ${here}/check_headers.py ${PROJECT_SOURCE_DIR}
+  ${CMAKE_CXX_COMPILER} -I${TAPEGRAD_VIEW} -isystem ${eigen_include})
+
+tapegrad_test(docs_moved ${python} ${here}/docs/moved_test.py ${PROJECT_SOURCE_DIR}
   ${CMAKE_CXX_COMPILER} -I${TAPEGRAD_VIEW} -isystem ${eigen_include})
 
 if(CMAKE_NM AND TARGET tapegrad_kernels_avx2 AND NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")

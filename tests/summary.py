@@ -1,4 +1,4 @@
-"""summary.py RESULTS.xml: counts the cases in what ctest ran (--output-junit), and prints what failed.
+"""summary.py RESULTS.xml: counts the cases that ctest ran (--output-junit), and prints the failures.
 
 Boost.Test programs are counted by their log, so that a crash fails the case it happened in; a script by its
 lines `PASS:`, `FAIL:` and `SKIP:`, or as one case. A Boost case that prints `SKIP: reason` counts as skipped;

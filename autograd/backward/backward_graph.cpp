@@ -1,5 +1,5 @@
-// Backward passes that can be differentiated again: cotangents are recorded values; a fused node is expanded
-// to its definition first.
+// Backward passes that can be differentiated again: cotangents are recorded values, and a fused node is first
+// expanded to its definition.
 #include "../base/temporarily.h"
 #include "../observe/check.h"
 #include "../ops/arithmetic.h"
@@ -67,7 +67,7 @@ void BackwardPass::pull_back(std::uint32_t i, const VarList& cotangents) {
   }
 }
 
-/// The same for a pass that can be differentiated again: what was recorded stays.
+/// Records a checkpoint's function again, for a pass that can be differentiated again; the recording stays.
 void BackwardPass::recompute(const Node& n, const VarList& cotangents) {
   const auto begin = static_cast<std::uint32_t>(tape_.nodes_.size());
   ScratchVector<std::uint32_t> results;
@@ -83,10 +83,10 @@ void BackwardPass::expand(const Node& n, const VarList& cotangents) {
   VarList inputs;
   for (std::uint16_t i = 0; i < n.input_count; ++i) inputs.push_back(var(n.inputs[i]));
   const auto begin = static_cast<std::uint32_t>(tape_.nodes_.size());
-  const Temporarily fused(tape_.options_.fused, false);
+  const Temporarily expand(tape_.expand_, Tape::Expand::all);
   VarList outputs;
   {
-    const Temporarily unchecked(tape_.options_.check, false);  // the kernel's results were
+    const Temporarily unchecked(tape_.options_.check, false);  // the kernel's results were checked
     outputs = static_cast<const Fused*>(n.op)->define(inputs);
   }
   for (std::size_t k = 0; k < outputs.size(); ++k)

@@ -1,3 +1,4 @@
+/// One backward pass over a tape, node by node. Internal to Tape::backward and BackwardSteps.
 #pragma once
 #include <memory>
 #include <optional>
@@ -8,9 +9,9 @@
 
 namespace tapegrad {
 
-/// One walk back over a tape, for `Tape::backward` and `BackwardSteps` alone. Nodes stand in the order they
-/// ran, so walking back is a reverse topological order: no recursion over the graph, no visited set, and
-/// every node's cotangent is complete when its turn comes.
+/// One backward pass over a tape. Nodes stand in the order they ran, so the reverse loop is a reverse
+/// topological order: no recursion over the graph, no visited set, and every node's cotangent is complete
+/// when its turn comes.
 class BackwardPass {
  public:
   BackwardPass(Tape& tape, const Var& loss, const BackwardOptions& options)
@@ -23,19 +24,19 @@ class BackwardPass {
 
   // One node at a time: begin(), step(i) from the loss's node down to 0, finish().
 
-  /// Throws when there is nothing to walk back over.
+  /// Throws when a backward pass from the loss is not possible.
   void check() const;
   void begin();
-  /// Whether the cotangent of a result of node i has come in. Leaves are never walked.
+  /// Returns true when the cotangent of a result of node i has arrived. Leaves are never walked.
   bool reached(std::uint32_t i) const;
   void step(std::uint32_t i);
   Gradients finish(const Stamp& stamp);
-  /// A stamp that lives as long as what the pass reads.
+  /// A stamp that stays alive as long as the values that the pass reads.
   Stamp make_stamp();
 
-  /// To be called before a step when something may have been recorded since the last one.
+  /// Makes room for nodes recorded since the last step. Call it before a step when there may be any.
   void make_room();
-  /// Zeros where nothing was written yet of the buffers of node i's results.
+  /// Fills unwritten parts of the cotangents of node i's results with zeros.
   void complete_incoming(std::uint32_t i) {
     for (std::uint16_t k = 0; k < node(i).output_count; ++k) cotangents_->complete(node(i).first_output + k);
   }
@@ -43,21 +44,21 @@ class BackwardPass {
     const TensorView& value = tape_.output(flat);
     return {(*cotangents_)[flat], value.shape, value.dtype};
   }
-  /// A copy of a buffer as far as it was written; empty where nothing arrived.
+  /// A copy of a buffer, with zeros where nothing was written; empty where nothing arrived.
   Tensor copy(std::uint32_t flat) const;
-  /// What node i sends to the gradient of each of its inputs, as owned tensors (empty where none is asked
-  /// for, and for a checkpoint), computed apart from the sums, which stay as they are. The cotangents of
-  /// results that the op completes are completed `for_good`, or in copies.
+  /// The contributions of node i to the gradients of its inputs, as owned tensors (empty where no gradient is
+  /// needed, and for a checkpoint). The gradient sums stay as they are. Cotangents of results that the op
+  /// completes are completed in place when `for_good`, else in copies.
   std::vector<Tensor> sent(std::uint32_t i, bool for_good);
-  /// Adds these, which were made for good, instead of what `step(i)` would.
+  /// Adds contributions that `sent` made with `for_good`, in place of those of `step(i)`.
   void add_sent(std::uint32_t i, std::span<const Tensor> sent);
 
  private:
   Gradients walk_back();
   const Node& node(std::uint32_t i) const { return tape_.nodes_[i]; }
-  std::uint32_t owner(std::uint32_t flat) const { return tape_.flat_[flat].node; }
-  bool needs(std::uint32_t flat) const { return tape_.flat_[flat].needs_grad; }
-  bool is_leaf(std::uint32_t flat) const { return tape_.flat_[flat].leaf; }
+  std::uint32_t owner(std::uint32_t flat) const { return tape_.flat(flat).node; }
+  bool needs(std::uint32_t flat) const { return tape_.flat(flat).needs_grad; }
+  bool is_leaf(std::uint32_t flat) const { return tape_.flat(flat).leaf; }
   Var var(std::uint32_t flat) const {
     const std::uint32_t i = owner(flat);
     return tape_.handle(i, flat - node(i).first_output);
@@ -65,10 +66,12 @@ class BackwardPass {
 
   void check_versions(const Node& n) const;
   void check_version(const Node& n, const Node& from) const;
-  void check_cotangent() const;
   void check_finite(const Node& n) const;
   void run_hooks(std::uint32_t i);
 
+  bool arrived(const Node& n);
+  void meet_leaf(std::uint32_t i);
+  void release(const Node& n);
   void seed_buffer();
   void complete(const Node& n);
   void raw_backward(const Node& n);
@@ -89,8 +92,8 @@ class BackwardPass {
   std::span<const Gradients::Entry> parameters() const;
   TensorView gradient(std::uint32_t flat) const;
 
-  /// The pullback written in ops, run on the end of the tape without recording and dropped again; `take(i,
-  /// part)` gets what goes to input i.
+  /// Runs the pullback written in ops at the end of the tape, without recording, and drops it again; calls
+  /// `take(i, part)` with the part for input i.
   template <class Take>
   void run_pullback(const Node& n, Take&& take) {
     Tape::Mark mark = tape_.mark();
@@ -116,7 +119,8 @@ class BackwardPass {
   const Var loss_;
   const BackwardOptions options_;
   Arena& leaf_arena_;
-  std::uint32_t count_ = 0;
+  std::uint32_t count_ = 0;  // flat outputs up to the loss
+  std::uint32_t room_ = 0;   // flat outputs that a checkpoint records again, at most
   std::optional<Cotangents> cotangents_;
   ScratchVector<std::uint32_t> parameter_nodes_;  // from the last to the first
   std::shared_ptr<std::vector<Var>> vars_;

@@ -9,15 +9,15 @@
 namespace tapegrad {
 namespace {
 
-/// The one node of a checkpoint; a backward pass records `segment` again instead of asking for a pullback.
+/// The node of a checkpoint; a backward pass records `segment` again in place of a pullback.
 struct Recorded final : Primitive {
   const detail::Segment* segment;
   const TensorView* results;
   int count;
   bool training;
-  std::uint32_t room;        // values that running it again records at most, checkpoints inside included
-  std::uint64_t draws;       // at its beginning
-  std::uint64_t begin, end;  // serials of what was dropped
+  std::uint32_t room;        // most values that a rerun records, inner checkpoints included
+  std::uint64_t draws;       // the draw counter at its beginning
+  std::uint64_t begin, end;  // serials of the dropped nodes
 
   const char* name() const override { return "checkpoint"; }
   Formula formula() const override { return "y = f(x);  dx: f is recorded again and walked back"; }
@@ -25,6 +25,7 @@ struct Recorded final : Primitive {
   Shape shape(Views, int output) const override { return results[output].shape; }
   void forward(Views, Views) const override { assert(false); }
   VarList pullback(const PullbackArgs&) const override { return {}; }
+  bool dropped(std::uint64_t serial) const override { return begin <= serial && serial < end; }
 };
 
 template <class T>
@@ -44,18 +45,17 @@ void demand(bool same, fmt::format_string<Args...> difference, Args&&... args) {
 
 }  // namespace
 
-struct Recomputation::Survey {
+struct Checkpoints::Survey {
   ScratchVector<std::uint32_t> inputs;      // flat numbers of values from before, in order
   ScratchVector<std::uint32_t> parameters;  // nodes inside
   ScratchVector<std::uint32_t> results;     // flat numbers of distinct results inside that have gradients
-  ScratchVector<std::uint32_t> constants;   // and of those that have none
-  ScratchVector<TensorView> values;         // of both, one list after the other
+  ScratchVector<std::uint32_t> constants;   // flat numbers of distinct results inside without gradients
+  ScratchVector<TensorView> values;         // of results, then of constants
   std::uint32_t room = 0;
 };
 
-/// Sorts what was recorded since `before`.
-Recomputation::Survey Recomputation::survey(const Tape& tape, const Tape::Mark& before,
-                                            const VarList& results) {
+/// Classifies the values recorded since `before`.
+Checkpoints::Survey Checkpoints::survey(const Tape& tape, const Tape::Mark& before, const VarList& results) {
   Survey found;
   const auto check_version = [&](const Node& n) {
     if (n.parameter != nullptr) tape.check_version("checkpoint", n);
@@ -94,8 +94,8 @@ Recomputation::Survey Recomputation::survey(const Tape& tape, const Tape::Mark& 
 }
 
 /// Moves the values that stay to where the arena was rewound to. In the order of their addresses none is
-/// overwritten before its turn, as nothing lies lower than before.
-void Recomputation::move_down(Tape& tape, Survey& survey) {
+/// overwritten before its turn, as each moves to a lower address.
+void Checkpoints::move_down(Tape& tape, Survey& survey) {
   ScratchVector<TensorView*> order;
   for (TensorView& view : survey.values) order.push_back(&view);
   std::sort(order.begin(), order.end(),
@@ -108,16 +108,16 @@ void Recomputation::move_down(Tape& tape, Survey& survey) {
   }
 }
 
-void Recomputation::close(Tape& tape, const detail::Segment& segment, const Tape::Mark& before,
-                          VarList& results) {
+void Checkpoints::close(Tape& tape, const detail::Segment& segment, const Tape::Mark& before,
+                        VarList& results) {
   const std::size_t returned = results.size();
   for (std::size_t i = 0; i < returned; ++i)
     if (results[i])
       expects(&results[i].tape("checkpoint") == &tape,
               "checkpoint: result {} of shape {} was recorded on another tape", i, results[i].shape());
-  std::vector<Taps::Tap> taps(tape.taps_.collected().begin() + static_cast<std::ptrdiff_t>(before.taps),
-                              tape.taps_.collected().end());
-  for (const Taps::Tap& tap : taps) results.push_back(tap.value);
+  std::vector<Tap> taps(tape.observers_.taps_.begin() + static_cast<std::ptrdiff_t>(before.taps),
+                        tape.observers_.taps_.end());
+  for (const Tap& tap : taps) results.push_back(tap.value);
   Survey found = survey(tape, before, results);
 
   struct Place {
@@ -147,7 +147,7 @@ void Recomputation::close(Tape& tape, const detail::Segment& segment, const Tape
   tape.rewind(before);
   tape.draws_ = draws;
   move_down(tape, found);
-  // Parameters that were first read inside have their gradients, and their place in the order, outside.
+  // Parameters first read inside get their leaves, and their place in the order, outside.
   for (const Lifted& lifted : parameters) {
     const RecordScope guard(tape, lifted.path);
     places.push_back({lifted.was, tape[*lifted.parameter]});
@@ -182,7 +182,6 @@ void Recomputation::close(Tape& tape, const detail::Segment& segment, const Tape
     node.output_count = static_cast<std::uint16_t>(found.results.size());
     node.needs_grad = node.checkpoint = true;
     const Stamp stamp = tape.number(node).stamp();
-    tape.checkpoint_room_ = std::max(tape.checkpoint_room_, found.room);
     for (std::uint16_t k = 0; k < node.output_count; ++k) places.push_back({found.results[k], {stamp, k}});
   }
   for (std::size_t i = 0; i < results.size(); ++i) {
@@ -194,25 +193,50 @@ void Recomputation::close(Tape& tape, const detail::Segment& segment, const Tape
   }
   for (std::size_t i = 0; i < taps.size(); ++i) {
     taps[i].value = results[returned + i];
-    tape.taps_.add(std::move(taps[i]));
+    tape.observers_.add(std::move(taps[i]));
   }
 }
 
-void Recomputation::run_again(Tape& tape, const Node& node, ScratchVector<std::uint32_t>& results) {
+/// Pins the leaves of the parameters that a checkpoint read, so that a rerun reads them even if they were
+/// frozen since.
+class Checkpoints::PinnedParameters {
+ public:
+  PinnedParameters(Tape& tape, const Node& checkpoint) : tape_(tape), checkpoint_(checkpoint) { pin(true); }
+  ~PinnedParameters() { pin(false); }
+  PinnedParameters(const PinnedParameters&) = delete;
+  PinnedParameters& operator=(const PinnedParameters&) = delete;
+
+ private:
+  void pin(bool on) {
+    for (std::uint16_t k = 0; k < checkpoint_.input_count; ++k) {
+      const std::uint32_t at = tape_.flat_[checkpoint_.inputs[k]].node;
+      const Node& input = tape_.nodes_[at];
+      if (input.parameter == nullptr || input.outdated()) continue;
+      Tape::ParameterLeaf& leaf = tape_.parameter_leaves_[input.parameter->data()];
+      leaf.pinned = on;
+      if (on) leaf.stamp = {tape_.slot_, input.serial, at};
+    }
+  }
+
+  Tape& tape_;
+  const Node& checkpoint_;
+};
+
+void Checkpoints::run_again(Tape& tape, const Node& node, ScratchVector<std::uint32_t>& results) {
   const auto& op = static_cast<const Recorded&>(*node.op);
   const Temporarily training(tape.options_.training, op.training);
-  const Temporarily<const Node*> again(tape.running_again_, &node);
+  const PinnedParameters pinned(tape, node);
   const Temporarily draws(tape.draws_, op.draws);
   const RecordScope path(tape, node.path);
-  const LayerHooks::Silence no_hooks(tape.hooks_);
+  const auto muted = tape.observers_.mute_values();
   const Tape::Mark before = tape.mark();
   VarList vars;
   op.segment->run(vars);
-  const auto& taps = tape.taps_.collected();
+  const auto& taps = tape.observers_.taps_;
   for (std::size_t i = before.taps; i < taps.size(); ++i) vars.push_back(taps[i].value);
 
   Survey found = survey(tape, before, vars);
-  tape.taps_.truncate(before.taps);
+  tape.observers_.truncate(before.taps, tape.observers_.watched_.size());
   demand(found.parameters.empty(), "it read parameter '{}', which it did not before",
          found.parameters.empty() ? "" : tape.nodes_[found.parameters[0]].parameter->path());
   for (const std::uint32_t flat : found.inputs)  // node.inputs are in order
@@ -230,14 +254,12 @@ void Recomputation::run_again(Tape& tape, const Node& node, ScratchVector<std::u
   results.assign(found.results.begin(), found.results.end());
 }
 
-bool Recomputation::dropped(const Tape& tape, const Stamp& stamp) {
-  for (std::size_t i = 0; i < tape.nodes_.size(); ++i) {
-    const Node& n = tape.nodes_[i];
-    if (!n.checkpoint) continue;
-    const auto& op = static_cast<const Recorded&>(*n.op);
-    if (op.begin <= stamp.serial && stamp.serial < op.end) return true;
-  }
-  return false;
+std::uint32_t Checkpoints::room(const Tape& tape, std::uint32_t last) {
+  std::uint32_t most = 0;
+  for (std::uint32_t i = 0; i <= last; ++i)
+    if (const Node& n = tape.nodes_[i]; n.checkpoint)
+      most = std::max(most, static_cast<const Recorded&>(*n.op).room);
+  return most;
 }
 
 }  // namespace tapegrad

@@ -1,9 +1,10 @@
+/// `checkpoint(f, x…)`: computes a function's intermediate values again in the backward pass, to save memory.
 #pragma once
 #include <functional>
 #include <ranges>
 #include <tuple>
 
-#include "../record_scope.h"
+#include "../find_tape.h"
 
 namespace tapegrad {
 namespace detail {
@@ -41,7 +42,8 @@ void for_each_var(Result& result, Visit&& visit) {
                   "pair or tuple of them");
 }
 
-/// How a checkpoint keeps what it was given: a copy, or a reference to what cannot be copied (layers, tapes).
+/// The type that a checkpoint stores an argument as: a copy, or a reference to what cannot be copied (layers,
+/// tapes).
 template <class T>
 using Kept =
     std::conditional_t<std::is_lvalue_reference_v<T> && !std::is_copy_constructible_v<std::remove_cvref_t<T>>,
@@ -67,38 +69,45 @@ class Call final : public Segment {
 
 }  // namespace detail
 
-/// What the tape does for `checkpoint`.
-class Recomputation {
+/// The operations of checkpoints on a tape.
+class Checkpoints {
  public:
-  /// Keeps of what was recorded since `before` only `results` and taps, which it replaces by what stays; the
-  /// rest is dropped, to be recorded again by `segment`, in the arena, when a backward pass comes by.
+  /// Constructs a Call in the tape's arena, which lives until what is recorded now is dropped.
+  template <class Call, class... Given>
+  static const Call& keep(Tape& tape, Given&&... given) {
+    return tape.objects_.emplace<Call>(std::forward<Given>(given)...);
+  }
+  /// Drops what was recorded since `before` except `results` and taps, and replaces `results` by the values
+  /// that stay. A backward pass records the rest again by running `segment`, which stays in the arena.
   static void close(Tape& tape, const detail::Segment& segment, const Tape::Mark& before, VarList& results);
-  /// Records the function of `node` once more, at the end of the tape, with the same draws, and appends the
-  /// flat numbers of what `close` kept. Throws when it does not do what it did before.
+  /// Records the function of `node` again at the end of the tape, with its original draws, and appends the
+  /// flat numbers of the values that `close` kept. Throws when the function gives other results.
   static void run_again(Tape& tape, const Node& node, ScratchVector<std::uint32_t>& results);
-  /// Whether a value was recorded inside of a checkpoint and dropped.
-  static bool dropped(const Tape& tape, const Stamp& stamp);
+  /// The most values that one checkpoint among nodes 0 to `last` records again.
+  static std::uint32_t room(const Tape& tape, std::uint32_t last);
 
  private:
   struct Survey;
+  class PinnedParameters;
   static Survey survey(const Tape& tape, const Tape::Mark& before, const VarList& results);
   static void move_down(Tape& tape, Survey& survey);
 };
 
-/// y = f(x…), of which the tape keeps the result alone: f's intermediate values are dropped after the forward
+/// y = f(x…), where the tape keeps the result alone: f's intermediate values are dropped after the forward
 /// and computed again in the backward pass, one checkpoint at a time, for about a third more time
-/// (Chen et al., 2016, arXiv 1604.06174). Values and gradients have the same bits as f(x…), dropout included;
-/// so have gradients of values that f takes from elsewhere.
+/// (Chen et al., 2016, arXiv 1604.06174). Values and gradients are bit-identical to those of f(x…), with
+/// dropout and for values that f captures, too.
 ///
 ///     Var y = checkpoint(layer, x, mask);
 ///     Var z = checkpoint([&layer, mask](const Var& x) { return layer(x, mask); }, y);
 ///
 /// f is any function of the arguments, one of which is a Var or the Tape; it returns a Var, or several (a
 /// VarList, array, vector, pair or tuple). Until the tape is reset, f and the arguments are kept as copies;
-/// layers and whatever else cannot be copied must stay alive as long, and so must all that f captures by
-/// reference. f runs once a backward pass more: it must depend on nothing that changes meanwhile. Throws in
-/// the backward pass when a parameter that f reads has changed (naming it) and when f gives other results;
-/// throws at once when f makes a variable, or updates, freezes or unfreezes a parameter that it reads.
+/// layers and other arguments that cannot be copied must stay alive as long, and so must all that f captures
+/// by reference. Each backward pass runs f once more: f must depend on nothing that changes in between.
+/// Throws in the backward pass when a parameter that f reads has changed (naming it) and when f gives other
+/// results; throws at once when f makes a variable, or updates, freezes or unfreezes a parameter that it
+/// reads.
 ///
 /// Taps inside see values and gradients. Hooks inside run in the forward only, and what they saw is dropped
 /// afterwards. On a tape that does not record it is f(x…).
@@ -108,12 +117,12 @@ auto checkpoint(F&& f, Args&&... args) {
   Tape& tape = detail::find_tape(args...);
   if (!tape.options().record) return Call(std::forward<F>(f), std::forward<Args>(args)...)();
   return tape.attempt([&] {
-    const Call& call = tape.own<Call>(std::forward<F>(f), std::forward<Args>(args)...);
+    const Call& call = Checkpoints::keep<Call>(tape, std::forward<F>(f), std::forward<Args>(args)...);
     const Tape::Mark before = tape.mark();
     auto result = call();
     VarList vars;
     detail::for_each_var(result, [&](const Var& x) { vars.push_back(x); });
-    Recomputation::close(tape, call, before, vars);
+    Checkpoints::close(tape, call, before, vars);
     std::size_t at = 0;
     detail::for_each_var(result, [&](Var& x) { x = vars[at++]; });
     return result;

@@ -50,7 +50,8 @@ void* Cotangents::write_part(std::uint32_t flat, const TensorView& like, bool la
   return buffers_[flat];
 }
 
-/// Whether `part` holds nothing; afterwards it counts as written, and what is left of it is zeros.
+/// Marks `part` as written and fills its unwritten rest, and gaps, with zeros. Returns true when no element
+/// of `part` was written before; `part` itself is then uninitialised.
 bool Cotangents::extend(std::size_t at, Range part) {
   Partial& p = partial_[at];
   const Range before{p.begin, p.end};

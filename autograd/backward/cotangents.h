@@ -1,3 +1,4 @@
+/// The gradient buffers of a backward pass.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -10,33 +11,34 @@
 
 namespace tapegrad {
 
-/// The cotangents of one backward pass: a buffer for every flat output that something reached, in an arena.
-/// Nothing is cleared before it is known that an op cannot write there. With `reuse`, what was released
-/// serves again, so that the arena grows by what lives at once.
+/// The cotangents of one backward pass: a buffer in an arena for every flat output that a cotangent reached.
+/// A buffer is cleared only when the op that reaches it cannot write it first. With `reuse`, released memory
+/// is used again, so the arena grows only by the buffers that are live at once.
 class Cotangents {
  public:
-  /// `lasting` buffers come from an arena of their own where `lasting_arena` is another one.
+  /// Allocates `lasting` buffers in `lasting_arena`, which may be `arena`.
   Cotangents(Arena& arena, Arena& lasting_arena, std::uint32_t outputs, bool reuse);
 
-  /// Whether a buffer has no element left that holds nothing.
+  /// Returns true when every element of a buffer holds something.
   bool full(std::uint32_t flat) const { return buffers_[flat] != nullptr && partial_.empty(); }
 
-  /// The elements of a buffer that hold something.
+  /// The elements of a buffer that were written.
   Range written(std::uint32_t flat) const {
     for (const Partial& p : partial_)
       if (p.flat == flat) return {p.begin, p.end};
     return everything;
   }
-  /// Makes room for `outputs` flat outputs where there is less.
+  /// Makes room for at least `outputs` flat outputs.
   void reserve(std::uint32_t outputs);
 
-  /// Null where nothing arrived.
+  /// The buffer of a flat output; null where nothing arrived.
   void* operator[](std::uint32_t flat) const { return buffers_[flat]; }
   void* const* buffers() const { return buffers_; }
 
-  /// Memory of `like`'s size to add to, zeros where nothing arrived yet. `lasting`: it is never released.
+  /// A buffer of `like`'s size to add to, zeros where nothing arrived yet. A `lasting` buffer is never
+  /// released.
   void* sum(std::uint32_t flat, const TensorView& like, bool lasting);
-  /// The same, but when `fresh` is true afterwards, `part` of it is uninitialised.
+  /// A buffer as from `sum`, but when `fresh` is true afterwards, its range `part` is uninitialised.
   void* write(std::uint32_t flat, const TensorView& like, bool lasting, Range part, bool& fresh) {
     void*& sum = buffers_[flat];
     fresh = sum == nullptr;
@@ -45,18 +47,18 @@ class Cotangents {
     return write_part(flat, like, lasting, part, fresh);
   }
 
-  /// Zeros where nothing was written so far, of one buffer or of all.
+  /// Fills the unwritten part of one buffer, or of all, with zeros.
   void complete(std::uint32_t flat) {
     if (!partial_.empty()) complete_partial(flat);
   }
   void complete_all();
 
-  /// `to`, which holds nothing, takes over the memory of `from`, which holds nothing from then on.
+  /// Moves the memory of `from` to `to`, which has none; `from` then has none.
   void hand_over(std::uint32_t from, std::uint32_t to) {
     buffers_[to] = buffers_[from];
     buffers_[from] = nullptr;
   }
-  /// Forgets a buffer of `like`'s size, for others to use.
+  /// Releases a buffer of `like`'s size for reuse.
   void release(std::uint32_t flat, const TensorView& like) {
     if (buffers_[flat] == nullptr) return;
     Block*& head = free_[SizeClass(like.byte_count()).number];
@@ -65,7 +67,7 @@ class Cotangents {
   }
 
  private:
-  /// Sizes of blocks: 16, 32, 48, 64 bytes and from there on four for each power of two.
+  /// Block sizes: 16, 32, 48 and 64 bytes, then four for each power of two.
   struct SizeClass {
     std::size_t bytes, number;
 
@@ -77,7 +79,7 @@ class Cotangents {
       number = 4 * width + (steps & 3);
     }
   };
-  /// A buffer of which only elements [begin, end) hold something.
+  /// A buffer of which only elements [begin, end) were written.
   struct Partial {
     std::uint32_t flat;
     Index begin, end, size;
@@ -101,7 +103,7 @@ class Cotangents {
     }
     if (taken == nullptr) taken = (apart ? lasting_arena_ : arena_).allocate(bytes);
 #ifndef NDEBUG
-    std::memset(taken, 0xff, bytes);  // NaN, for whoever reads what it should write
+    std::memset(taken, 0xff, bytes);  // NaN, to expose reads of what should be written
 #endif
     return taken;
   }

@@ -2,16 +2,15 @@
 
 #include <cstring>
 
-#include "../observe/without_gradient_hooks.h"
 #include "../ops/arithmetic.h"
 
 namespace tapegrad {
 namespace {
 
-/// What is recorded while this lives is dropped afterwards, and no gradient hook hears of it.
+/// Drops what is recorded during its life, and mutes gradient hooks.
 class Aside {
  public:
-  explicit Aside(Tape& tape) : tape_(tape), before_(tape.mark()), quiet_(tape) {
+  explicit Aside(Tape& tape) : tape_(tape), before_(tape.mark()), quiet_(tape.observers().mute_gradients()) {
     tape.rewind(before_);  // nothing to drop; throws where the destructor would, in a gradient hook
   }
   ~Aside() { tape_.rewind(before_); }
@@ -21,10 +20,10 @@ class Aside {
  private:
   Tape& tape_;
   const Tape::Mark before_;
-  const WithoutGradientHooks quiet_;
+  const Observers::Muted quiet_;
 };
 
-/// The tape of y and x, which the errors call `of` and x.
+/// Returns the tape of y and x, which the errors call `of` and x.
 Tape& checked(const char* op, const char* of, const Var& y, const Var& x) {
   Tape &tape = y.tape(op), &of_x = x.tape(op);
   expects(&tape == &of_x, "{}: x of shape {} was recorded on another tape than {} of shape {}", op, x.shape(),
@@ -48,7 +47,7 @@ void check_direction(const char* op, const Var& x, const Tensor& v) {
           dtype_name(v.dtype()), v.shape(), dtype_name(x.dtype()), x.shape());
 }
 
-/// J' u of y's Jacobian with respect to x; zeros where nothing arrives.
+/// J' u for the Jacobian J of y with respect to x; zeros where nothing arrives.
 Tensor pulled_back(const Var& y, const Var& x, const Tensor& u) {
   if (y.needs_grad()) {
     const Gradients g = y.tape().backward(y, {.cotangent = u});
@@ -57,14 +56,14 @@ Tensor pulled_back(const Var& y, const Var& x, const Tensor& u) {
   return Tensor(x.shape(), x.dtype());
 }
 
-/// dloss/dx as a value on the tape; empty where there is none.
+/// dloss/dx as a recorded value; empty where there is none.
 Var gradient_of(const Var& loss, const Var& x, const Tensor& cotangent = {}) {
   if (!loss.needs_grad()) return {};
   const Gradients g = loss.tape().backward(loss, {.create_graph = true, .cotangent = cotangent});
   return g.contains(x) ? g.var(x) : Var();
 }
 
-/// Row after row, one pass each, dropped when it is read.
+/// The rows of the Jacobian, one backward pass each, dropped once read.
 Tensor rows_of(const Var& y, const Var& x) {
   Tensor result({y.size(), x.size()}, x.dtype());
   if (!y.needs_grad()) return result;

@@ -1,8 +1,11 @@
-// Derivatives beyond the gradient, of what was recorded. Each function walks the recording back, more than
-// once, and leaves the tape as it was: values, draws, taps and earlier Gradients stay, gradient hooks are not
-// run. Results own their memory. Each throws when `x` needs no gradient (a constant, or frozen), when the
-// operands lie on different tapes, when the tape does not record or was consumed, and where it says so; what
-// does not depend on x has the derivative 0. At a kink, what the ops' gradients say counts.
+/// Derivatives beyond the gradient: Hessian-vector and Jacobian-vector products, Jacobians and Hessians of
+/// recorded values.
+///
+/// Each function walks the recording back, more than once, and leaves the tape as it was: values, draws, taps
+/// and earlier Gradients stay, and gradient hooks are not run. Results own their memory. Each throws when `x`
+/// needs no gradient (a constant, or frozen), when the operands are on different tapes, and when the tape
+/// does not record or was consumed. A value that does not depend on x has the derivative 0. At a kink, the
+/// derivative is that of the ops' gradients.
 #pragma once
 #include "../tape.h"
 
@@ -17,9 +20,9 @@ namespace tapegrad {
 Tensor hvp(const Var& loss, const Var& x, const Tensor& v);
 Tensor hvp(const Var& loss, const Parameter& x, const Tensor& v);
 
-/// J v with J = dy/dx, without J: how y moves as x moves along v. J' u is linear in u, so that the derivative
-/// of <J' u, v> with respect to u is J v, wherever u lies (Townsend, 2017, "A new trick for calculating
-/// Jacobian vector products").
+/// J v with J = dy/dx, without J: the change of y as x moves along v. J' u is linear in u, so the derivative
+/// of <J' u, v> with respect to u is J v at every u (Townsend, 2017, "A new trick for calculating Jacobian
+/// vector products").
 ///
 ///   y [..y], x and v [..x] -> [..y]
 ///

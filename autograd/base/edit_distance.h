@@ -1,3 +1,4 @@
+/// The edit distance of two sequences, for scores of outputs and for suggestions in errors.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -25,7 +26,7 @@ std::int64_t edit_distance(std::span<const T> a, std::span<const T> b) {
   return row.back();
 }
 
-/// The same between two texts, byte by byte.
+/// Levenshtein distance of two texts, byte by byte.
 inline std::int64_t edit_distance(std::string_view a, std::string_view b) {
   return edit_distance(std::span<const char>(a), std::span<const char>(b));
 }

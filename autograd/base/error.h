@@ -1,3 +1,4 @@
+/// The exceptions of the library, and `expects`, which throws one unless a condition holds.
 #pragma once
 #include <fmt/format.h>
 
@@ -9,14 +10,14 @@
 namespace tapegrad {
 
 /// A mistake of the caller: a wrong shape, a stale handle, a repeated name. The text reads `[module path:
-/// ]op: what, with the values and a hint`. The innermost layer that an error passes through adds its path
+/// ]op: problem, with the values and a hint`. The innermost layer that an error passes through adds its path
 /// once (see Layer).
 class Error : public std::exception {
  public:
   explicit Error(std::string message) : text_(std::move(message)) {}
   const char* what() const noexcept override { return text_.c_str(); }
 
-  /// Puts `path: ` in front, unless a path stands there already or `path` is empty.
+  /// Puts `path: ` in front, unless the text has a path already or `path` is empty.
   void add_path(std::string_view path) {
     if (has_path_ || path.empty()) return;
     text_ = fmt::format("{}: {}", path, text_);
@@ -28,13 +29,12 @@ class Error : public std::exception {
   bool has_path_ = false;
 };
 
-/// Bad data from outside (a file, a line of it): programs end with exit code 65 on it.
+/// Bad data from outside, such as a malformed line of a file. Programs exit with code 65.
 class DataError : public Error {
   using Error::Error;
 };
 
-/// The system gave no memory, thread, file or room on the disk: nobody's mistake; programs end with exit code
-/// 1 on it.
+/// A system resource is exhausted: memory, threads, files or disk space. Programs exit with code 1.
 class SystemError : public Error {
   using Error::Error;
 };

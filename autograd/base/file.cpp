@@ -17,10 +17,11 @@ namespace {
 
 std::string reason() { return std::strerror(errno); }
 
-/// Linux moves at most 2 GiB at once, and says so only by the count.
+/// Linux transfers at most 2 GiB in one call; the returned count is the only sign of it.
 constexpr std::size_t largest_piece = std::size_t{1} << 30;
 
-/// The file to put in place: behind a link, what it points to. Devices and pipes would be lost to a rename.
+/// Returns the file to replace: `path`, or the target when it is a symbolic link. Refuses devices and pipes,
+/// which a rename would destroy.
 std::string replaceable(const std::string& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0 || S_ISDIR(status.st_mode)) return path;
@@ -31,7 +32,7 @@ std::string replaceable(const std::string& path) {
   return error || !std::filesystem::is_symlink(path, error) ? path : target.string();
 }
 
-/// A name of its own for every file that is being written, so that savers of one path do not meet in it.
+/// Returns a unique temporary name, so that two writers of one path do not collide.
 std::string temporary_beside(const std::string& target) {
   static std::atomic<unsigned> serial = 0;
   return fmt::format("{}.{}.{}.tmp", target, ::getpid(), serial++);
@@ -98,8 +99,8 @@ void AtomicFile::commit() {
   done_ = true;
   const std::size_t slash = target_.rfind('/');
   const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : target_.substr(0, slash);
-  // A folder that one may write to but not read cannot be synced, and some file systems have no sync of
-  // folders (EINVAL): there the new name is as safe as the system makes it. Any other failure is one.
+  // A folder that is writable but not readable cannot be synced, and some file systems have no sync of
+  // folders (EINVAL): there the new name is as safe as the system makes it. Any other failure is an error.
   const Descriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory.is_open() && errno == EACCES) return;
   if (!directory.is_open() || (::fsync(directory.number()) != 0 && errno != EINVAL))

@@ -1,3 +1,4 @@
+/// Files: sequential reading with errors that name the path, and atomic replacement.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -6,7 +7,7 @@
 
 namespace tapegrad {
 
-/// An open file, closed on every way out.
+/// A file descriptor that the destructor closes.
 class Descriptor {
  public:
   explicit Descriptor(int number) : number_(number) {}
@@ -20,13 +21,13 @@ class Descriptor {
   int number_;
 };
 
-/// A regular file, read from front to back. Everything throws DataError (`PATH: cannot be opened: …`).
+/// A regular file, read from front to back. All functions throw DataError (`PATH: cannot be opened: …`).
 class InputFile {
  public:
   explicit InputFile(const std::string& path);
-  /// Bytes of the whole file, when it was opened.
+  /// Size of the file in bytes when it was opened.
   std::uint64_t size() const { return size_; }
-  /// The next `count` bytes; throws when the file ends before.
+  /// Reads the next `count` bytes; throws when the file ends before.
   void read(void* to, std::size_t count);
 
  private:
@@ -35,11 +36,11 @@ class InputFile {
   std::uint64_t size_ = 0, done_ = 0;
 };
 
-/// Replaces a file as a whole or not at all: writes to a temporary file beside it; `commit` is fsync, rename
-/// and fsync of the folder. Without it, and when anything throws, nothing is left behind and an older file
-/// stays. A link stays one: the file that it points to is replaced. Everything throws SystemError (`PATH:
-/// cannot be written: …`), for a device or a pipe too; if only the folder's fsync failed, the file is in
-/// place.
+/// Replaces a file as a whole or not at all: writes to a temporary file beside it; `commit` calls fsync,
+/// renames the file, and calls fsync on the folder. Without `commit`, and when a function throws, the
+/// temporary file is removed and an older file stays. A symbolic link stays: the file that it points to is
+/// replaced. All functions throw SystemError (`PATH: cannot be written: …`), for a device or a pipe too; when
+/// only the folder's fsync failed, the file is in place.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::string& path);

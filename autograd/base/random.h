@@ -1,12 +1,12 @@
-/// Counted random numbers: the value of an element is a pure function of (key, element), so forward,
-/// backward, definition, taps, threads and ranks all see the same numbers, and nothing is stored.
+/// Counter-based random numbers: the value of an element is a pure function of (key, element), so forward,
+/// backward, definition, taps, threads and ranks agree, and nothing is stored.
 #pragma once
 
 #include <cstdint>
 
 namespace tapegrad {
 
-/// Names one tensor's worth of random numbers.
+/// The key of the random numbers of one tensor.
 struct RandomKey {
   std::uint64_t value = 0;
 };
@@ -47,5 +47,9 @@ struct RandomKey {
   const std::uint64_t low = random_bits({splitmix64(key.value ^ 0x5851f42d4c957f2du)}, element);
   return static_cast<double>(static_cast<std::int64_t>(((high << 32) | low) >> 11)) * 0x1p-53;
 }
+
+/// A number of the standard normal distribution, for `element`: Marsaglia's polar method with a logarithm of
+/// basic arithmetic, so that every machine has the same bits.
+double standard_normal(RandomKey key, std::uint64_t element);
 
 }  // namespace tapegrad

@@ -1,8 +1,9 @@
+/// A scope guard that sets a variable and restores its old value.
 #pragma once
 
 namespace tapegrad {
 
-/// Sets a value for the length of a scope.
+/// Sets `place` to `value` for the length of a scope.
 template <class T>
 class Temporarily {
  public:

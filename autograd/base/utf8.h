@@ -20,9 +20,9 @@ std::vector<std::string_view> code_points(std::string_view text);
 /// Number of code points; a byte that belongs to no well-formed sequence counts as one.
 std::size_t count_code_points(std::string_view text) noexcept;
 
-/// `text` fit to stand in a one-line message: control, invisible and direction-changing characters become
-/// `\n`, `\u{202E}`, bytes that are not UTF-8 become `\xFF`, and what lies beyond `limit` code points is cut
-/// and replaced by an ellipsis.
+/// `text` for a one-line message: control, invisible and direction-changing characters become `\n`,
+/// `\u{202E}`, bytes that are not UTF-8 become `\xFF`, and an ellipsis replaces everything beyond `limit`
+/// code points.
 std::string printable(std::string_view text, std::size_t limit = 200);
 
 /// As `printable`, between quotation marks; quotation marks and backslashes inside are escaped.
@@ -33,7 +33,7 @@ std::string in_quotes(std::string_view text, std::size_t limit = 40);
 std::size_t utf8_length(std::string_view text, std::size_t i) noexcept;
 /// The code point of one well-formed sequence.
 std::uint32_t code_point(std::string_view sequence);
-/// Characters that show nothing, or change how their neighbours are shown.
+/// Returns true for characters that show nothing, or change how their neighbours are shown.
 bool is_unseen(std::uint32_t c);
 
 }  // namespace tapegrad

@@ -33,8 +33,8 @@ struct Subject : CheckedSubject {
   }
 };
 
-/// What is found out about a failing check at most: elements beyond the chosen ones, parts of uses, and for
-/// each subject derivatives of the result, with so many other inputs transposed.
+/// Limits of a diagnosis: elements compared beyond the chosen ones, elements moved for the parts of uses, and
+/// derivatives of the result for each subject, over all transposed inputs.
 constexpr Index few_elements = 256, few_parts = 512, few_derivatives = 1 << 16;
 constexpr std::size_t few_transposed = 4;
 
@@ -89,7 +89,7 @@ class Check {
   }
 
  private:
-  /// The stencil at one step: derivative, and what the second differences say about a kink inside.
+  /// The stencil at one step: the derivative, and the second differences that reveal a kink.
   struct Stencil {
     double derivative = 0, bend = 0;
     std::vector<double> of_result = {};  // derivatives of its elements
@@ -131,12 +131,12 @@ class Check {
   std::string diagnosis_or_none() {
     try {
       return diagnosis();
-    } catch (const Error&) {  // the function refuses what it took before: the comparison stands
+    } catch (const Error&) {  // the function throws when it is evaluated again
       return {};
     }
   }
 
-  /// What the diagnosis wants to know beyond the comparison.
+  /// Computes the further derivatives that the diagnosis needs, and diagnoses.
   std::string diagnosis() {
     CheckedGradients all{{}, cotangent_.shape(), base_, {}, options_.tolerance, options_.floor};
     for (Subject& subject : subjects_) {
@@ -173,7 +173,7 @@ class Check {
       const Transposed turned(other);
       try {
         subject.jacobians.push_back({other.name, jacobian(subject)});
-      } catch (const Error&) {  // the function does not take it so
+      } catch (const Error&) {  // the function does not accept the transposed input
       }
     }
   }
@@ -188,7 +188,7 @@ class Check {
     return rows;
   }
 
-  /// The last two axes of a subject's data are swapped while this lives.
+  /// Swaps the last two axes of a subject's data during its lifetime.
   struct Transposed {
     Subject& subject;
     explicit Transposed(Subject& s) : subject(s) { turn(); }

@@ -1,3 +1,5 @@
+/// Gradient check: compares first (gradcheck) and second (gradgradcheck) derivatives of a function of Vars
+/// with finite differences in f64, and names the likely mistake when they disagree.
 #pragma once
 #include <functional>
 #include <string>
@@ -14,7 +16,7 @@ struct GradcheckOptions {
   double step = 1e-3;       ///< h = step * max(1, |x|), refined where the estimates for two steps disagree
   Index elements = 0;       ///< check so many random elements of each input or parameter; 0 checks all
   Index allowed_kinks = 0;  ///< elements whose stencil may cross a kink before the check fails
-  bool training = false;    ///< draws are active, the same ones in every evaluation
+  bool training = false;    ///< dropout is active, with equal draws in every evaluation
   bool fused = true;        ///< check kernels; false checks definitions
   std::uint64_t seed = 1;   ///< of the cotangent, the chosen elements and the tape's draws
   bool diagnose = true;     ///< look for the usual mistakes when the check fails
@@ -25,11 +27,11 @@ struct GradcheckResult {
   double max_relative_error = 0;
   Index checked = 0;  ///< elements compared
   Index kinks = 0;  ///< elements left out: the function has no derivative there; the message names the first
-  /// The worst element: `softmax: input 0, element [1, 2]: analytic 0.25, numeric 0.5, relative error 0.5`.
-  /// After kinks and the like it ends with `; looks like: …`, the diagnosis, if there is one.
+  /// The worst element: `softmax: input 0, element [1, 2]: analytic 0.25, numeric 0.5, relative error 0.5`,
+  /// then the first kink, then `; looks like: …` with the diagnosis, if there is one.
   std::string message;
-  /// Which of the usual mistakes fits, in words; empty when the check passes or none does. What fails is
-  /// looked at beyond the chosen `elements` where it is small (256). See diagnose() in gradcheck_diagnosis.h.
+  /// The usual mistake that fits, in words; empty when the check passes or none fits. Failing subjects of at
+  /// most 256 elements are compared at every element for it. See diagnose() in diagnosis/diagnosis.h.
   std::string diagnosis = {};
 
   explicit operator bool() const { return ok; }
@@ -38,20 +40,19 @@ struct GradcheckResult {
 using CheckedFunction = std::function<Var(const std::vector<Var>&)>;
 
 /// Compares every derivative of `f` with finite differences, in f64. With L(x) = <f(x), c> for a fixed random
-/// cotangent c, the tape's dL/dx_i is held against the five-point stencil (Abramowitz and Stegun, 25.3.6)
+/// cotangent c, the tape's dL/dx_i is compared with the five-point stencil (Abramowitz and Stegun, 25.3.6)
 ///
 ///     (-L(x + 2h) + 8 L(x + h) - 8 L(x - h) + L(x - 2h)) / 12h = dL/dx + O(h^4).
 ///
 /// At a kink the second differences L(x + k h) - 2 L(x) + L(x - k h) grow with k, not with k^2; such elements
 /// are counted and named, and fail the check unless `allowed_kinks` admits them. Inputs must be f64; they are
-/// variables of a tape of the check's own, and `f` may reach that tape through them. `f` must give the same
-/// value whenever it is called.
+/// variables of a tape that the check owns, and `f` may reach that tape through them. `f` must be
+/// deterministic.
 GradcheckResult gradcheck(const CheckedFunction& f, const std::vector<Tensor>& inputs,
                           const GradcheckOptions& options = {});
 
-/// The same for a function that also reads parameters: those of `params` that train are checked too, named by
-/// their paths. They must be f64; they are changed in place while the check runs and are as before
-/// afterwards.
+/// Also checks the trainable parameters of `params`, named by their paths. They must be f64; the check
+/// changes them in place and restores them.
 GradcheckResult gradcheck(const CheckedFunction& f, const std::vector<Tensor>& inputs, ParameterStore& params,
                           const GradcheckOptions& options = {});
 
@@ -60,7 +61,7 @@ GradcheckResult gradcheck(const CheckedFunction& f, const std::vector<Tensor>& i
 /// the last input.
 GradcheckResult gradgradcheck(const CheckedFunction& f, const std::vector<Tensor>& inputs,
                               const GradcheckOptions& options = {});
-/// The same with respect to the parameters too: those of `params` that train are among the x_i.
+/// Also differentiates with respect to the trainable parameters of `params`.
 GradcheckResult gradgradcheck(const CheckedFunction& f, const std::vector<Tensor>& inputs,
                               ParameterStore& params, const GradcheckOptions& options = {});
 

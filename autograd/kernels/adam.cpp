@@ -1,11 +1,11 @@
+#include "adam.h"
 #include "simd/rows.h"
-#include "variants.h"
 
 namespace tapegrad::kernels::TAPEGRAD_ISA {
 namespace {
 
-/// Division by one number, with the bits of x / by where nothing underflows: a product with the inverse, set
-/// right twice by its exact remainder (Markstein, 1990). Much quicker than as many divisions.
+/// Division by one number, with the bits of x / by unless something underflows: a product with the inverse,
+/// corrected twice by its exact remainder (Markstein, 1990). Much faster than divisions.
 template <class T>
 struct Divisor {
   T by, inverse;
@@ -15,12 +15,14 @@ struct Divisor {
     const Vector<T> near = x * inverse;
     const Vector<T> nearer = fma(fma(near, splat(-by), x), splat(inverse), near);
     const Vector<T> exact = fma(fma(nearer, splat(-by), x), splat(inverse), nearer);
-    return x < kInfinity<T> ? exact : x;  // the remainder of infinity is none
+    return x < kInfinity<T> ? exact : x;  // infinity has no remainder
 #else
     return x / by;
 #endif
   }
 };
+
+}  // namespace
 
 template <class T>
 void adam(T* param, const T* grad, T* m, T* v, Index n, const AdamArgs& args) {
@@ -47,13 +49,6 @@ void adam(T* param, const T* grad, T* m, T* v, Index n, const AdamArgs& args) {
       });
 }
 
-}  // namespace
-
-template <class T>
-void fill_adam(Table<T>& table) {
-  table.adam = &adam<T>;
-}
-template void fill_adam(Table<float>&);
-template void fill_adam(Table<double>&);
+TAPEGRAD_INSTANTIATE(adam)
 
 }  // namespace tapegrad::kernels::TAPEGRAD_ISA

@@ -3,9 +3,9 @@
 
 #include <cstdint>
 
-namespace tapegrad::kernels {
+#include "kernel.h"
 
-using Index = std::int64_t;
+namespace tapegrad::kernels {
 
 struct AdamArgs {
   double learning_rate = 1e-3;
@@ -27,7 +27,7 @@ struct AdamArgs {
 ///     m += (1 - beta1) * (g - m)
 ///     v = beta2 * v + (1 - beta2) * g * g
 ///     param -= learning_rate / bias_correction1 * m / (sqrt(v) / sqrt(bias_correction2) + eps)
-template <class T>
-void adam(T* param, const T* grad, T* m, T* v, Index n, const AdamArgs& args);
+TAPEGRAD_KERNEL(void, adam, (T * param, const T* grad, T* m, T* v, Index n, const AdamArgs& args),
+                (param, grad, m, v, n, args))
 
 }  // namespace tapegrad::kernels

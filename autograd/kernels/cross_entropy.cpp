@@ -1,9 +1,8 @@
+#include "cross_entropy.h"
 #include "simd/rows.h"
 #include "simd/vector_math.h"
-#include "variants.h"
 
 namespace tapegrad::kernels::TAPEGRAD_ISA {
-namespace {
 
 template <class T>
 double cross_entropy_forward(const T* logits, const std::int64_t* targets, Index rows, Index vocab,
@@ -60,21 +59,14 @@ void cross_entropy_backward(const T* logits, const std::int64_t* targets, const 
           mask.store(dx + j, fma(exp(mask.load(x + j) - max - above) - spread, splat(g),
                                  load_sum(accumulate, mask, dx + j)));
         });
-    // The target's own element again, with the subtraction before the product: p - 1 + eps keeps its small
-    // digits.
+    // Recomputes the target's element with the subtraction before the product, so that p - 1 + eps keeps its
+    // small digits.
     const Vector<T> p = exp(splat(x[targets[row]] - max - above)) - spread - peak;
     at_target = fma(p[0], g, old);
   }
 }
 
-}  // namespace
-
-template <class T>
-void fill_cross_entropy(Table<T>& table) {
-  table.cross_entropy_forward = &cross_entropy_forward<T>;
-  table.cross_entropy_backward = &cross_entropy_backward<T>;
-}
-template void fill_cross_entropy(Table<float>&);
-template void fill_cross_entropy(Table<double>&);
+TAPEGRAD_INSTANTIATE(cross_entropy_forward)
+TAPEGRAD_INSTANTIATE(cross_entropy_backward)
 
 }  // namespace tapegrad::kernels::TAPEGRAD_ISA

@@ -1,8 +1,7 @@
+#include "dropout.h"
 #include "dropout_row.h"
-#include "variants.h"
 
 namespace tapegrad::kernels::TAPEGRAD_ISA {
-namespace {
 
 template <class T>
 void dropout_forward(const T* x, T* y, Index n, double p, RandomKey key, std::uint64_t first_element) {
@@ -23,14 +22,7 @@ void dropout_backward(const T* dy, T* dx, Index n, double p, RandomKey key, std:
       });
 }
 
-}  // namespace
-
-template <class T>
-void fill_dropout(Table<T>& table) {
-  table.dropout_forward = &dropout_forward<T>;
-  table.dropout_backward = &dropout_backward<T>;
-}
-template void fill_dropout(Table<float>&);
-template void fill_dropout(Table<double>&);
+TAPEGRAD_INSTANTIATE(dropout_forward)
+TAPEGRAD_INSTANTIATE(dropout_backward)
 
 }  // namespace tapegrad::kernels::TAPEGRAD_ISA

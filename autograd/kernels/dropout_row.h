@@ -9,7 +9,7 @@ namespace tapegrad::kernels::TAPEGRAD_ISA {
 template <class T>
 struct Dropout {
   std::uint64_t keys;
-  std::uint32_t threshold;  // an element is kept when its bits reach this
+  std::uint32_t threshold;  // an element is kept when its bits are at least this
   bool none;                // p = 1
   T factor;
 
@@ -19,8 +19,8 @@ struct Dropout {
         none(p >= 1),
         factor(none ? T{0} : static_cast<T>(1 / (1 - p))) {}
 
-  /// visit(mask, i, factor or 0) for every vector of n elements: `first + i` decides. As random_bits, with
-  /// the high word of the element out of the loop.
+  /// Calls visit(mask, i, factor or 0) for every vector of n elements; element `first + i` of the dropout
+  /// stream decides. Draws as random_bits does, with the high word of the element hoisted out of the loop.
   template <class Visit>
   TAPEGRAD_INLINE void for_each(Index n, std::uint64_t first, Visit visit) const {
     for (Index begin = 0; begin < n;) {
@@ -83,7 +83,7 @@ struct Dropout {
   }
 };
 
-/// A dropped element becomes +0 whatever it was: times 0 would keep NaN, inf and the sign.
+/// A dropped element becomes +0: a product with 0 would keep NaN, inf and the sign.
 template <class V>
 TAPEGRAD_INLINE V dropped(V x, V factor) {
   return factor > 0 ? x * factor : V{};

@@ -1,6 +1,6 @@
+#include "elementwise.h"
 #include "simd/rows.h"
 #include "simd/vector_math.h"
-#include "variants.h"
 
 namespace tapegrad::kernels::TAPEGRAD_ISA {
 namespace {
@@ -21,17 +21,20 @@ TAPEGRAD_INLINE void map_backward(const T* x, const T* dy, T* dx, Index n, bool 
       });
 }
 
+}  // namespace
+
 #define TAPEGRAD_MAP(name, expression)                                                   \
   template <class T>                                                                     \
   void name(const T* x, T* y, Index n) {                                                 \
     map<T>(                                                                              \
         x, y, n, [](Vector<T> v) __attribute__((always_inline)) { return expression; }); \
-  }
+  }                                                                                      \
+  template void name(const float*, float*, Index);                                       \
+  template void name(const double*, double*, Index);
 TAPEGRAD_MAP(exp, TAPEGRAD_ISA::exp(v))
 TAPEGRAD_MAP(log, TAPEGRAD_ISA::log(v))
 TAPEGRAD_MAP(tanh, TAPEGRAD_ISA::tanh(v))
 TAPEGRAD_MAP(sigmoid, TAPEGRAD_ISA::sigmoid(v))
-TAPEGRAD_MAP(erf, TAPEGRAD_ISA::erf(v))
 TAPEGRAD_MAP(relu, (vmax(Vector<T>{}, v)))
 TAPEGRAD_MAP(gelu, (v * normal(v).cdf))
 #undef TAPEGRAD_MAP
@@ -54,6 +57,8 @@ void gelu_backward(const T* x, const T* dy, T* dx, Index n, bool accumulate) {
       });
 }
 
+namespace {
+
 /// dx = f(x, dy) and its sum over rows, eight rows at a time, so that a vector of sums is seldom stored.
 template <class T, class F>
 TAPEGRAD_INLINE void gradient_rows(const T* x, const T* dy, T* dx, Index rows, Index n, T* dbias, F f) {
@@ -72,6 +77,8 @@ TAPEGRAD_INLINE void gradient_rows(const T* x, const T* dy, T* dx, Index rows, I
   }
 }
 
+}  // namespace
+
 template <class T>
 void relu_gradient(const T* x, const T* dy, T* dx, Index rows, Index n, T* dbias) {
   gradient_rows<T>(
@@ -88,6 +95,8 @@ void gelu_gradient(const T* x, const T* dy, T* dx, Index rows, Index n, T* dbias
       });
 }
 
+namespace {
+
 // (1 + tanh(u)) / 2 = sigmoid(2u), with 2u = 2 sqrt(2 / pi) (x + 0.044715 x^3).
 template <class T>
 constexpr T kLinear = static_cast<T>(1.5957691216057307117597842397375);
@@ -98,6 +107,8 @@ template <class T>
 TAPEGRAD_INLINE Vector<T> gate(Vector<T> v, Vector<T> square) {
   return TAPEGRAD_ISA::sigmoid(v * fma(square, splat(kCubic<T>), splat(kLinear<T>)));
 }
+
+}  // namespace
 
 template <class T>
 void gelu_tanh(const T* x, T* y, Index n) {
@@ -147,20 +158,7 @@ T sum_squares(const T* x, Index n) {
   return row_dot(x, x, n);
 }
 
-template <class T>
-T max(const T* x, Index n) {
-  IntVector<T> nan{};
-  Lanes<T> lanes(-kInfinity<T>);
-  for_row<T>(
-      n, [&](auto mask, int part, Index j) __attribute__((always_inline)) {
-        const Vector<T> v = mask.select(mask.load(x + j), -kInfinity<T>);
-        nan |= v != v;
-        lanes.part[part] = vmax(lanes.part[part], v);
-      });
-  for (int i = 0; i < kWidth<T>; ++i)
-    if (nan[i] != 0) return static_cast<T>(__builtin_nan(""));
-  return lanes.max();
-}
+namespace {
 
 /// `wide` vectors of columns side by side, the last of them with `left` columns in all.
 template <class T, int wide>
@@ -182,7 +180,9 @@ void sum_columns(const T* src, Index rows, Index left, Index ld, T* dst, bool ac
   last.store(dst + (wide - 1) * kWidth<T>, total[wide - 1]);
 }
 
-/// A sum is one chain of additions: many columns at once hide its latency.
+}  // namespace
+
+/// A sum is one chain of additions; many columns at once hide its latency.
 template <class T>
 void sum_rows(const T* src, Index rows, Index n, Index ld, T* dst, bool accumulate) {
   while (n > 0) {
@@ -238,33 +238,18 @@ void transpose(const T* src, Index rows, Index cols, Index ld_src, T* dst, Index
   }
 }
 
-}  // namespace
-
-template <class T>
-void fill_elementwise(Table<T>& table) {
-  table.exp = &exp<T>;
-  table.log = &log<T>;
-  table.tanh = &tanh<T>;
-  table.sigmoid = &sigmoid<T>;
-  table.erf = &erf<T>;
-  table.relu = &relu<T>;
-  table.relu_backward = &relu_backward<T>;
-  table.relu_gradient = &relu_gradient<T>;
-  table.gelu = &gelu<T>;
-  table.gelu_backward = &gelu_backward<T>;
-  table.gelu_gradient = &gelu_gradient<T>;
-  table.gelu_tanh = &gelu_tanh<T>;
-  table.gelu_tanh_backward = &gelu_tanh_backward<T>;
-  table.add_into = &add_into<T>;
-  table.add = &add<T>;
-  table.scale = &scale<T>;
-  table.sum = &sum<T>;
-  table.sum_squares = &sum_squares<T>;
-  table.max = &max<T>;
-  table.sum_rows = &sum_rows<T>;
-  table.transpose = &transpose<T>;
-}
-template void fill_elementwise(Table<float>&);
-template void fill_elementwise(Table<double>&);
+TAPEGRAD_INSTANTIATE(relu_backward)
+TAPEGRAD_INSTANTIATE(relu_gradient)
+TAPEGRAD_INSTANTIATE(gelu_backward)
+TAPEGRAD_INSTANTIATE(gelu_gradient)
+TAPEGRAD_INSTANTIATE(gelu_tanh)
+TAPEGRAD_INSTANTIATE(gelu_tanh_backward)
+TAPEGRAD_INSTANTIATE(add_into)
+TAPEGRAD_INSTANTIATE(add)
+TAPEGRAD_INSTANTIATE(scale)
+TAPEGRAD_INSTANTIATE(sum)
+TAPEGRAD_INSTANTIATE(sum_squares)
+TAPEGRAD_INSTANTIATE(sum_rows)
+TAPEGRAD_INSTANTIATE(transpose)
 
 }  // namespace tapegrad::kernels::TAPEGRAD_ISA

@@ -1,8 +1,7 @@
+#include "embedding.h"
 #include "simd/rows.h"
-#include "variants.h"
 
 namespace tapegrad::kernels::TAPEGRAD_ISA {
-namespace {
 
 template <class T>
 void embed(const T* table, const std::int64_t* ids, Index count, Index n, T factor, const T* positions,
@@ -37,14 +36,7 @@ void embed_backward(const T* dy, const std::int64_t* ids, Index count, Index n, 
   }
 }
 
-}  // namespace
-
-template <class T>
-void fill_embedding(Table<T>& table) {
-  table.embed = &embed<T>;
-  table.embed_backward = &embed_backward<T>;
-}
-template void fill_embedding(Table<float>&);
-template void fill_embedding(Table<double>&);
+TAPEGRAD_INSTANTIATE(embed)
+TAPEGRAD_INSTANTIATE(embed_backward)
 
 }  // namespace tapegrad::kernels::TAPEGRAD_ISA

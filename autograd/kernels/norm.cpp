@@ -1,6 +1,6 @@
+#include "norm.h"
 #include "dropout_row.h"
 #include "simd/row_groups.h"
-#include "variants.h"
 
 namespace tapegrad::kernels::TAPEGRAD_ISA {
 namespace {
@@ -65,7 +65,7 @@ TAPEGRAD_INLINE RowValues<T, rows> inverse_deviation(const T* x, const RowValues
   });
 }
 
-/// What layer_norm and add_layer_norm share: rows at `x`, whose sums are known.
+/// Normalises rows at `x` whose sums are known; for layer_norm and add_layer_norm.
 template <class T, int rows>
 TAPEGRAD_INLINE void norm_rows(const T* x, const RowValues<T, rows>& total, const T* gamma, const T* beta,
                                T eps, T* y, T* mean, T* rstd, Index n) {
@@ -76,6 +76,8 @@ TAPEGRAD_INLINE void norm_rows(const T* x, const RowValues<T, rows>& total, cons
   if (mean) centre.store(mean);
   if (rstd) inverse.store(rstd);
 }
+
+}  // namespace
 
 template <class T>
 void layer_norm(const T* x, const T* gamma, const T* beta, T eps, T* y, T* mean, T* rstd, Index rows,
@@ -94,6 +96,8 @@ void layer_norm(const T* x, const T* gamma, const T* beta, T eps, T* y, T* mean,
                   rstd ? rstd + row : nullptr, n);
       });
 }
+
+namespace {
 
 /// Stores x + f, or x + dropout(f), for rows from element `at` on, and returns their sums.
 template <class T, int rows, bool drops>
@@ -117,7 +121,7 @@ TAPEGRAD_INLINE RowValues<T, rows> add_rows(const AddLayerNormArgs<T>& args, con
 }
 
 template <class T, bool drops>
-TAPEGRAD_INLINE void add_layer_norm(const AddLayerNormArgs<T>& args, const Dropout<T>& dropout) {
+TAPEGRAD_INLINE void add_and_normalise(const AddLayerNormArgs<T>& args, const Dropout<T>& dropout) {
   for_groups<T>(
       args.rows, [&](Index row, auto group) __attribute__((always_inline)) {
         constexpr int count = decltype(group)::value;
@@ -128,17 +132,21 @@ TAPEGRAD_INLINE void add_layer_norm(const AddLayerNormArgs<T>& args, const Dropo
       });
 }
 
+}  // namespace
+
 template <class T>
 void add_layer_norm(const AddLayerNormArgs<T>& args) {
   const Dropout<T> dropout(args.p, args.key);
   if (args.p > 0)
-    add_layer_norm<T, true>(args, dropout);
+    add_and_normalise<T, true>(args, dropout);
   else
-    add_layer_norm<T, false>(args, dropout);
+    add_and_normalise<T, false>(args, dropout);
 }
 
-/// Some rows: adds to dgamma and dbeta and, where `wanted`, calls store(mask, r, j, v), rstd * v being what
-/// element j of row r of x gets; for layer norm (`centred`) and rms norm.
+namespace {
+
+/// The backward pass of some rows, for layer norm (`centred`) and rms norm: adds to dgamma and dbeta and,
+/// when `wanted`, calls store(mask, r, j, v), where rstd * v is the gradient of element j of row r of x.
 template <class T, int rows, bool centred, class Store>
 TAPEGRAD_INLINE void backward_rows(const T* x, const T* gamma, const T* mean, const T* rstd, const T* dy,
                                    T* dgamma, T* dbeta, Index n, bool wanted, Store store) {
@@ -208,11 +216,11 @@ TAPEGRAD_INLINE void norm_backward(const T* x, const T* gamma, const T* mean, co
       });
 }
 
-/// What both results of add_layer_norm pass on to x and f.
+/// The gradients of x and f from the cotangents of both results of add_layer_norm.
 template <class T, bool drops>
-TAPEGRAD_INLINE void add_layer_norm_backward(const AddLayerNormArgs<T>& args,
-                                             const AddLayerNormGradients<T>& grads,
-                                             const Dropout<T>& dropout) {
+TAPEGRAD_INLINE void add_and_normalise_backward(const AddLayerNormArgs<T>& args,
+                                                const AddLayerNormGradients<T>& grads,
+                                                const Dropout<T>& dropout) {
   const Index n = args.n;
   T *const dx = grads.dx, *const df = grads.df;
   const T* const dsum = grads.dsum;
@@ -242,13 +250,15 @@ TAPEGRAD_INLINE void add_layer_norm_backward(const AddLayerNormArgs<T>& args,
       });
 }
 
+}  // namespace
+
 template <class T>
 void add_layer_norm_backward(const AddLayerNormArgs<T>& args, const AddLayerNormGradients<T>& grads) {
   const Dropout<T> dropout(args.p, args.key);
   if (args.p > 0)
-    add_layer_norm_backward<T, true>(args, grads, dropout);
+    add_and_normalise_backward<T, true>(args, grads, dropout);
   else
-    add_layer_norm_backward<T, false>(args, grads, dropout);
+    add_and_normalise_backward<T, false>(args, grads, dropout);
 }
 
 template <class T>
@@ -275,18 +285,11 @@ void rms_norm_backward(const T* x, const T* gamma, const T* rstd, const T* dy, T
   norm_backward<T, false>(x, gamma, nullptr, rstd, dy, dx, dgamma, nullptr, rows, n, accumulate);
 }
 
-}  // namespace
-
-template <class T>
-void fill_norm(Table<T>& table) {
-  table.layer_norm = &layer_norm<T>;
-  table.layer_norm_backward = &layer_norm_backward<T>;
-  table.add_layer_norm = &add_layer_norm<T>;
-  table.add_layer_norm_backward = &add_layer_norm_backward<T>;
-  table.rms_norm = &rms_norm<T>;
-  table.rms_norm_backward = &rms_norm_backward<T>;
-}
-template void fill_norm(Table<float>&);
-template void fill_norm(Table<double>&);
+TAPEGRAD_INSTANTIATE(layer_norm)
+TAPEGRAD_INSTANTIATE(layer_norm_backward)
+TAPEGRAD_INSTANTIATE(add_layer_norm)
+TAPEGRAD_INSTANTIATE(add_layer_norm_backward)
+TAPEGRAD_INSTANTIATE(rms_norm)
+TAPEGRAD_INSTANTIATE(rms_norm_backward)
 
 }  // namespace tapegrad::kernels::TAPEGRAD_ISA

@@ -1,6 +1,6 @@
+#include "softmax.h"
 #include "simd/rows.h"
 #include "simd/vector_math.h"
-#include "variants.h"
 
 namespace tapegrad::kernels::TAPEGRAD_ISA {
 namespace {
@@ -28,6 +28,8 @@ TAPEGRAD_INLINE T log_sum_exp(const T* x, Index n) {
     return row_sum(x, n) < 0 || n == 0 ? max : row_sum(x, n);  // all -inf, or NaNs among them
   return static_cast<T>(static_cast<double>(max) + __builtin_log(static_cast<double>(sum_exp(x, n, max))));
 }
+
+}  // namespace
 
 template <class T>
 void softmax(const T* x, T* y, Index rows, Index n) {
@@ -63,7 +65,7 @@ void softmax_backward(const T* y, const T* dy, T* dx, Index rows, Index n, bool 
   }
 }
 
-// The maximum comes out first: x - logsumexp(x) would be rounded as coarsely as the largest x.
+// Subtracts the maximum first: x - logsumexp(x) would be rounded as coarsely as the largest x.
 template <class T>
 void log_softmax(const T* x, T* y, Index rows, Index n) {
   for (Index row = 0; row < rows; ++row, x += n, y += n) {
@@ -110,18 +112,11 @@ void logsumexp_backward(const T* x, const T* y, const T* dy, T* dx, Index rows, 
   }
 }
 
-}  // namespace
-
-template <class T>
-void fill_softmax(Table<T>& table) {
-  table.softmax = &softmax<T>;
-  table.softmax_backward = &softmax_backward<T>;
-  table.log_softmax = &log_softmax<T>;
-  table.log_softmax_backward = &log_softmax_backward<T>;
-  table.logsumexp = &logsumexp<T>;
-  table.logsumexp_backward = &logsumexp_backward<T>;
-}
-template void fill_softmax(Table<float>&);
-template void fill_softmax(Table<double>&);
+TAPEGRAD_INSTANTIATE(softmax)
+TAPEGRAD_INSTANTIATE(softmax_backward)
+TAPEGRAD_INSTANTIATE(log_softmax)
+TAPEGRAD_INSTANTIATE(log_softmax_backward)
+TAPEGRAD_INSTANTIATE(logsumexp)
+TAPEGRAD_INSTANTIATE(logsumexp_backward)
 
 }  // namespace tapegrad::kernels::TAPEGRAD_ISA

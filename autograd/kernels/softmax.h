@@ -3,35 +3,34 @@
 
 #include <cstdint>
 
+#include "kernel.h"
+
 namespace tapegrad::kernels {
 
-using Index = std::int64_t;
-
 /// y = exp(x - max) / sum exp(x - max) in every row. y may be x. A row that is all -inf gives zeros.
-template <class T>
-void softmax(const T* x, T* y, Index rows, Index n);
+TAPEGRAD_KERNEL(void, softmax, (const T* x, T* y, Index rows, Index n), (x, y, rows, n))
 
 // The backward kernels add to dx, or write it when `accumulate` is false.
 
 /// dx += y * (dy - sum(y * dy)), y the softmax.
-template <class T>
-void softmax_backward(const T* y, const T* dy, T* dx, Index rows, Index n, bool accumulate = true);
+TAPEGRAD_KERNEL(void, softmax_backward,
+                (const T* y, const T* dy, T* dx, Index rows, Index n, bool accumulate = true),
+                (y, dy, dx, rows, n, accumulate))
 
 /// y = x - logsumexp(x) in every row. y may be x. A row that is all -inf gives -inf.
-template <class T>
-void log_softmax(const T* x, T* y, Index rows, Index n);
+TAPEGRAD_KERNEL(void, log_softmax, (const T* x, T* y, Index rows, Index n), (x, y, rows, n))
 
 /// dx += dy - exp(y) * sum(dy), y the log_softmax.
-template <class T>
-void log_softmax_backward(const T* y, const T* dy, T* dx, Index rows, Index n, bool accumulate = true);
+TAPEGRAD_KERNEL(void, log_softmax_backward,
+                (const T* y, const T* dy, T* dx, Index rows, Index n, bool accumulate = true),
+                (y, dy, dx, rows, n, accumulate))
 
 /// y[row] = log(sum exp(x)), without overflow; -inf for a row that is all -inf or empty.
-template <class T>
-void logsumexp(const T* x, T* y, Index rows, Index n);
+TAPEGRAD_KERNEL(void, logsumexp, (const T* x, T* y, Index rows, Index n), (x, y, rows, n))
 
 /// dx += dy[row] * softmax(x), y the logsumexp. A row with y = -inf gets nothing.
-template <class T>
-void logsumexp_backward(const T* x, const T* y, const T* dy, T* dx, Index rows, Index n,
-                        bool accumulate = true);
+TAPEGRAD_KERNEL(void, logsumexp_backward,
+                (const T* x, const T* y, const T* dy, T* dx, Index rows, Index n, bool accumulate = true),
+                (x, y, dy, dx, rows, n, accumulate))
 
 }  // namespace tapegrad::kernels

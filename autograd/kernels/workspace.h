@@ -8,7 +8,7 @@ namespace tapegrad::kernels {
 enum class Scratch : int { gemm_a, gemm_b, keys, values, scores, gradient, count };
 
 /// At least `bytes` bytes, 64-byte aligned, of this thread's block `which`. Valid until a larger request for
-/// the same block; contents are undefined. Throws std::bad_alloc.
+/// that block; contents are undefined. Throws std::bad_alloc.
 void* workspace(Scratch which, std::size_t bytes);
 
 /// Bytes that all blocks of this thread hold.

@@ -19,7 +19,8 @@ constexpr std::size_t smallest_reserve = commit_step;
 
 std::atomic<std::size_t> live{0};
 
-/// Leaves room for the others: 47 bits of addresses hold thousands of arenas, and a `ulimit -v` about sixty.
+/// Returns the bytes to reserve, such that other arenas fit too: 47 bits of addresses hold thousands, a
+/// `ulimit -v` about sixty.
 std::size_t wanted_reserve() {
   std::size_t size = live < crowd ? largest_reserve : crowded_reserve;
   rlimit limit{};

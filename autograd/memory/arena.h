@@ -1,3 +1,4 @@
+/// A bump allocator over reserved address space, and a growable array in one.
 #pragma once
 #include <cstddef>
 #include <new>
@@ -5,10 +6,10 @@
 
 namespace tapegrad {
 
-/// A bump allocator over one reserved stretch of address space, committed as it grows: nothing moves, freeing
-/// is moving the mark back, and what was used once is used again without any call to the system. Not for
-/// threads to share. The reserve is 64 GiB, 8 GiB when many arenas live, and under `ulimit -v` at most 1/64
-/// of it.
+/// A bump allocator over one reserved stretch of address space, committed as it grows: memory never moves,
+/// freeing moves the mark back, and memory that was used once is used again without a system call. For one
+/// thread. The reserve is 64 GiB, 8 GiB when many arenas exist, and under `ulimit -v` at most 1/64 of the
+/// limit.
 class Arena {
  public:
   Arena();
@@ -24,7 +25,7 @@ class Arena {
   }
   std::size_t used() const { return used_; }
   std::size_t peak() const { return used_ > peak_ ? used_ : peak_; }
-  /// The next `bytes` bytes, without alignment: what was extended so lies in one piece.
+  /// Returns the next `bytes` bytes, without alignment: consecutive extensions are contiguous.
   void* extend(std::size_t bytes) { return take(used_, bytes); }
   std::byte* base() const { return base_; }
   /// Frees everything allocated since `used()` returned `mark`.
@@ -52,22 +53,22 @@ class Arena {
 
   std::byte* base_ = nullptr;
   std::size_t used_ = 0, committed_ = 0, reserved_ = 0;
-  std::size_t peak_ = 0;  // before the last rewind
+  std::size_t peak_ = 0;  // up to the last rewind
 };
 
-/// A growable array in an arena of its own: elements never move, and it never gives memory back by itself.
+/// A growable array in an arena of its own: elements never move, and memory is returned only by `shrink`.
 template <class T>
 class ArenaVector {
   static_assert(std::is_trivially_destructible_v<T>);
 
  public:
   T& push_back(const T& value) { return *new (arena_.extend(sizeof(T))) T(value); }
-  /// A new element of default value, to be filled in where it lies.
+  /// Appends a default element for the caller to fill in.
   T& add() { return *new (arena_.extend(sizeof(T))) T; }
   T& operator[](std::size_t i) { return reinterpret_cast<T*>(arena_.base())[i]; }
   const T& operator[](std::size_t i) const { return reinterpret_cast<const T*>(arena_.base())[i]; }
   std::size_t size() const { return arena_.used() / sizeof(T); }
-  /// Drops all but the first `count` elements.
+  /// Drops all elements but the first `count`.
   void truncate(std::size_t count) { arena_.rewind(count * sizeof(T)); }
   void shrink() { arena_.shrink(); }
   std::size_t bytes() const { return arena_.used(); }

@@ -1,12 +1,14 @@
+/// Handle ids: a handle tells by its slot and serial number whether its value still exists.
 #pragma once
 #include <cstdint>
+#include <string_view>
 
 namespace tapegrad {
 
 class Tape;
 
-/// What a handle keeps of its owner. The slot outlives the owner (slots are recycled, never freed), and
-/// serial numbers of a slot never repeat, so a handle can always tell whether what it names still exists.
+/// The shared record of an owner of handles. It outlives the owner (slots are recycled, never freed), and the
+/// serial numbers of a slot never repeat, so a handle can always tell whether its value still exists.
 struct LifetimeSlot {
   const Tape* tape = nullptr;  // null when the tape is gone, or for owners that are not tapes
   std::uint64_t next_serial = 1;
@@ -16,7 +18,7 @@ struct LifetimeSlot {
 LifetimeSlot* acquire_slot(const Tape* tape);
 void release_slot(LifetimeSlot* slot);
 
-/// Names a recorded value (a node of a tape) or a result of a backward pass (`node` = pass).
+/// Identifies a recorded value (a node of a tape) or a result of a backward pass (`node` = pass).
 struct Stamp {
   static constexpr std::uint32_t pass = UINT32_MAX;
 
@@ -25,6 +27,10 @@ struct Stamp {
   std::uint32_t node = pass;
 
   bool alive() const;
+  /// Throws, naming `op`, if a valid handle's value is unreadable: its parameter changed.
+  void check_readable(std::string_view op) const;
+  /// Throws, naming `op`, when the recording of this value was consumed.
+  void check_not_consumed(std::string_view op) const;
 };
 
 }  // namespace tapegrad

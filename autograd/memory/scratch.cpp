@@ -13,7 +13,7 @@ struct Block {
 
 thread_local bool pool_gone = false;  // trivially destroyed: readable for as long as the thread runs
 
-/// Free blocks by the power of two that their size was rounded up to.
+/// Free blocks by their size, rounded up to a power of two.
 struct Pool {
   std::array<Block*, 64> free{};
   ~Pool() {

@@ -1,11 +1,12 @@
+/// Scratch memory for the length of a call, and a vector that uses it.
 #pragma once
 #include <cstddef>
 #include <vector>
 
 namespace tapegrad {
 
-/// Small blocks for the length of a call. Each thread keeps what it was given back for the next call: once
-/// warm, no allocation.
+/// Small blocks for the length of a call. Each thread keeps returned blocks for its next call, so a steady
+/// state allocates nothing.
 void* take_scratch(std::size_t bytes);
 void give_scratch(void* block, std::size_t bytes);
 

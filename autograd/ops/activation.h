@@ -17,7 +17,8 @@ enum class Gelu { erf, tanh };
 /// y = x ⊙ Φ(x) with the normal distribution function Φ(x) = (1 + erf(x / √2)) / 2;  dx = dy ⊙ (Φ(x) + x
 /// φ(x)), φ = Φ'. `Gelu::tanh`: y = x (1 + tanh u) / 2, u = √(2/π) (x + 0.044715 x³). Hendrycks and Gimpel,
 /// 2016, arXiv:1606.08415.
-Var gelu(const Var& x, Gelu form = Gelu::erf);
+Var gelu(const Var& x);
+Var gelu(const Var& x, Gelu form);
 /// y = x ⊙ σ(x), σ = sigmoid (also called swish);  dx = dy ⊙ (σ(x) + y (1 − σ(x))). Elfwing et al., 2017,
 /// arXiv:1702.03118.
 Var silu(const Var& x);

@@ -1,4 +1,7 @@
 #pragma once
+#include <concepts>
+#include <type_traits>
+
 #include "../tape.h"
 
 namespace tapegrad {
@@ -28,6 +31,9 @@ Var broadcast_to(const Var& x, const Shape& shape);
 /// `shape` must broadcast to x's.
 Var sum_to(const Var& x, const Shape& shape);
 
+/// The operators + - * / of a Var with a Var, a number or a Tensor. A number makes one `affine` node. A
+/// Tensor becomes a constant on the Var's tape, a copy that gets no gradient: one of booleans or integers is
+/// converted to the tape's dtype, and one of another floating dtype throws.
 inline Var operator+(const Var& a, const Var& b) { return add(a, b); }
 inline Var operator-(const Var& a, const Var& b) { return sub(a, b); }
 inline Var operator*(const Var& a, const Var& b) { return mul(a, b); }
@@ -41,5 +47,69 @@ inline Var operator*(const Var& x, double c) { return affine(x, c); }
 inline Var operator*(double c, const Var& x) { return affine(x, c); }
 inline Var operator/(const Var& x, double c) { return affine(x, 1 / c); }
 Var operator/(double c, const Var& x);
+
+/// A number or a Tensor where a Var may stand beside a Var.
+template <class T>
+concept Constant = std::is_arithmetic_v<T> || std::same_as<T, Tensor>;
+
+namespace detail {
+
+/// `value` as a constant on the tape of `beside`.
+Var constant_on(const Var& beside, double value);
+Var constant_on(const Var& beside, const Tensor& value);
+
+}  // namespace detail
+
+inline Var operator+(const Var& x, const Tensor& t) { return add(x, detail::constant_on(x, t)); }
+inline Var operator+(const Tensor& t, const Var& x) { return add(detail::constant_on(x, t), x); }
+inline Var operator-(const Var& x, const Tensor& t) { return sub(x, detail::constant_on(x, t)); }
+inline Var operator-(const Tensor& t, const Var& x) { return sub(detail::constant_on(x, t), x); }
+inline Var operator*(const Var& x, const Tensor& t) { return mul(x, detail::constant_on(x, t)); }
+inline Var operator*(const Tensor& t, const Var& x) { return mul(detail::constant_on(x, t), x); }
+inline Var operator/(const Var& x, const Tensor& t) { return div(x, detail::constant_on(x, t)); }
+inline Var operator/(const Tensor& t, const Var& x) { return div(detail::constant_on(x, t), x); }
+
+/// x = x op y: `x` then names the new value; the old one stays on the tape.
+template <class T>
+requires std::same_as<T, Var> || Constant<T> Var& operator+=(Var& x, const T& y) { return x = x + y; }
+template <class T>
+requires std::same_as<T, Var> || Constant<T> Var& operator-=(Var& x, const T& y) { return x = x - y; }
+template <class T>
+requires std::same_as<T, Var> || Constant<T> Var& operator*=(Var& x, const T& y) { return x = x * y; }
+template <class T>
+requires std::same_as<T, Var> || Constant<T> Var& operator/=(Var& x, const T& y) { return x = x / y; }
+
+template <Constant C>
+Var maximum(const Var& a, const C& b) {
+  return maximum(a, detail::constant_on(a, b));
+}
+template <Constant C>
+Var maximum(const C& a, const Var& b) {
+  return maximum(detail::constant_on(b, a), b);
+}
+template <Constant C>
+Var minimum(const Var& a, const C& b) {
+  return minimum(a, detail::constant_on(a, b));
+}
+template <Constant C>
+Var minimum(const C& a, const Var& b) {
+  return minimum(detail::constant_on(b, a), b);
+}
+
+/// Arithmetic on Tensors outside every tape, a new Tensor with the bits of the ops above. f32 or f64; a
+/// Tensor of booleans or integers beside one of these is converted to its dtype.
+Tensor operator+(const Tensor& a, const Tensor& b);
+Tensor operator-(const Tensor& a, const Tensor& b);
+Tensor operator*(const Tensor& a, const Tensor& b);
+Tensor operator/(const Tensor& a, const Tensor& b);
+Tensor operator-(const Tensor& x);
+Tensor operator+(const Tensor& x, double c);
+Tensor operator+(double c, const Tensor& x);
+Tensor operator-(const Tensor& x, double c);
+Tensor operator-(double c, const Tensor& x);
+Tensor operator*(const Tensor& x, double c);
+Tensor operator*(double c, const Tensor& x);
+Tensor operator/(const Tensor& x, double c);
+Tensor operator/(double c, const Tensor& x);
 
 }  // namespace tapegrad

@@ -1,8 +1,8 @@
 #include "compare.h"
 
-#include "../gradcheck/samples.h"
 #include "../tensor/broadcast.h"
 #include "arithmetic.h"
+#include "typed.h"
 
 namespace tapegrad {
 namespace {
@@ -35,7 +35,7 @@ void check_boolean(const char* op, const char* argument, const Tensor& mask) {
           argument, dtype_name(mask.dtype()), mask.shape());
 }
 
-struct Where final : Primitive {
+struct Where final : Typed<Where> {
   TensorView condition;
   explicit Where(const TensorView& chosen) : condition(chosen) {}
   const char* name() const override { return "where"; }
@@ -65,29 +65,24 @@ struct Where final : Primitive {
                      if ((chosen[c_at + i * c_step] != 0) == side) f(at + i, x_at + i * x_step);
                  });
   }
-  void forward(Views in, Views out) const override {
-    dispatch(out[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      T* c = out[0].data<T>();
-      for (const bool side : {true, false}) {
-        const TensorView& view = in[side ? 0 : 1];
-        const T* x = view.data<T>();
-        at_chosen(out[0].shape, view.shape, side, [=](Index at, Index x_at) { c[at] = x[x_at]; });
-      }
-    });
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    T* c = out[0];
+    for (const bool side : {true, false}) {
+      const std::size_t i = side ? 0 : 1;
+      const T* x = in[i];
+      at_chosen(out.shape(), in.shape(i), side, [=](Index at, Index x_at) { c[at] = x[x_at]; });
+    }
   }
-  bool has_backward() const override { return true; }
-  void backward(const BackwardArgs& args) const override {
-    dispatch(args.outputs[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      const T* dc = args.doutputs[0].data<T>();
-      for (const bool side : {true, false}) {
-        const TensorView& view = args.dinputs[side ? 0 : 1];
-        if (!view) continue;
-        T* dx = view.data<T>();
-        at_chosen(args.outputs[0].shape, view.shape, side, [=](Index at, Index x_at) { dx[x_at] += dc[at]; });
-      }
-    });
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    const T* dc = g.dy();
+    for (const bool side : {true, false}) {
+      const std::size_t i = side ? 0 : 1;
+      T* dx = g.dx(i);
+      if (dx == nullptr) continue;
+      at_chosen(g.y_shape(), g.x_shape(i), side, [=](Index at, Index x_at) { dx[x_at] += dc[at]; });
+    }
   }
   VarList pullback(const PullbackArgs& p) const override {
     const Var &a = p.inputs[0], &b = p.inputs[1], &dc = p.cotangents[0];
@@ -97,7 +92,7 @@ struct Where final : Primitive {
   }
 };
 
-struct MaskedFill final : Primitive {
+struct MaskedFill final : Typed<MaskedFill> {
   TensorView mask;
   double value;
   MaskedFill(const TensorView& filled, double number) : mask(filled), value(number) {}
@@ -115,31 +110,26 @@ struct MaskedFill final : Primitive {
   }
   Shape shape(Views in, int) const override { return checked_shape(mask.shape, in[0].shape); }
 
-  void forward(Views in, Views out) const override {
-    dispatch(out[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      const std::uint8_t* filled = mask.data<std::uint8_t>();
-      const T *x = in[0].data<T>(), v = static_cast<T>(value);
-      T* y = out[0].data<T>();
-      for_each_run(out[0].shape, mask.shape, mask.shape,
-                   [&](Index at, Index m_at, Index, Index n, Index step, Index) {
-                     for (Index i = at; i < at + n; ++i, m_at += step) y[i] = filled[m_at] != 0 ? v : x[i];
-                   });
-    });
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    const std::uint8_t* filled = mask.data<std::uint8_t>();
+    const T *x = in[0], v = static_cast<T>(value);
+    T* y = out[0];
+    for_each_run(out.shape(), mask.shape, mask.shape,
+                 [&](Index at, Index m_at, Index, Index n, Index step, Index) {
+                   for (Index i = at; i < at + n; ++i, m_at += step) y[i] = filled[m_at] != 0 ? v : x[i];
+                 });
   }
-  bool has_backward() const override { return true; }
-  void backward(const BackwardArgs& args) const override {
-    dispatch(args.outputs[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      const std::uint8_t* filled = mask.data<std::uint8_t>();
-      const T* dy = args.doutputs[0].data<T>();
-      T* dx = args.dinputs[0].data<T>();
-      for_each_run(args.outputs[0].shape, mask.shape, mask.shape,
-                   [&](Index at, Index m_at, Index, Index n, Index step, Index) {
-                     for (Index i = at; i < at + n; ++i, m_at += step)
-                       dx[i] += filled[m_at] != 0 ? T(0) : dy[i];
-                   });
-    });
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    const std::uint8_t* filled = mask.data<std::uint8_t>();
+    const T* dy = g.dy();
+    T* dx = g.dx();
+    for_each_run(g.y_shape(), mask.shape, mask.shape,
+                 [&](Index at, Index m_at, Index, Index n, Index step, Index) {
+                   for (Index i = at; i < at + n; ++i, m_at += step)
+                     dx[i] += filled[m_at] != 0 ? T(0) : dy[i];
+                 });
   }
   VarList pullback(const PullbackArgs& p) const override {
     return {apply(MaskedFill(mask, 0), {p.cotangents[0]})};
@@ -167,6 +157,14 @@ Tensor greater_equal(const Var& a, const Var& b) {
   return compare("greater_equal", a, b, [](auto x, auto y) { return x >= y; });
 }
 
+Comparison::operator bool() const {
+  expects(
+      size() == 1,
+      "comparison: the truth value of {} elements of shape {} is ambiguous; reduce the operands to scalars",
+      size(), shape());
+  return item() != 0;
+}
+
 Var where(const Tensor& condition, const Var& a, const Var& b) {
   Tape& tape = a.tape("where");
   b.tape("where");
@@ -181,66 +179,4 @@ Var masked_fill(const Var& x, const Tensor& mask, double value) {
   return tape.attempt([&] { return apply(MaskedFill(tape.keep(mask), value), {x}); });
 }
 
-namespace {
-
-Tensor sample_mask(const Shape& shape) {
-  const Tensor values = sample_values(shape, -1, 1, 23);
-  Tensor mask(shape, DType::boolean);
-  for (Index i = 0; i < mask.size(); ++i) mask.data<std::uint8_t>()[i] = values.data<double>()[i] < 0;
-  return mask;
-}
-
-Sample where_sample(const char* label, const Shape& condition, const Shape& a, const Shape& b,
-                    double scale = 1) {
-  const Tensor mask = sample_mask(condition);
-  const auto call = [mask](const std::vector<Var>& in) { return where(mask, in[0], in[1]); };
-  return {label,
-          {sample_values(a, -scale, scale, 21), sample_values(b, -scale, scale, 22)},
-          call,
-          "torch.where(mask, a, b)",
-          {{"mask", mask}}};
-}
-
-const OpSamples where_samples("where", [] {
-  const Tensor mask = sample_mask({2, 3});
-  const auto repeated = [mask](const std::vector<Var>& in) { return where(mask, in[0] * in[0], in[0]); };
-  return std::vector<Sample>{
-      where_sample("equal shapes", {3, 4}, {3, 4}, {3, 4}),
-      where_sample("broadcast condition", {3, 1}, {3, 4}, {2, 3, 4}),
-      where_sample("condition widens", {2, 3, 4}, {4}, {3, 1}),
-      where_sample("all broadcast", {3, 1, 1}, {2, 1}, {1, 4}),
-      where_sample("rank 0", {}, {}, {}),
-      where_sample("rank 0 against matrix", {2, 3}, {}, {2, 3}),
-      where_sample("size-0 dimension", {1}, {2, 0}, {1, 0}),
-      where_sample("large magnitude", {2, 3}, {2, 3}, {2, 3}, 1e3),
-      where_sample("small magnitude", {2, 3}, {2, 3}, {2, 3}, 1e-2),
-      {"repeated input", {sample_values({2, 3})}, repeated, "torch.where(mask, a * a, a)", {{"mask", mask}}},
-  };
-});
-
-Sample fill_sample(const char* label, const Shape& mask, const Shape& x, double scale = 1) {
-  const Tensor filled = sample_mask(mask);
-  const auto call = [filled](const std::vector<Var>& in) { return masked_fill(in[0], filled, -1.5); };
-  return {
-      label, {sample_values(x, -scale, scale, 24)}, call, "a.masked_fill(mask, -1.5)", {{"mask", filled}}};
-}
-
-const OpSamples masked_fill_samples("masked_fill", [] {
-  const Tensor mask = sample_mask({2, 3});
-  const auto repeated = [mask](const std::vector<Var>& in) { return masked_fill(in[0], mask, 2) * in[0]; };
-  return std::vector<Sample>{
-      fill_sample("equal shapes", {3, 4}, {3, 4}),
-      fill_sample("row mask", {4}, {2, 3, 4}),
-      fill_sample("column mask", {3, 1}, {2, 3, 4}),
-      fill_sample("size-1 dimension", {4}, {3, 1, 4}),
-      fill_sample("rank 0", {}, {}),
-      fill_sample("rank-0 mask", {}, {2, 3}),
-      fill_sample("size-0 dimension", {2, 1}, {2, 0}),
-      fill_sample("large magnitude", {2, 3}, {2, 3}, 1e3),
-      fill_sample("small magnitude", {2, 3}, {2, 3}, 1e-2),
-      {"repeated input", {sample_values({2, 3})}, repeated, "a.masked_fill(mask, 2) * a", {{"mask", mask}}},
-  };
-});
-
-}  // namespace
 }  // namespace tapegrad

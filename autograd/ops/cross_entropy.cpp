@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <string>
 
-#include "../gradcheck/samples.h"
 #include "../kernels/cross_entropy.h"
 #include "arithmetic.h"
 #include "compare.h"
@@ -12,11 +11,12 @@
 #include "index.h"
 #include "reduce.h"
 #include "reshape.h"
+#include "typed.h"
 
 namespace tapegrad {
 namespace {
 
-struct CrossEntropy final : Fused {
+struct CrossEntropy final : Typed<CrossEntropy, Fused> {
   TensorView targets;
   CrossEntropyOptions options;
   Index counted;  // targets that are not ignored
@@ -39,31 +39,26 @@ struct CrossEntropy final : Fused {
     return options.reduction == Reduction::none ? in[0].shape.without(-1) : Shape{};
   }
 
-  void forward(Views in, Views out) const override {
-    dispatch(out[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      T* losses = out[0].data<T>();
-      const bool each = options.reduction == Reduction::none;
-      const double sum = kernels::cross_entropy_forward<T>(
-          in[0].data<T>(), targets.data<Index>(), targets.size(), in[0].shape.cols(), options.ignore_index,
-          options.label_smoothing, each ? losses : nullptr, out[1].data<T>());
-      if (!each) losses[0] = static_cast<T>(counted > 0 ? sum * factor() : 0);
-    });
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    T* losses = out[0];
+    const bool each = options.reduction == Reduction::none;
+    const double sum = kernels::cross_entropy_forward<T>(
+        in[0], targets.data<Index>(), targets.size(), in.shape().cols(), options.ignore_index,
+        options.label_smoothing, each ? losses : nullptr, out[1]);
+    if (!each) losses[0] = static_cast<T>(counted > 0 ? sum * factor() : 0);
   }
 
   Range overwrites(std::size_t, Views, Views) const override { return counted > 0 ? everything : nothing; }
-  void backward(const BackwardArgs& args) const override {
-    dispatch(args.outputs[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      const bool each = options.reduction == Reduction::none;
-      if (counted == 0 || (each && args.doutputs[0].size() == 0)) return;
-      const T* incoming = args.doutputs[0].data<T>();
-      const T scaled = each ? T(0) : static_cast<T>(incoming[0] * factor());
-      kernels::cross_entropy_backward<T>(
-          args.inputs[0].data<T>(), targets.data<Index>(), args.outputs[1].data<T>(),
-          each ? incoming : &scaled, each, args.dinputs[0].data<T>(), targets.size(),
-          args.inputs[0].shape.cols(), options.ignore_index, options.label_smoothing, !args.fresh[0]);
-    });
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    const bool each = options.reduction == Reduction::none;
+    if (counted == 0 || (each && g.args.doutputs[0].size() == 0)) return;
+    const T* incoming = g.dy();
+    const T scaled = each ? T(0) : static_cast<T>(incoming[0] * factor());
+    kernels::cross_entropy_backward<T>(g.x(), targets.data<Index>(), g.y(1), each ? incoming : &scaled, each,
+                                       g.dx(), targets.size(), g.x_shape().cols(), options.ignore_index,
+                                       options.label_smoothing, !g.fresh());
   }
 
   VarList define(std::span<const Var> in) const override {
@@ -79,11 +74,11 @@ struct CrossEntropy final : Fused {
       ignored.data<std::uint8_t>()[i] = target == options.ignore_index;
       classes.data<Index>()[i] = target == options.ignore_index ? 0 : target;
     }
-    const Var shifted = x - detach(max(x, -1, true));
-    const Var log_p = shifted - log(sum(exp(shifted), -1, true));  // [rows, vocab]
+    const Var shifted = x - detach(max(x, {.axis = -1, .keepdim = true}));
+    const Var log_p = shifted - log(sum(exp(shifted), {.axis = -1, .keepdim = true}));  // [rows, vocab]
     const double eps = options.label_smoothing;
     Var losses = affine(gather(log_p, -1, classes), eps - 1);  // [rows, 1]
-    if (eps > 0) losses = losses - affine(mean(log_p, -1, true), eps);
+    if (eps > 0) losses = losses - affine(mean(log_p, {.axis = -1, .keepdim = true}), eps);
     losses = masked_fill(losses, ignored, 0);
     if (options.reduction == Reduction::none) return {reshape(losses, targets.shape)};
     return {affine(sum(losses), counted > 0 ? factor() : 0)};
@@ -136,59 +131,4 @@ Index count_targets(const Tensor& targets, Index ignore_index) {
   return targets.size() - std::count(target, target + targets.size(), ignore_index);
 }
 
-namespace {
-
-/// PyTorch's classes lie on axis 1, ours on the last: both see [rows, vocab].
-std::string torch_call(const Tensor& logits, const Tensor& targets, const CrossEntropyOptions& options) {
-  const char* names[] = {"mean", "sum", "none"};
-  if (options.reduction == Reduction::mean && count_targets(targets, options.ignore_index) == 0)
-    return "none: the mean of no losses is NaN in PyTorch, 0 here";
-  const std::string call = fmt::format(
-      "F.cross_entropy(a.reshape(-1, {}), targets.reshape(-1), ignore_index={}, label_smoothing={}, "
-      "reduction='{}')",
-      logits.shape().cols(), options.ignore_index, options.label_smoothing,
-      names[static_cast<int>(options.reduction)]);
-  return options.reduction == Reduction::none ? call + ".reshape(targets.shape)" : call;
-}
-
-const OpSamples cross_entropy_samples("cross_entropy", [] {
-  std::vector<Sample> samples;
-  const auto add = [&](const char* label, const Tensor& logits, const Tensor& targets,
-                       const CrossEntropyOptions& options = {}) {
-    samples.push_back({label,
-                       {logits},
-                       [=](const std::vector<Var>& in) { return cross_entropy(in[0], targets, options); },
-                       torch_call(logits, targets, options),
-                       {{"targets", targets}}});
-  };
-  const auto x = [](const Shape& shape, double scale = 1) {
-    return sample_values(shape, -2 * scale, 2 * scale, 21);
-  };
-  const Tensor one_ignored = Tensor::ids({{1, -100, 4}, {0, 2, 4}}), all_ignored = Tensor::ids({7, 7});
-  add("mean", x({2, 3, 5}), one_ignored);
-  add("sum", x({2, 3, 5}), one_ignored, {.reduction = Reduction::sum});
-  add("each", x({2, 3, 5}), one_ignored, {.reduction = Reduction::none});
-  add("smoothed mean", x({2, 3, 5}), one_ignored, {.label_smoothing = 0.1});
-  add("smoothed sum", x({2, 3, 5}), one_ignored, {.label_smoothing = 0.1, .reduction = Reduction::sum});
-  add("smoothed each", x({2, 3, 5}), one_ignored, {.label_smoothing = 1, .reduction = Reduction::none});
-  add("one row, no batch", x({6}), Tensor::ids({3}).reshaped({}), {.label_smoothing = 0.2});
-  add("ignored class", x({4, 3}), Tensor::ids({0, 1, 2, 0}), {.ignore_index = 0});
-  add("all ignored", x({2, 3}), all_ignored, {.ignore_index = 7});
-  add("all ignored, each", x({2, 3}), all_ignored, {.ignore_index = 7, .reduction = Reduction::none});
-  add("no rows", x({0, 3}), Tensor({0}, DType::i64));
-  add("no rows, each", x({2, 0, 3}), Tensor({2, 0}, DType::i64), {.reduction = Reduction::none});
-  add("one class", x({3, 1}), Tensor::ids({0, 0, 0}));
-  add("longer than a vector register", x({2, 37}), Tensor::ids({36, 5}), {.label_smoothing = 0.1});
-  add("large magnitude", x({3, 5}, 4), Tensor::ids({2, 0, 1}));
-  add("small magnitude", x({3, 5}, 0.1), Tensor::ids({2, 0, 1}));
-  const Tensor logits = x({2, 4}), targets = Tensor::ids({3, 1});
-  samples.push_back({"repeated input",
-                     {logits},
-                     [=](const std::vector<Var>& in) { return sum(in[0] * cross_entropy(in[0], targets)); },
-                     fmt::format("(a * {}).sum()", torch_call(logits, targets, {})),
-                     {{"targets", targets}}});
-  return samples;
-});
-
-}  // namespace
 }  // namespace tapegrad

@@ -1,255 +1,107 @@
 #include "elementwise.h"
 
-#include <cmath>
 #include <numbers>
 
-#include "../gradcheck/samples.h"
 #include "../kernels/elementwise.h"
-#include "arithmetic.h"
-#include "compare.h"
-#include "unary.h"
+#include "elementwise_op.h"
 
 namespace tapegrad {
-namespace {
 
-struct Exp final : Unary<Primitive> {
-  const char* name() const override { return "exp"; }
-  Formula formula() const override { return "y = e^x;  dx = dy y"; }
-  void forward(Views in, Views out) const override {
-    run(in, out, [](auto* x, auto* y, Index n) { kernels::exp(x, y, n); });
-  }
-  VarList pullback(const PullbackArgs& p) const override { return {p.cotangents[0] * p.outputs[0]}; }
-};
+Var exp(const Var& a) {
+  return elementwise(
+      "exp", a, [](auto x) { return exp(x); }, [](auto, auto y, auto dy) { return dy * y; },
+      [](auto* x, auto* y, Index n) { kernels::exp(x, y, n); });
+}
 
-struct Log final : Unary<Primitive> {
-  const char* name() const override { return "log"; }
-  Formula formula() const override { return "y = ln x;  dx = dy / x"; }
-  void forward(Views in, Views out) const override {
-    run(in, out, [](auto* x, auto* y, Index n) { kernels::log(x, y, n); });
-  }
-  VarList pullback(const PullbackArgs& p) const override { return {p.cotangents[0] / p.inputs[0]}; }
-};
+Var log(const Var& a) {
+  return elementwise(
+      "log", a, [](auto x) { return log(x); }, [](auto x, auto, auto dy) { return dy / x; },
+      [](auto* x, auto* y, Index n) { kernels::log(x, y, n); });
+}
 
-struct Log1p final : Unary<Primitive> {
-  const char* name() const override { return "log1p"; }
-  Formula formula() const override { return "y = ln(1 + x);  dx = dy / (1 + x)"; }
-  void forward(Views in, Views out) const override {
-    map(in, out, [](auto x) { return std::log1p(x); });
-  }
-  VarList pullback(const PullbackArgs& p) const override { return {p.cotangents[0] / (1 + p.inputs[0])}; }
-};
+Var log1p(const Var& a) {
+  return elementwise(
+      "log1p", a, [](auto x) { return log1p(x); }, [](auto x, auto, auto dy) { return dy / (1 + x); });
+}
 
-struct Expm1 final : Unary<Primitive> {
-  const char* name() const override { return "expm1"; }
-  Formula formula() const override { return "y = e^x - 1;  dx = dy (y + 1)"; }
-  void forward(Views in, Views out) const override {
-    map(in, out, [](auto x) { return std::expm1(x); });
-  }
-  VarList pullback(const PullbackArgs& p) const override { return {p.cotangents[0] * (p.outputs[0] + 1)}; }
-};
+Var expm1(const Var& a) {
+  return elementwise(
+      "expm1", a, [](auto x) { return expm1(x); }, [](auto, auto y, auto dy) { return dy * (y + 1); });
+}
 
-struct Sqrt final : Unary<Primitive> {
-  const char* name() const override { return "sqrt"; }
-  Formula formula() const override { return "y = sqrt(x);  dx = dy / (2 y)"; }
-  void forward(Views in, Views out) const override {
-    map(in, out, [](auto x) { return std::sqrt(x); });
-  }
-  VarList pullback(const PullbackArgs& p) const override { return {p.cotangents[0] / (2 * p.outputs[0])}; }
-};
+Var sqrt(const Var& a) {
+  return elementwise(
+      "sqrt", a, [](auto x) { return sqrt(x); }, [](auto, auto y, auto dy) { return dy / (2 * y); });
+}
 
-struct Rsqrt final : Unary<Primitive> {
-  const char* name() const override { return "rsqrt"; }
-  Formula formula() const override { return "y = 1 / sqrt(x);  dx = -dy y^3 / 2"; }
-  void forward(Views in, Views out) const override {
-    map(in, out, [](auto x) { return 1 / std::sqrt(x); });
-  }
-  VarList pullback(const PullbackArgs& p) const override {
-    const Var& y = p.outputs[0];
-    return {-0.5 * (p.cotangents[0] * y * y * y)};
-  }
-};
+Var rsqrt(const Var& a) {
+  return elementwise(
+      "rsqrt", a, [](auto x) { return 1 / sqrt(x); },
+      [](auto, auto y, auto dy) { return -0.5 * (dy * y * y * y); });
+}
 
-struct Square final : Unary<Primitive> {
-  const char* name() const override { return "square"; }
-  Formula formula() const override { return "y = x^2;  dx = 2 dy x"; }
-  void forward(Views in, Views out) const override {
-    map(in, out, [](auto x) { return x * x; });
-  }
-  VarList pullback(const PullbackArgs& p) const override { return {2 * (p.cotangents[0] * p.inputs[0])}; }
-};
+Var square(const Var& a) {
+  return elementwise(
+      "square", a, [](auto x) { return square(x); }, [](auto x, auto, auto dy) { return 2 * (dy * x); });
+}
 
-struct Reciprocal final : Unary<Primitive> {
-  const char* name() const override { return "reciprocal"; }
-  Formula formula() const override { return "y = 1 / x;  dx = -dy y^2"; }
-  void forward(Views in, Views out) const override {
-    map(in, out, [](auto x) { return 1 / x; });
-  }
-  VarList pullback(const PullbackArgs& p) const override {
-    return {-(p.cotangents[0] * p.outputs[0] * p.outputs[0])};
-  }
-};
+Var reciprocal(const Var& a) {
+  return elementwise(
+      "reciprocal", a, [](auto x) { return 1 / x; }, [](auto, auto y, auto dy) { return -(dy * y * y); });
+}
 
-struct Abs final : Unary<Primitive> {
-  const char* name() const override { return "abs"; }
-  Formula formula() const override { return "y = |x|;  dx = dy sign(x), 0 at x = 0"; }
-  void forward(Views in, Views out) const override {
-    map(in, out, [](auto x) { return std::abs(x); });
-  }
-  bool has_backward() const override { return true; }
-  void backward(const BackwardArgs& args) const override {
-    accumulate(args, [](auto x, auto, auto dy) { return x > 0 ? dy : x < 0 ? -dy : 0; });
-  }
-  VarList pullback(const PullbackArgs& p) const override {
-    const Var &x = p.inputs[0], &dy = p.cotangents[0], none = dy.tape().full({}, 0);
-    return {where(greater(x, none), dy, where(less(x, none), -dy, none))};
-  }
-};
+Var abs(const Var& a) {
+  return elementwise(
+      "abs", a, [](auto x) { return abs(x); },
+      [](auto x, auto, auto dy) { return where(x > 0, dy, where(x < 0, -dy, 0)); });
+}
 
-struct Sin final : Unary<Primitive> {
-  const char* name() const override { return "sin"; }
-  Formula formula() const override { return "y = sin x;  dx = dy cos x"; }
-  void forward(Views in, Views out) const override {
-    map(in, out, [](auto x) { return std::sin(x); });
-  }
-  VarList pullback(const PullbackArgs& p) const override { return {p.cotangents[0] * cos(p.inputs[0])}; }
-};
+Var sin(const Var& a) {
+  return elementwise(
+      "sin", a, [](auto x) { return sin(x); }, [](auto x, auto, auto dy) { return dy * cos(x); });
+}
 
-struct Cos final : Unary<Primitive> {
-  const char* name() const override { return "cos"; }
-  Formula formula() const override { return "y = cos x;  dx = -dy sin x"; }
-  void forward(Views in, Views out) const override {
-    map(in, out, [](auto x) { return std::cos(x); });
-  }
-  VarList pullback(const PullbackArgs& p) const override { return {-(p.cotangents[0] * sin(p.inputs[0]))}; }
-};
-
-struct NormalCdf final : Unary<Primitive> {
-  const char* name() const override { return "normal_cdf"; }
-  Formula formula() const override {
-    return "y = (1 + erf(x / sqrt(2))) / 2;  dx = dy e^(-x^2 / 2) / sqrt(2 pi)";
-  }
-  void forward(Views in, Views out) const override {
-    map(in, out, [](auto x) {
-      return static_cast<decltype(x)>(0.5 * std::erfc(static_cast<double>(x) * (-1 / std::numbers::sqrt2)));
-    });
-  }
-  VarList pullback(const PullbackArgs& p) const override {
-    return {(std::numbers::inv_sqrtpi / std::numbers::sqrt2) *
-            (p.cotangents[0] * exp(-0.5 * square(p.inputs[0])))};
-  }
-};
-
-struct Pow final : Unary<Primitive> {
-  double exponent;
-  explicit Pow(double power) : exponent(power) {}
-  const char* name() const override { return "pow"; }
-  Formula formula() const override { return "y = x^p;  dx = p dy x^(p - 1)"; }
-  void attributes(Attributes& a) const override { put(a, "exponent", exponent); }
-  void forward(Views in, Views out) const override {
-    map(in, out, [this](auto x) { return std::pow(x, static_cast<decltype(x)>(exponent)); });
-  }
-  VarList pullback(const PullbackArgs& p) const override {
-    if (exponent == 0) return {0 * p.cotangents[0]};  // not 0 x^-1, which is NaN at x = 0
-    return {exponent * (p.cotangents[0] * pow(p.inputs[0], exponent - 1))};
-  }
-};
-
-struct Clamp final : Unary<Primitive> {
-  double low, high;
-  Clamp(double smallest, double largest) : low(smallest), high(largest) {}
-  const char* name() const override { return "clamp"; }
-  Formula formula() const override {
-    return "y = min(max(x, low), high);  dx = dy where low <= x <= high, else 0";
-  }
-  void attributes(Attributes& a) const override { put(a, "low", low), put(a, "high", high); }
-  void forward(Views in, Views out) const override {
-    map(in, out, [this](auto x) {
-      const auto least = static_cast<decltype(x)>(low), most = static_cast<decltype(x)>(high);
-      return x < least ? least : x > most ? most : x;
-    });
-  }
-  bool has_backward() const override { return true; }
-  void backward(const BackwardArgs& args) const override {
-    accumulate(args, [this](auto x, auto, auto dy) {
-      using T = decltype(x);
-      return x >= static_cast<T>(low) && x <= static_cast<T>(high) ? dy : 0;
-    });
-  }
-  VarList pullback(const PullbackArgs& p) const override {
-    const Var &x = p.inputs[0], &dy = p.cotangents[0];
-    Tape& tape = dy.tape();
-    const Var none = tape.full({}, 0);
-    const Var not_above = where(less_equal(x, tape.full({}, high)), dy, none);
-    return {where(greater_equal(x, tape.full({}, low)), not_above, none)};
-  }
-};
-
-}  // namespace
-
-Var exp(const Var& x) { return apply(Exp{}, {x}); }
-Var log(const Var& x) { return apply(Log{}, {x}); }
-Var log1p(const Var& x) { return apply(Log1p{}, {x}); }
-Var expm1(const Var& x) { return apply(Expm1{}, {x}); }
-Var sqrt(const Var& x) { return apply(Sqrt{}, {x}); }
-Var rsqrt(const Var& x) { return apply(Rsqrt{}, {x}); }
-Var square(const Var& x) { return apply(Square{}, {x}); }
-Var reciprocal(const Var& x) { return apply(Reciprocal{}, {x}); }
-Var abs(const Var& x) { return apply(Abs{}, {x}); }
-Var sin(const Var& x) { return apply(Sin{}, {x}); }
-Var cos(const Var& x) { return apply(Cos{}, {x}); }
-Var normal_cdf(const Var& x) { return apply(NormalCdf{}, {x}); }
-Var pow(const Var& x, double exponent) { return apply(Pow{exponent}, {x}); }
-Var clamp(const Var& x, double low, double high) {
-  expects(low <= high, "clamp: low {} must not be above high {}", low, high);
-  return apply(Clamp{low, high}, {x});
+Var cos(const Var& a) {
+  return elementwise(
+      "cos", a, [](auto x) { return cos(x); }, [](auto x, auto, auto dy) { return -(dy * sin(x)); });
 }
 
 namespace {
 
-const OpSamples exp_samples("exp", [] { return unary_samples(exp, "torch.exp(a)"); });
-const OpSamples log_samples("log", [] { return unary_samples(log, "torch.log(a)", 0.5, 3); });
-const OpSamples log1p_samples("log1p", [] { return unary_samples(log1p, "torch.log1p(a)", -0.25, 3); });
-const OpSamples expm1_samples("expm1", [] { return unary_samples(expm1, "torch.expm1(a)"); });
-const OpSamples sqrt_samples("sqrt", [] { return unary_samples(sqrt, "torch.sqrt(a)", 0.5, 3); });
-const OpSamples rsqrt_samples("rsqrt", [] { return unary_samples(rsqrt, "torch.rsqrt(a)", 0.5, 3); });
-const OpSamples square_samples("square", [] { return unary_samples(square, "torch.square(a)"); });
-const OpSamples reciprocal_samples("reciprocal",
-                                   [] { return unary_samples(reciprocal, "torch.reciprocal(a)", 0.5, 3); });
-const OpSamples abs_samples("abs", [] {
-  std::vector<Sample> samples = unary_samples(abs, "torch.abs(a)", -2, 2, 0.2);
-  samples.push_back({"kink taken out",
-                     {Tensor::of({-1.5, 0, 0.5}, DType::f64)},
-                     [](const std::vector<Var>& in) { return abs(in[0]) - maximum(in[0], -in[0]); },
-                     "torch.abs(a) - torch.maximum(a, -a)"});
-  return samples;
-});
-const OpSamples sin_samples("sin", [] { return unary_samples(sin, "torch.sin(a)"); });
-const OpSamples cos_samples("cos", [] { return unary_samples(cos, "torch.cos(a)"); });
-const OpSamples normal_cdf_samples("normal_cdf",
-                                   [] { return unary_samples(normal_cdf, "torch.special.ndtr(a)"); });
-const OpSamples pow_samples("pow", [] {
-  std::vector<Sample> samples = unary_samples([](const Var& x) { return pow(x, 2.5); }, "a ** 2.5", 0.5, 3);
-  for (const double exponent : {-1.0, 0.0, 1.0, 3.0})
-    samples.push_back({fmt::format("exponent {}", exponent),
-                       {sample_values({2, 3}, -2, 2, 31, 0.3)},
-                       [exponent](const std::vector<Var>& in) { return pow(in[0], exponent); },
-                       fmt::format("a ** {:.1f}", exponent)});
-  samples.push_back({"exponent 0 at 0",
-                     {Tensor::of({-2, 0, 1.5}, DType::f64)},
-                     [](const std::vector<Var>& in) { return pow(in[0], 0) * in[0]; },
-                     "a ** 0.0 * a"});
-  return samples;
-});
-const OpSamples clamp_samples("clamp", [] {
-  const auto shifted = [](const Var& x) { return clamp(x, 0, 100); };  // x keeps away from 0
-  std::vector<Sample> samples = unary_samples(shifted, "torch.clamp(a, 0, 100)", -2, 2, 0.2);
-  const auto both = [](const std::vector<Var>& in) { return clamp(in[0], -0.5, 1); };
-  samples.push_back({"both bounds",
-                     {Tensor::of({{-2, -0.4, 0.3}, {0.9, 1.1, 40}}, DType::f64)},
-                     both,
-                     "torch.clamp(a, -0.5, 1)"});
-  return samples;
-});
+/// (1 + erf(x / √2)) / 2 in double, without cancellation in the lower tail.
+template <class T>
+Real<T> normal_distribution(Real<T> x) {
+  return 0.5 * std::erfc(static_cast<double>(x.value) * (-1 / std::numbers::sqrt2));
+}
+Symbol normal_distribution(const Symbol& x) { return (1 + erf(x / sqrt(Symbol(2)))) / 2; }
 
 }  // namespace
+
+Var normal_cdf(const Var& a) {
+  return elementwise(
+      "normal_cdf", a, [](auto x) { return normal_distribution(x); },
+      [](auto x, auto, auto dy) {
+        return (std::numbers::inv_sqrtpi / std::numbers::sqrt2) * (dy * exp(-0.5 * square(x)));
+      },
+      ByValue{}, ByOps{});
+}
+
+Var pow(const Var& a, double exponent) {
+  return elementwise(
+      "pow", a, {{"exponent", exponent}}, [](auto x, auto p) { return pow(x, p); },
+      [](auto x, auto, auto dy, auto p) {
+        return p == 0 ? 0 * dy : p * (dy * pow(x, p - 1));  // not 0 x^-1, which is NaN at x = 0
+      });
+}
+
+Var clamp(const Var& a, double low, double high) {
+  expects(low <= high, "clamp: low {} must not be above high {}", low, high);
+  return elementwise(
+      "clamp", a, {{"low", low}, {"high", high}},
+      [](auto x, auto least, auto most) { return min(max(x, least), most); },
+      [](auto x, auto, auto dy, auto least, auto most) {
+        return where(x >= least, where(x <= most, dy, 0), 0);
+      });
+}
+
 }  // namespace tapegrad

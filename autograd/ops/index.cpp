@@ -1,11 +1,11 @@
 #include "index.h"
 
-#include <cstring>
+#include <algorithm>
 
-#include "../gradcheck/samples.h"
 #include "../tensor/axis.h"
 #include "arithmetic.h"
 #include "reshape.h"
+#include "typed.h"
 
 namespace tapegrad {
 namespace {
@@ -34,31 +34,23 @@ struct Pick {
 };
 
 /// y[j] = x[ids[j]], or += when `add`.
-void pick_from(const Pick& pick, const TensorView& x, const TensorView& y, bool add) {
-  dispatch(y.dtype, [&](auto zero) {
-    using T = decltype(zero);
-    const T* from = x.data<T>();
-    T* to = y.data<T>();
-    pick.runs(x.shape, y.shape, [=](Index x_at, Index y_at, Index n) {
-      for (Index i = 0; i < n; ++i) to[y_at + i] = add ? to[y_at + i] + from[x_at + i] : from[x_at + i];
-    });
+template <class T>
+void pick_from(const Pick& pick, const T* x, const Shape& x_shape, T* y, const Shape& y_shape, bool add) {
+  pick.runs(x_shape, y_shape, [=](Index x_at, Index y_at, Index n) {
+    for (Index i = 0; i < n; ++i) y[y_at + i] = add ? y[y_at + i] + x[x_at + i] : x[x_at + i];
   });
 }
 
 /// x[ids[j]] += y[j].
-void scatter_into(const Pick& pick, const TensorView& y, const TensorView& x) {
-  dispatch(y.dtype, [&](auto zero) {
-    using T = decltype(zero);
-    const T* from = y.data<T>();
-    T* to = x.data<T>();
-    pick.runs(x.shape, y.shape, [=](Index x_at, Index y_at, Index n) {
-      for (Index i = 0; i < n; ++i) to[x_at + i] += from[y_at + i];
-    });
+template <class T>
+void scatter_into(const Pick& pick, const T* y, const Shape& y_shape, T* x, const Shape& x_shape) {
+  pick.runs(x_shape, y_shape, [=](Index x_at, Index y_at, Index n) {
+    for (Index i = 0; i < n; ++i) x[x_at + i] += y[y_at + i];
   });
 }
 
 /// y = x[ids]: gather and index_select.
-struct Take final : Primitive {
+struct Take final : Typed<Take> {
   Pick pick;
   explicit Take(const Pick& p) : pick(p) {}
   const char* name() const override { return pick.each ? "gather" : "index_select"; }
@@ -70,19 +62,20 @@ struct Take final : Primitive {
     result[pick.axis] = pick.ids.size();
     return result;
   }
-  void forward(Views in, Views out) const override {
-    if (pick.skip >= 0) std::memset(out[0].bytes, 0, out[0].byte_count());
-    pick_from(pick, in[0], out[0], false);
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    if (pick.skip >= 0) std::fill_n(out[0], out.size(), T(0));
+    pick_from(pick, in[0], in.shape(), out[0], out.shape(), false);
   }
-  bool has_backward() const override { return true; }
-  void backward(const BackwardArgs& args) const override {
-    if (args.dinputs[0]) scatter_into(pick, args.doutputs[0], args.dinputs[0]);
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    scatter_into(pick, g.dy(), g.y_shape(), g.dx(), g.x_shape());
   }
   VarList pullback(const PullbackArgs& p) const override;
 };
 
 /// y = zeros, y[ids] += x: scatter_add and index_add.
-struct Put final : Primitive {
+struct Put final : Typed<Put> {
   Pick pick;
   Index extent;
   Put(const Pick& p, Index n) : pick(p), extent(n) {}
@@ -94,13 +87,14 @@ struct Put final : Primitive {
     result[pick.axis] = extent;
     return result;
   }
-  void forward(Views in, Views out) const override {
-    std::memset(out[0].bytes, 0, out[0].byte_count());
-    scatter_into(pick, in[0], out[0]);
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    std::fill_n(out[0], out.size(), T(0));
+    scatter_into(pick, in[0], in.shape(), out[0], out.shape());
   }
-  bool has_backward() const override { return true; }
-  void backward(const BackwardArgs& args) const override {
-    if (args.dinputs[0]) pick_from(pick, args.doutputs[0], args.dinputs[0], true);
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    pick_from(pick, g.dy(), g.y_shape(), g.dx(), g.x_shape(), true);
   }
   VarList pullback(const PullbackArgs& p) const override { return {apply(Take{pick}, {p.cotangents[0]})}; }
 };
@@ -109,7 +103,7 @@ VarList Take::pullback(const PullbackArgs& p) const {
   return {apply(Put{pick, p.inputs[0].shape()[pick.axis]}, {p.cotangents[0]})};
 }
 
-struct Embedding final : Primitive {
+struct Embedding final : Typed<Embedding> {
   TensorView ids;
   Index padding;
   Embedding(const TensorView& kept, Index padding_idx) : ids(kept), padding(padding_idx) {}
@@ -119,15 +113,15 @@ struct Embedding final : Primitive {
   }
   void attributes(Attributes& a) const override { put(a, "padding_idx", padding); }
   Shape shape(Views in, int) const override { return ids.shape.with_tail(0, {in[0].shape[1]}); }
-  void forward(Views in, Views out) const override {
-    const Index width = in[0].shape[1];
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    const Index width = in.shape()[1];
     for (Index i = 0; i < ids.size(); ++i)
-      copy_blocks({in[0], ids.data<Index>()[i] * width, 0}, {out[0], i * width, 0}, 1, width);
+      std::copy_n(in[0] + ids.data<Index>()[i] * width, width, out[0] + i * width);
   }
-  bool has_backward() const override { return true; }
-  void backward(const BackwardArgs& args) const override {
-    const TensorView &dy = args.doutputs[0], &dweight = args.dinputs[0];
-    if (dweight) scatter_into(rows(), {dy.bytes, Shape{ids.size(), dweight.shape[1]}, dy.dtype}, dweight);
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    scatter_into(rows(), g.dy(), Shape{ids.size(), g.x_shape()[1]}, g.dx(), g.x_shape());
   }
   VarList pullback(const PullbackArgs& p) const override {
     const Shape& weight = p.inputs[0].shape();
@@ -160,19 +154,18 @@ void check_dtype(std::string_view op, const Tensor& ids) {
 
 }  // namespace
 
-void check_embedding(const Shape& weight, const Tensor& ids, Index padding_idx) {
+void check_embedding(const Shape& weight, const Tensor& ids, std::optional<Index> padding_idx) {
   check_dtype("embedding", ids);
   expects(weight.rank() == 2, "embedding: weight must be [rows, width], got {}", weight);
-  expects(padding_idx >= -1 && padding_idx < weight[0],
-          "embedding: padding_idx {} is out of range for {} rows; -1 stands for none", padding_idx,
-          weight[0]);
+  expects(!padding_idx || (*padding_idx >= 0 && *padding_idx < weight[0]),
+          "embedding: padding_idx {} is out of range for {} rows", padding_idx.value_or(0), weight[0]);
   check_ids("embedding", ids, weight[0]);
 }
 
-Var embedding(const Var& weight, const Tensor& ids, Index padding_idx) {
+Var embedding(const Var& weight, const Tensor& ids, std::optional<Index> padding_idx) {
   Tape& tape = weight.tape("embedding");
   check_embedding(weight.shape(), ids, padding_idx);
-  return tape.attempt([&] { return apply(Embedding{tape.keep(ids), padding_idx}, {weight}); });
+  return tape.attempt([&] { return apply(Embedding{tape.keep(ids), padding_idx.value_or(-1)}, {weight}); });
 }
 
 Var gather(const Var& x, int axis, const Tensor& ids) {
@@ -221,116 +214,4 @@ Var index_add(const Var& x, int axis, const Tensor& ids, Index extent) {
   return tape.attempt([&] { return apply(Put{Pick{at, tape.keep(ids)}, extent}, {x}); });
 }
 
-namespace {
-
-using Call = Var (*)(const Var&, const Tensor&);
-
-/// A call, and PyTorch's form of it over a and ids.
-struct Indexing {
-  Call call;
-  const char* torch;
-};
-
-Sample sample(std::string label, const Shape& shape, const Tensor& ids, const Indexing& op,
-              double scale = 1) {
-  return {std::move(label),
-          {sample_values(shape, -2 * scale, 2 * scale)},
-          [=](const std::vector<Var>& in) { return op.call(in[0], ids); },
-          op.torch,
-          {{"ids", ids}}};
-}
-
-/// x ⊙ call(x, ids), where the result has x's shape.
-Sample repeated(const Shape& shape, const Tensor& ids, const Indexing& op) {
-  return {"repeated input",
-          {sample_values(shape)},
-          [=](const std::vector<Var>& in) { return in[0] * op.call(in[0], ids); },
-          fmt::format("a * {}", op.torch),
-          {{"ids", ids}}};
-}
-
-Tensor no_ids(const Shape& shape) { return Tensor(shape, DType::i64); }
-
-const OpSamples embedding_samples("embedding", [] {
-  const Indexing plain = {[](const Var& w, const Tensor& ids) { return embedding(w, ids); },
-                          "F.embedding(ids, a)"};
-  return std::vector<Sample>{sample("repeated ids", {4, 3}, Tensor::ids({{1, 3, 1}, {0, 1, 3}}), plain),
-                             sample("rank 0", {4, 3}, Tensor::ids(2), plain),
-                             sample("no ids", {4, 3}, no_ids({2, 0}), plain),
-                             sample("width 0", {4, 0}, Tensor::ids({1, 2}), plain),
-                             sample("one row", {1, 3}, Tensor::ids({0, 0}), plain),
-                             sample("small magnitude", {4, 2}, Tensor::ids({3, 2, 1}), plain, 0.1),
-                             sample("large magnitude", {4, 2}, Tensor::ids({3, 2, 3}), plain, 30),
-                             repeated({3, 2}, Tensor::ids({2, 0, 2}), plain)};
-});
-
-const OpSamples gather_samples("gather", [] {
-  const Indexing columns = {[](const Var& x, const Tensor& ids) { return gather(x, -1, ids); },
-                            "torch.gather(a, -1, ids)"};
-  const Indexing rows = {[](const Var& x, const Tensor& ids) { return gather(x, 0, ids); },
-                         "torch.gather(a, 0, ids)"};
-  return std::vector<Sample>{sample("columns", {2, 3}, Tensor::ids({{2, 0, 2, 1}, {1, 1, 0, 0}}), columns),
-                             sample("rows", {3, 2}, Tensor::ids({{2, 0}, {2, 1}}), rows),
-                             sample("three axes", {2, 2, 2}, Tensor::ids({{{0, 1}, {1, 1}}}), rows),
-                             sample("size-0 dimension", {3, 0}, no_ids({2, 0}), rows),
-                             sample("no ids", {2, 3}, no_ids({2, 0}), columns),
-                             sample("size-1 dimension", {1, 1}, Tensor::ids({{0, 0}}), columns),
-                             sample("large magnitude", {4}, Tensor::ids({3, 3, 0}), rows, 30),
-                             sample("small magnitude", {4}, Tensor::ids({3, 1}), rows, 0.1),
-                             repeated({2, 3}, Tensor::ids({{2, 0, 2}, {1, 1, 0}}), columns)};
-});
-
-const OpSamples scatter_add_samples("scatter_add", [] {
-  const Indexing columns = {[](const Var& x, const Tensor& ids) { return scatter_add(x, -1, ids, 4); },
-                            "a.new_zeros((*a.shape[:-1], 4)).scatter_add(-1, ids, a)"};
-  const Indexing rows = {[](const Var& x, const Tensor& ids) { return scatter_add(x, 0, ids, 3); },
-                         "a.new_zeros((3, *a.shape[1:])).scatter_add(0, ids, a)"};
-  return std::vector<Sample>{sample("columns", {2, 3}, Tensor::ids({{2, 0, 2}, {3, 1, 0}}), columns),
-                             sample("rows", {2, 2}, Tensor::ids({{2, 0}, {2, 1}}), rows),
-                             sample("three axes", {1, 2, 2}, Tensor::ids({{{0, 1}, {2, 1}}}), rows),
-                             sample("nothing to add", {2, 0}, no_ids({2, 0}), columns),
-                             sample("size-1 dimension", {1, 1}, Tensor::ids({{0}}), columns),
-                             sample("large magnitude", {4}, Tensor::ids({2, 2, 0, 1}), rows, 30),
-                             sample("small magnitude", {3}, Tensor::ids({2, 0, 2}), rows, 0.1),
-                             repeated({1, 4}, Tensor::ids({{2, 0, 2, 3}}), columns)};
-});
-
-const OpSamples index_select_samples("index_select", [] {
-  const Indexing columns = {[](const Var& x, const Tensor& ids) { return index_select(x, -1, ids); },
-                            "torch.index_select(a, -1, ids)"};
-  const Indexing rows = {[](const Var& x, const Tensor& ids) { return index_select(x, 0, ids); },
-                         "torch.index_select(a, 0, ids)"};
-  return std::vector<Sample>{sample("columns", {2, 3}, Tensor::ids({2, 0, 2, 1}), columns),
-                             sample("rows", {3, 2}, Tensor::ids({2, 0}), rows),
-                             sample("three axes", {2, 2, 2}, Tensor::ids({1, 0, 1}), rows),
-                             sample("size-0 dimension", {3, 0}, Tensor::ids({1, 1}), rows),
-                             sample("no ids", {2, 3}, no_ids({0}), columns),
-                             sample("size-1 dimension", {1, 1}, Tensor::ids({0, 0}), columns),
-                             sample("large magnitude", {4}, Tensor::ids({3, 3, 0}), rows, 30),
-                             sample("small magnitude", {4}, Tensor::ids({3, 1}), rows, 0.1),
-                             repeated({2, 3}, Tensor::ids({2, 0, 2}), columns)};
-});
-
-const OpSamples index_add_samples("index_add", [] {
-  const Indexing columns = {[](const Var& x, const Tensor& ids) { return index_add(x, -1, ids, 4); },
-                            "a.new_zeros((*a.shape[:-1], 4)).index_add(-1, ids, a)"};
-  const Indexing rows = {[](const Var& x, const Tensor& ids) { return index_add(x, 0, ids, 3); },
-                         "a.new_zeros((3, *a.shape[1:])).index_add(0, ids, a)"};
-  // The pullback of an embedding with a padding row, as an op of its own: what arrives at row 1 is dropped.
-  const Indexing padded = {[](const Var& w, const Tensor& ids) {
-                             return apply(Put{Pick{0, w.tape().keep(ids), false, 1}, 4}, {w});
-                           },
-                           "a.new_zeros((4, 3)).index_add(0, ids, a * (ids != 1)[:, None])"};
-  return std::vector<Sample>{sample("columns", {2, 3}, Tensor::ids({2, 0, 2}), columns),
-                             sample("rows", {2, 2}, Tensor::ids({2, 0}), rows),
-                             sample("three axes", {3, 2, 2}, Tensor::ids({1, 0, 1}), rows),
-                             sample("nothing to add", {2, 0}, no_ids({0}), columns),
-                             sample("size-1 dimension", {1, 1}, Tensor::ids({0}), columns),
-                             sample("without a padding row", {4, 3}, Tensor::ids({1, 0, 3, 0}), padded),
-                             sample("large magnitude", {4}, Tensor::ids({2, 2, 0, 1}), rows, 30),
-                             sample("small magnitude", {3}, Tensor::ids({2, 0, 2}), rows, 0.1),
-                             repeated({2, 4}, Tensor::ids({2, 0, 2, 3}), columns)};
-});
-
-}  // namespace
 }  // namespace tapegrad

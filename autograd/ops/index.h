@@ -1,4 +1,6 @@
 #pragma once
+#include <optional>
+
 #include "../tape.h"
 
 namespace tapegrad {
@@ -12,10 +14,10 @@ namespace tapegrad {
 ///
 ///   weight [rows, width], ids [...] -> [..., width]
 ///
-/// Row `padding_idx` (none: −1) gets no gradient.
-Var embedding(const Var& weight, const Tensor& ids, Index padding_idx = -1);
+/// Row `padding_idx`, if there is one, gets no gradient.
+Var embedding(const Var& weight, const Tensor& ids, std::optional<Index> padding_idx = std::nullopt);
 /// Throws what `embedding` throws of its arguments.
-void check_embedding(const Shape& weight, const Tensor& ids, Index padding_idx);
+void check_embedding(const Shape& weight, const Tensor& ids, std::optional<Index> padding_idx);
 /// y[..., j, ...] = x[..., ids[..., j, ...], ...] along `axis`;  dx[..., ids[..., j, ...], ...] += dy[..., j,
 /// ...]. `ids` has x's rank and, on every axis but `axis`, x's extents; y has the shape of ids (NumPy's
 /// take_along_axis).

@@ -1,22 +1,22 @@
 #include "matmul.h"
 
-#include "../gradcheck/samples.h"
 #include "../kernels/gemm/gemm.h"
 #include "../tensor/broadcast.h"
 #include "arithmetic.h"
 #include "reshape.h"
+#include "typed.h"
 
 namespace tapegrad {
 namespace {
 
 /// An operand as matrices: a vector is one row (a) or one column (b).
-struct Operand {
+struct Matrices {
   Shape batch;
   Index rows, cols;  // of op(X)
   Index ld;          // columns as stored
   bool transposed;
 
-  Operand(const Shape& shape, bool transpose, bool is_a) : transposed(transpose) {
+  Matrices(const Shape& shape, bool transpose, bool is_a) : transposed(transpose) {
     if (shape.rank() == 1) {
       rows = is_a ? 1 : shape[0];
       cols = is_a ? shape[0] : 1;
@@ -34,7 +34,7 @@ struct Operand {
   }
 };
 
-struct Matmul final : Primitive {
+struct Matmul final : Typed<Matmul> {
   bool ta, tb;
   explicit Matmul(const MatmulOptions& options) : ta(options.transpose_a), tb(options.transpose_b) {}
   const char* name() const override { return "matmul"; }
@@ -45,7 +45,7 @@ struct Matmul final : Primitive {
     const Shape &sa = in[0].shape, &sb = in[1].shape;
     check_rank("a", sa, ta);
     check_rank("b", sb, tb);
-    const Operand a(sa, ta, true), b(sb, tb, false);
+    const Matrices a(sa, ta, true), b(sb, tb, false);
     if (a.cols != b.rows)
       throw Error(fmt::format("matmul: a {}{} and b {}{} do not fit: a has {} columns, b has {} rows{}", sa,
                               ta ? " transposed" : "", sb, tb ? " transposed" : "", a.cols, b.rows,
@@ -58,55 +58,49 @@ struct Matmul final : Primitive {
     return sb.rank() > 1 ? batch.with_tail(0, {b.cols}) : batch;
   }
 
-  void forward(Views in, Views out) const override {
-    dispatch(out[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      const Operand a(in[0].shape, ta, true), b(in[1].shape, tb, false);
-      const T *pa = in[0].data<T>(), *pb = in[1].data<T>();
-      T* pc = out[0].data<T>();
-      each_product(a, b, [&](Index a_at, Index b_at, Index c_at, Index m) {
-        kernels::gemm(ta, tb, m, b.cols, a.cols, pa + a_at, a.ld, pb + b_at, b.ld, pc + c_at, b.cols);
-      });
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    const Matrices a(in.shape(), ta, true), b(in.shape(1), tb, false);
+    const T *pa = in[0], *pb = in[1];
+    T* pc = out[0];
+    each_product(a, b, [&](Index a_at, Index b_at, Index c_at, Index m) {
+      kernels::gemm(ta, tb, m, b.cols, a.cols, pa + a_at, a.ld, pb + b_at, b.ld, pc + c_at, b.cols);
     });
   }
 
   double flops(Views in, Views out) const override {
-    return 2 * static_cast<double>(out[0].size()) * static_cast<double>(Operand(in[0].shape, ta, true).cols);
+    return 2 * static_cast<double>(out[0].size()) * static_cast<double>(Matrices(in[0].shape, ta, true).cols);
   }
-  bool has_backward() const override { return true; }
   /// A matrix that is repeated along the batch gathers several products.
   Range overwrites(std::size_t input, Views in, Views) const override {
-    const Operand a(in[0].shape, ta, true), b(in[1].shape, tb, false);
+    const Matrices a(in[0].shape, ta, true), b(in[1].shape, tb, false);
     Shape batch;
     broadcast(a.batch, b.batch, batch);
     return (input == 0 ? a : b).batch.size() == batch.size() ? everything : nothing;
   }
-  void backward(const BackwardArgs& args) const override {
-    dispatch(args.outputs[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      const Operand a(args.inputs[0].shape, ta, true), b(args.inputs[1].shape, tb, false);
-      const T *pa = args.inputs[0].data<T>(), *pb = args.inputs[1].data<T>(),
-              *pdc = args.doutputs[0].data<T>();
-      T *pda = args.dinputs[0].data<T>(), *pdb = args.dinputs[1].data<T>();
-      const Index n = b.cols, k = a.cols;
-      each_product(a, b, [&](Index a_at, Index b_at, Index c_at, Index m) {
-        const T *dc = pdc + c_at, *x = pa + a_at, *y = pb + b_at;
-        const T* no_bias = nullptr;
-        if (pda != nullptr && ta)
-          kernels::gemm(tb, true, k, m, n, y, b.ld, dc, n, pda + a_at, a.ld, no_bias, !args.fresh[0]);
-        else if (pda != nullptr)
-          kernels::gemm(false, !tb, m, k, n, dc, n, y, b.ld, pda + a_at, a.ld, no_bias, !args.fresh[0]);
-        if (pdb != nullptr && tb)
-          kernels::gemm(true, ta, n, k, m, dc, n, x, a.ld, pdb + b_at, b.ld, no_bias, !args.fresh[1]);
-        else if (pdb != nullptr)
-          kernels::gemm(!ta, false, k, n, m, x, a.ld, dc, n, pdb + b_at, b.ld, no_bias, !args.fresh[1]);
-      });
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    const Matrices a(g.x_shape(), ta, true), b(g.x_shape(1), tb, false);
+    const T *pa = g.x(), *pb = g.x(1), *pdc = g.dy();
+    T *pda = g.dx(), *pdb = g.dx(1);
+    const Index n = b.cols, k = a.cols;
+    each_product(a, b, [&](Index a_at, Index b_at, Index c_at, Index m) {
+      const T *dc = pdc + c_at, *x = pa + a_at, *y = pb + b_at;
+      const T* no_bias = nullptr;
+      if (pda != nullptr && ta)
+        kernels::gemm(tb, true, k, m, n, y, b.ld, dc, n, pda + a_at, a.ld, no_bias, !g.fresh());
+      else if (pda != nullptr)
+        kernels::gemm(false, !tb, m, k, n, dc, n, y, b.ld, pda + a_at, a.ld, no_bias, !g.fresh());
+      if (pdb != nullptr && tb)
+        kernels::gemm(true, ta, n, k, m, dc, n, x, a.ld, pdb + b_at, b.ld, no_bias, !g.fresh(1));
+      else if (pdb != nullptr)
+        kernels::gemm(!ta, false, k, n, m, x, a.ld, dc, n, pdb + b_at, b.ld, no_bias, !g.fresh(1));
     });
   }
 
   VarList pullback(const PullbackArgs& p) const override {
     const Shape &sa = p.inputs[0].shape(), &sb = p.inputs[1].shape();
-    const Operand a(sa, ta, true), b(sb, tb, false);
+    const Matrices a(sa, ta, true), b(sb, tb, false);
     Shape batch;
     broadcast(a.batch, b.batch, batch);
     const Var x = reshape(p.inputs[0], a.matrices()), y = reshape(p.inputs[1], b.matrices());
@@ -129,7 +123,7 @@ struct Matmul final : Primitive {
   /// body(a offset, b offset, c offset, rows) for each product of two matrices. Consecutive matrices of a
   /// that meet the same b are one taller matrix.
   template <class Body>
-  static void each_product(const Operand& a, const Operand& b, const Body& body) {
+  static void each_product(const Matrices& a, const Matrices& b, const Body& body) {
     const Index a_size = a.matrix_size(), b_size = b.matrix_size(), c_size = a.rows * b.cols;
     Shape batch;
     broadcast(a.batch, b.batch, batch);
@@ -150,7 +144,7 @@ struct Matmul final : Primitive {
             shape, which);
   }
 
-  std::string hint(const Operand& a, const Operand& b, const Shape& sa, const Shape& sb) const {
+  std::string hint(const Matrices& a, const Matrices& b, const Shape& sa, const Shape& sb) const {
     if (sb.rank() > 1 && a.cols == b.cols) return fmt::format("; {{.transpose_b = {}}} would fit", !tb);
     if (sa.rank() > 1 && a.rows == b.rows) return fmt::format("; {{.transpose_a = {}}} would fit", !ta);
     return "; these two must be equal";
@@ -163,50 +157,4 @@ Var matmul(const Var& a, const Var& b, const MatmulOptions& options) {
   return apply(Matmul{options}, {a, b});
 }
 
-namespace {
-
-Sample sample(const Shape& a, const Shape& b, MatmulOptions options = {}, double scale = 1) {
-  return {fmt::format("{}{} by {}{}{}", a, options.transpose_a ? "^T" : "", b,
-                      options.transpose_b ? "^T" : "", scale == 1 ? "" : fmt::format(", scale {}", scale)),
-          {sample_values(a, -2 * scale, 2 * scale, 1), sample_values(b, -2 * scale, 2 * scale, 2)},
-          [options](const std::vector<Var>& in) { return matmul(in[0], in[1], options); },
-          fmt::format("a{} @ b{}", options.transpose_a ? ".mT" : "", options.transpose_b ? ".mT" : "")};
-}
-
-const OpSamples matmul_samples("matmul", [] {
-  std::vector<Sample> samples = {
-      sample({3, 4}, {4, 5}),
-      sample({4, 3}, {4, 5}, {.transpose_a = true}),
-      sample({3, 4}, {5, 4}, {.transpose_b = true}),
-      sample({4, 3}, {5, 4}, {.transpose_a = true, .transpose_b = true}),
-      sample({2, 3, 4}, {4, 2}),
-      sample({2, 3, 4}, {2, 4}, {.transpose_b = true}),
-      sample({2, 4, 3}, {4, 2}, {.transpose_a = true}),
-      sample({3, 4}, {2, 4, 2}),
-      sample({2, 1, 2, 3}, {3, 3, 2}),
-      sample({2, 1, 3, 2}, {3, 2, 3}, {.transpose_a = true, .transpose_b = true}),
-      sample({4}, {4}),
-      sample({4}, {2, 4, 3}),
-      sample({2, 3, 4}, {4}),
-      sample({4}, {3, 4}, {.transpose_b = true}),
-      sample({1, 1}, {1, 1}),
-      sample({2, 0}, {0, 3}),
-      sample({0, 3}, {3, 2}),
-      sample({0, 2, 3}, {3, 2}),
-      sample({2, 3}, {3, 2}, {}, 0.1),
-      sample({2, 3}, {3, 2}, {}, 30),
-      sample({17, 9}, {9, 18}),
-  };
-  samples.push_back({"repeated input",
-                     {sample_values({3, 3})},
-                     [](const std::vector<Var>& in) { return matmul(in[0], in[0]); },
-                     "a @ a"});
-  samples.push_back({"repeated input, Gram matrix",
-                     {sample_values({2, 3})},
-                     [](const std::vector<Var>& in) { return matmul(in[0], in[0], {.transpose_b = true}); },
-                     "a @ a.mT"});
-  return samples;
-});
-
-}  // namespace
 }  // namespace tapegrad

@@ -1,38 +1,34 @@
 #include "reshape.h"
 
-#include <cstring>
+#include <algorithm>
 
-#include "../gradcheck/samples.h"
 #include "../kernels/elementwise.h"
 #include "arithmetic.h"
+#include "typed.h"
 
 namespace tapegrad {
 namespace {
 
-struct Reshape final : Primitive {
+struct Reshape final : Typed<Reshape> {
   Shape target;
   explicit Reshape(const Shape& shape) : target(shape) {}
   const char* name() const override { return "reshape"; }
   Formula formula() const override { return "y = x under another shape;  dx = dy under x's shape"; }
   void attributes(Attributes& a) const override { put(a, "shape", fmt::format("{}", target)); }
   Shape shape(Views, int) const override { return target; }
-  void forward(Views in, Views out) const override {
-    std::memcpy(out[0].bytes, in[0].bytes, in[0].byte_count());
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    std::copy_n(in[0], in.size(), out[0]);
   }
-  bool has_backward() const override { return true; }
   Range overwrites(std::size_t, Views, Views) const override { return everything; }
   bool passes_on(std::size_t, Views, Views) const override { return true; }
-  void backward(const BackwardArgs& args) const override {
-    const TensorView &dx = args.dinputs[0], &dy = args.doutputs[0];
-    if (!dx) return;
-    if (args.fresh[0]) {
-      std::memcpy(dx.bytes, dy.bytes, dy.byte_count());
-      return;
-    }
-    dispatch(dx.dtype, [&](auto zero) {
-      using T = decltype(zero);
-      kernels::add_into(dx.data<T>(), dy.data<T>(), dx.size());
-    });
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    if (g.dx() == nullptr) return;
+    if (g.fresh())
+      std::copy_n(g.dy(), g.size(), g.dx());
+    else
+      kernels::add_into(g.dx(), g.dy(), g.size());
   }
   VarList pullback(const PullbackArgs& p) const override {
     return {reshape(p.cotangents[0], p.inputs[0].shape())};
@@ -76,6 +72,8 @@ Var reshape(const Var& x, std::span<const Index> extents) {
   return to == from ? x : apply(Reshape{to}, {x});
 }
 
+Var Var::reshape(std::initializer_list<Index> extents) const { return tapegrad::reshape(*this, extents); }
+
 Var flatten(const Var& x, int first, int last) {
   x.tape("flatten");
   const Shape& from = x.shape();
@@ -111,32 +109,4 @@ Var unsqueeze(const Var& x, int axis) {
   return reshape(x, from.inserted(axis, 1));
 }
 
-namespace {
-
-const OpSamples reshape_samples("reshape", [] {
-  const auto sample = [](const Shape& from, const Shape& to, double scale = 1) {
-    return Sample{fmt::format("{} to {}", from, to),
-                  {sample_values(from, -2 * scale, 2 * scale)},
-                  [to](const std::vector<Var>& in) { return reshape(in[0], to); },
-                  fmt::format("a.reshape({})", to)};
-  };
-  std::vector<Sample> samples = {sample({3, 4}, {2, 6}),     sample({}, {1}),
-                                 sample({1, 1}, {}),         sample({2, 0}, {0, 5}),
-                                 sample({1, 6}, {6, 1}, 30), sample({2, 3}, {6}, 0.1)};
-  const auto add = [&](const char* label, const Shape& shape, Var (*f)(const Var&), const char* torch) {
-    samples.push_back(
-        {label, {sample_values(shape)}, [f](const std::vector<Var>& in) { return f(in[0]); }, torch});
-  };
-  add(
-      "flatten", {2, 3, 2}, [](const Var& x) { return flatten(x, 1); }, "a.flatten(1)");
-  add(
-      "unsqueeze", {2, 3}, [](const Var& x) { return unsqueeze(x, 1); }, "a.unsqueeze(1)");
-  add(
-      "repeated input", {4, 1}, [](const Var& x) { return mul(reshape(x, {4}), x); }, "a.reshape(4) * a");
-  add(
-      "squeeze", {2, 1, 3}, [](const Var& x) { return squeeze(x, -2); }, "a.squeeze(-2)");
-  return samples;
-});
-
-}  // namespace
 }  // namespace tapegrad

@@ -1,35 +1,33 @@
 #include "scale_gradient.h"
 
-#include <cstring>
+#include <algorithm>
 
-#include "../gradcheck/samples.h"
 #include "arithmetic.h"
+#include "typed.h"
 
 namespace tapegrad {
 namespace {
 
-struct ScaleGradient final : Primitive {
+struct ScaleGradient final : Typed<ScaleGradient> {
   double factor;
   explicit ScaleGradient(double times) : factor(times) {}
   const char* name() const override { return "scale_gradient"; }
   Formula formula() const override { return "y = x;  dx = factor dy"; }
   void attributes(Attributes& a) const override { put(a, "factor", factor); }
   Shape shape(Views in, int) const override { return in[0].shape; }
-  void forward(Views in, Views out) const override {
-    std::memcpy(out[0].bytes, in[0].bytes, in[0].byte_count());
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    std::copy_n(in[0], in.size(), out[0]);
   }
-  bool has_backward() const override { return true; }
   Range overwrites(std::size_t, Views, Views) const override { return everything; }
   bool passes_on(std::size_t, Views, Views) const override { return factor == 1; }
-  void backward(const BackwardArgs& args) const override {
-    dispatch(args.outputs[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      const T f = static_cast<T>(factor);
-      if (args.fresh[0])
-        args.dinputs[0].array<T>() = T(0) + f * args.doutputs[0].array<T>();
-      else
-        args.dinputs[0].array<T>() += f * args.doutputs[0].array<T>();
-    });
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    const T f = static_cast<T>(factor);
+    if (g.fresh())
+      g.dx_array() = T(0) + f * g.dy_array();
+    else
+      g.dx_array() += f * g.dy_array();
   }
   VarList pullback(const PullbackArgs& p) const override { return {affine(p.cotangents[0], factor)}; }
 };
@@ -39,23 +37,4 @@ struct ScaleGradient final : Primitive {
 Var scale_gradient(const Var& x, double factor) { return apply(ScaleGradient{factor}, {x}); }
 Var flip_gradient(const Var& x) { return scale_gradient(x, -1); }
 
-namespace {
-
-/// Only with a factor of 1 finite differences see the gradient.
-const OpSamples scale_gradient_samples("scale_gradient", [] {
-  std::vector<Sample> samples = unary_samples([](const Var& x) { return scale_gradient(x, 1); }, "a");
-  const auto add = [&samples](const char* label, std::vector<Sample> more) {
-    for (Sample& sample : more) {
-      sample.label = fmt::format("{}, {}", label, sample.label);
-      sample.differences = false;
-      samples.push_back(std::move(sample));
-    }
-  };
-  add("a quarter",
-      unary_samples([](const Var& x) { return scale_gradient(x, 0.25); }, "(0.25 * a + 0.75 * a.detach())"));
-  add("flipped", unary_samples(flip_gradient, "(2 * a.detach() - a)"));
-  return samples;
-});
-
-}  // namespace
 }  // namespace tapegrad

@@ -1,4 +1,6 @@
 #pragma once
+#include <initializer_list>
+
 #include "../tape.h"
 
 namespace tapegrad {
@@ -8,6 +10,10 @@ namespace tapegrad {
 /// y = x[begin : begin + length] along `axis`;  dx = dy, with zeros around it. Throws unless 0 ≤ begin and
 /// begin + length ≤ extent.
 Var slice(const Var& x, int axis, Index begin, Index length);
+/// y = x[begins[0] : ends[0], begins[1] : ends[1], …], one pair for each of the first axes; later axes stay
+/// whole. Negative numbers count from the end. `slice(x, {0, 1}, {2, 3})` is NumPy's x[0:2, 1:3], but bounds
+/// beyond the extent throw. One `slice` node for each axis that is cut.
+Var slice(const Var& x, std::initializer_list<Index> begins, std::initializer_list<Index> ends);
 /// y = x in zeros: `before` of them in front of x and `after` behind it along `axis`;  dx = dy[before :
 /// before + extent].
 Var pad(const Var& x, int axis, Index before, Index after);

@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 
-#include "../gradcheck/samples.h"
 #include "../kernels/elementwise.h"
 #include "arithmetic.h"
+#include "typed.h"
 
 namespace tapegrad {
 namespace {
@@ -63,7 +62,7 @@ class Walk {
   std::size_t count_ = 0;
 };
 
-struct Permute final : Primitive {
+struct Permute final : Typed<Permute> {
   std::array<int, Shape::max_rank> axes{};
   std::size_t rank = 0;
   const char* name() const override { return "permute"; }
@@ -78,11 +77,15 @@ struct Permute final : Primitive {
     for (int i = 0; i < result.rank(); ++i) result[i] = in[0].shape[axes[static_cast<std::size_t>(i)]];
     return result;
   }
-  void forward(Views in, Views out) const override { move(in[0], out[0], axes, false); }
-  bool has_backward() const override { return true; }
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    move(in[0], in.shape(), out[0], out.shape(), axes, false);
+  }
   Range overwrites(std::size_t, Views, Views) const override { return everything; }
-  void backward(const BackwardArgs& args) const override {
-    move(args.doutputs[0], args.dinputs[0], inverse(args.inputs[0].shape.rank()).axes, !args.fresh[0]);
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    const Permute back = inverse(g.x_shape().rank());
+    move(g.dy(), g.y_shape(), g.dx(), g.x_shape(), back.axes, !g.fresh());
   }
   VarList pullback(const PullbackArgs& p) const override {
     return {apply(inverse(p.inputs[0].rank()), {p.cotangents[0]})};
@@ -97,32 +100,26 @@ struct Permute final : Primitive {
     return back;
   }
 
-  /// Writes, or adds, source's elements to their places in the target.
-  static void move(const TensorView& source, const TensorView& target,
+  /// Writes, or adds, x's elements to their places in y.
+  template <class T>
+  static void move(const T* x, const Shape& source, T* y, const Shape& target,
                    const std::array<int, Shape::max_rank>& axes, bool accumulate) {
     if (target.size() == 0) return;
-    Walk walk(source.shape, target.shape, axes);
+    Walk walk(source, target, axes);
     const Axis run = walk.take_contiguous();
-    dispatch(target.dtype, [&](auto zero) {
-      using T = decltype(zero);
-      const T* x = source.data<T>();
-      T* y = target.data<T>();
-      if (accumulate) {
-        walk.each([&](Index from, Index to) {
-          for (Index i = 0; i < run.extent; ++i) y[to + i * run.to] += x[from + i];
-        });
-        return;
-      }
-      if (run.to == 1) {
-        walk.each([&](Index from, Index to) {
-          std::memcpy(y + to, x + from, static_cast<std::size_t>(run.extent) * sizeof(T));
-        });
-        return;
-      }
-      const Axis across = walk.take_last();  // contiguous in the target
+    if (accumulate) {
       walk.each([&](Index from, Index to) {
-        kernels::transpose(x + from, across.extent, run.extent, across.from, y + to, run.to);
+        for (Index i = 0; i < run.extent; ++i) y[to + i * run.to] += x[from + i];
       });
+      return;
+    }
+    if (run.to == 1) {
+      walk.each([&](Index from, Index to) { std::copy_n(x + from, run.extent, y + to); });
+      return;
+    }
+    const Axis across = walk.take_last();  // contiguous in the target
+    walk.each([&](Index from, Index to) {
+      kernels::transpose(x + from, across.extent, run.extent, across.from, y + to, run.to);
     });
   }
 };
@@ -149,6 +146,8 @@ Var permute(const Var& x, std::span<const int> axes) {
   return moved ? apply(op, {x}) : x;
 }
 
+Var Var::transpose(int a, int b) const { return tapegrad::transpose(*this, a, b); }
+
 Var transpose(const Var& x, int a, int b) {
   x.tape("transpose");
   const Shape& shape = x.shape();
@@ -159,35 +158,4 @@ Var transpose(const Var& x, int a, int b) {
   return permute(x, std::span<const int>(axes.data(), static_cast<std::size_t>(shape.rank())));
 }
 
-namespace {
-
-const OpSamples permute_samples("permute", [] {
-  const auto sample = [](const Shape& shape, std::vector<int> axes, double scale = 1) {
-    return Sample{fmt::format("{} by {}", shape, fmt::join(axes, ", ")),
-                  {sample_values(shape, -2 * scale, 2 * scale)},
-                  [axes](const std::vector<Var>& in) { return permute(in[0], axes); },
-                  fmt::format("a.permute([{}])", fmt::join(axes, ", "))};
-  };
-  std::vector<Sample> samples = {sample({2, 3, 2, 4}, {0, 2, 1, 3}),
-                                 sample({3, 5}, {1, 0}),
-                                 sample({2, 3, 4}, {2, 0, 1}),
-                                 sample({2, 3, 4}, {2, 1, 0}),
-                                 sample({2, 0, 3}, {1, 2, 0}),
-                                 sample({1, 4, 1}, {2, 1, 0}),
-                                 sample({5}, {0}),
-                                 sample({}, {}),
-                                 sample({3, 2}, {-1, 0}, 30),
-                                 sample({2, 3, 2}, {1, 0, 2}, 0.1)};
-  samples.push_back({"transpose",
-                     {sample_values({2, 3, 4})},
-                     [](const std::vector<Var>& in) { return transpose(in[0]); },
-                     "a.mT"});
-  samples.push_back({"repeated input",
-                     {sample_values({3, 3})},
-                     [](const std::vector<Var>& in) { return mul(transpose(in[0]), in[0]); },
-                     "a.mT * a"});
-  return samples;
-});
-
-}  // namespace
 }  // namespace tapegrad

@@ -1,9 +1,9 @@
-/// What a loop that waits for another thread does between two looks.
+/// The pause of a loop that waits for another thread.
 #pragma once
 
 namespace tapegrad {
 
-/// Tells the processor that this thread only waits, which leaves more of a shared core to the other one.
+/// Tells the processor that this thread only waits, which leaves more of a shared core to its sibling thread.
 inline void relax() {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();

@@ -1,3 +1,4 @@
+/// Cuts the elements of several arrays into equal slices for the threads of a team.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -5,8 +6,8 @@
 
 namespace tapegrad {
 
-/// Several arrays as one sequence of elements, which workers share in equal slices: neither many small arrays
-/// nor one large one leave a worker idle. For work on every element by itself.
+/// Several arrays as one sequence of elements, cut into equal slices: neither many small arrays nor one large
+/// one leave a thread idle. For elementwise work.
 class Slices {
  public:
   using Index = std::int64_t;
@@ -20,8 +21,8 @@ class Slices {
     starts_.push_back(starts_.back() + (size + line - 1) / line);
   }
 
-  /// `body(array, begin, end)` for elements [begin, end) of an array, and for all others in other calls. On
-  /// the caller alone where `threads` is null, or the elements too few to be worth a meeting.
+  /// Calls `body(array, begin, end)` for ranges that together cover every element of every array. Runs on the
+  /// calling thread alone when `threads` is null or there are too few elements to be worth waking others.
   template <class Team, class F>
   void run(Team* threads, F&& body) const {
     const Index worth = starts_.back() / (4096 / line),
@@ -44,10 +45,10 @@ class Slices {
   }
 
  private:
-  static constexpr Index line = 16;  // no two workers write to one cache line
+  static constexpr Index line = 16;  // elements of a cache line, which two threads never share
 
   std::vector<Index> sizes_;
-  std::vector<Index> starts_{0};  // of each array, in lines; and the end
+  std::vector<Index> starts_{0};  // of each array, in cache lines; the last entry is the end
 };
 
 }  // namespace tapegrad

@@ -16,7 +16,7 @@ ThreadTeam::ThreadTeam(std::size_t workers)
   try {
     for (std::size_t worker = 1; worker < workers; ++worker)
       threads_.emplace_back([this, worker] { loop(worker); });
-  } catch (...) {  // the system gives no more threads
+  } catch (...) {  // the system is out of threads
     stop();
     throw SystemError(
         fmt::format("threads: the system started {} of {} threads", threads_.size() + 1, workers));
@@ -31,8 +31,8 @@ void ThreadTeam::stop() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-/// Starts the next round of workers 1 … workers − 1; what was written before is theirs to read. Sequentially
-/// consistent, here and in `loop`: notify_one must not look for sleepers before the change is there.
+/// Starts the next round of workers 1 … workers − 1, which see all earlier writes. Sequentially consistent,
+/// here and in `loop`: notify_one must not look for sleepers before the change is visible.
 void ThreadTeam::call(std::size_t workers) {
   for (std::size_t worker = 1; worker < workers; ++worker) {
     seats_[worker].round.fetch_add(1);
@@ -40,7 +40,7 @@ void ThreadTeam::call(std::size_t workers) {
   }
 }
 
-/// Looks whether `ready` for a while: waking a sleeping thread takes as long as a small step does.
+/// Spins until `ready`, up to a limit: waking a sleeping thread takes as long as a small step.
 template <class Ready>
 bool ThreadTeam::spin(Ready&& ready) const {
   if (ready()) return true;

@@ -1,3 +1,4 @@
+/// A fixed team of threads for the parallel loops of training and decoding.
 #pragma once
 #include <atomic>
 #include <cstddef>
@@ -11,9 +12,9 @@
 namespace tapegrad {
 
 /// A fixed team of threads. `run` gives worker w the tasks w, w + n, w + 2n, … and returns when all are done;
-/// it wakes no worker that has none. Who waits looks for up to 50 µs and then sleeps; where the machine has
-/// fewer processors than the team has workers, all sleep at once. The first exception (by task number) is
-/// thrown again from `run`, once. The caller is worker 0.
+/// it wakes no worker without a task. A waiting thread spins for up to 50 µs and then sleeps; when the team
+/// has more workers than the machine has processors, it sleeps at once. `run` rethrows the first exception by
+/// task number. The caller is worker 0.
 class ThreadTeam {
  public:
   explicit ThreadTeam(std::size_t workers);
@@ -22,8 +23,8 @@ class ThreadTeam {
   ThreadTeam& operator=(const ThreadTeam&) = delete;
 
   std::size_t size() const { return workers_; }
-  /// `task(worker, number)` for every number below `count`; returns when all are done. Not to be called from
-  /// a task.
+  /// Calls `task(worker, number)` for every number below `count`; returns when all are done. Must not be
+  /// called from a task.
   template <class F>
   void run(std::size_t count, F&& task) {
     const auto call = [&task](std::size_t worker, std::size_t number) { task(worker, number); };
@@ -40,7 +41,7 @@ class ThreadTeam {
     void (*call)(const void* function, std::size_t worker, std::size_t number) = nullptr;
     const void* function = nullptr;
   };
-  /// Where a worker waits for its next round, on a cache line of its own.
+  /// The round that a worker waits for, on a cache line of its own.
   struct alignas(64) Seat {
     std::atomic<std::uint32_t> round{0};
   };

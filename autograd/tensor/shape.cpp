@@ -103,6 +103,23 @@ int checked_axis(std::string_view op, int axis, const Shape& shape) {
   return found;
 }
 
+IndexRange checked_range(std::string_view op, const IndexRange& range, int axis, const Shape& shape) {
+  const Index extent = shape[axis], end = range.end.value_or(extent);
+  const IndexRange found{range.begin < 0 ? range.begin + extent : range.begin, end < 0 ? end + extent : end};
+  expects(0 <= found.begin && found.begin <= *found.end && *found.end <= extent,
+          "{}: {}:{} is out of range for axis {} of shape {}, which has extent {}", op, range.begin, end,
+          axis, shape, extent);
+  return found;
+}
+
+Index checked_index(std::string_view op, Index i, int axis, const Shape& shape) {
+  const Index extent = shape[axis];
+  expects(i >= -extent && i < extent,
+          "{}: index {} is out of range for axis {} of shape {}, which has extent {}", op, i, axis, shape,
+          extent);
+  return i < 0 ? i + extent : i;
+}
+
 }  // namespace tapegrad
 
 auto fmt::formatter<tapegrad::Shape>::format(const tapegrad::Shape& shape, format_context& context) const

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -85,6 +86,19 @@ std::array<Index, Shape::max_rank> broadcast_strides(const Shape& from, const Sh
 /// `axis` counted from the front; throws `op: axis 3 is out of range for shape [2, 4]` (with the range that
 /// fits).
 int checked_axis(std::string_view op, int axis, const Shape& shape);
+
+/// Elements begin, begin + 1, …, end - 1 of an axis, as `begin:end` in NumPy: negative numbers count from the
+/// end, and without `end` it runs to the end.
+struct IndexRange {
+  Index begin = 0;
+  std::optional<Index> end = std::nullopt;
+};
+
+/// `range` of `axis`, counted from the front and with its end. Throws, naming `op`, unless
+/// 0 <= begin <= end <= extent; NumPy would cut it to that.
+IndexRange checked_range(std::string_view op, const IndexRange& range, int axis, const Shape& shape);
+/// `i` along `axis`, counted from the front. Throws, naming `op`, when it is out of range.
+Index checked_index(std::string_view op, Index i, int axis, const Shape& shape);
 
 }  // namespace tapegrad
 

@@ -5,7 +5,7 @@
 #include <new>
 #include <string>
 
-#include "../tape.h"
+#include "../base/random.h"
 #include "scalar.h"
 
 namespace tapegrad {
@@ -40,6 +40,18 @@ std::string print(const TensorView& view, int axis, Index offset, Index stride) 
   return text + "]";
 }
 
+template <class F>
+Tensor drawn(Shape shape, DType dtype, F value_of) {
+  expects(is_floating(dtype), "tensor: random values need a floating dtype, got {}", dtype_name(dtype));
+  Tensor result(shape, dtype);
+  with_storage(dtype, [&](auto kind) {
+    auto* data = result.data<typename decltype(kind)::Scalar>();
+    for (Index i = 0; i < result.size(); ++i)
+      data[i] = convert_scalar<decltype(kind)::dtype>(value_of(static_cast<std::uint64_t>(i)));
+  });
+  return result;
+}
+
 }  // namespace
 
 Shape Nested::shape() const {
@@ -68,6 +80,18 @@ Tensor Tensor::full(Shape shape, double value, DType dtype) {
   Tensor result(shape, dtype);
   result.fill(value);
   return result;
+}
+
+Tensor Tensor::randn(Shape shape, std::uint64_t seed, DType dtype) {
+  return drawn(shape, dtype,
+               [key = random_key(seed, 0, 0, 0)](std::uint64_t i) { return standard_normal(key, i); });
+}
+
+Tensor Tensor::uniform(Shape shape, double low, double high, std::uint64_t seed, DType dtype) {
+  expects(low <= high, "uniform: low {} is above high {}", low, high);
+  return drawn(shape, dtype, [=, key = random_key(seed, 0, 0, 0)](std::uint64_t i) {
+    return low + (high - low) * uniform01(key, i);
+  });
 }
 
 Tensor Tensor::of(const Nested& values, DType dtype) {
@@ -106,9 +130,10 @@ Tensor Tensor::borrowed(const TensorView& view, const Stamp& stamp) {
 void Tensor::check_alive() const {
   if (stamp_.slot == nullptr) return;
   if (stamp_.alive()) {
-    if (stamp_.slot->tape != nullptr) stamp_.slot->tape->check_readable(stamp_);
+    stamp_.check_readable("tensor");
     return;
   }
+  stamp_.check_not_consumed("tensor");
   throw Error(
       stamp_.slot->tape == nullptr && stamp_.slot->live_pass == 0
           ? fmt::format("tensor: the tape that owned this {} tensor is gone; clone() it to keep the values",
@@ -130,10 +155,12 @@ void* Tensor::readable(DType wanted) const {
 void* Tensor::writable(DType wanted) {
   expects(!read_only_ || stamp_.slot == nullptr,
           "tensor: recorded values are read-only; write to a clone() of this {} tensor", shape());
-  expects(!read_only_,
-          "tensor: a parameter's values are read-only; change them through Parameter::update, "
-          "or write to a clone() of this {} tensor",
-          shape());
+  if (read_only_ && parameter_ != nullptr)
+    throw Error(
+        fmt::format("parameter '{}': value() is read-only; use update([](Tensor& t) {{ t.fill(0); }}), "
+                    "or write to a clone() of this {} tensor",
+                    *parameter_, shape()));
+  expects(!read_only_, "tensor: this {} tensor is read-only; write to a clone() of it", shape());
   return readable(wanted);
 }
 
@@ -181,9 +208,10 @@ Tensor Tensor::to(DType dtype) const {
   return result;
 }
 
-Tensor Tensor::read_only() const {
+Tensor Tensor::read_only(const std::string* parameter) const {
   Tensor result = *this;
   result.read_only_ = true;
+  result.parameter_ = parameter;
   return result;
 }
 
@@ -192,6 +220,24 @@ Tensor Tensor::reshaped(Shape shape) const {
           this->shape(), size(), shape, shape.size());
   Tensor result = *this;
   result.view_.shape = shape;
+  return result;
+}
+
+Tensor Tensor::operator[](Index i) const {
+  expects(rank() > 0, "tensor: a scalar has no axis to take an element of");
+  const Index at = checked_index("tensor", i, 0, shape());
+  Tensor result = (*this)[IndexRange{at, at + 1}];
+  result.view_.shape = shape().without(0);
+  return result;
+}
+
+Tensor Tensor::operator[](const IndexRange& range) const {
+  expects(rank() > 0, "tensor: a scalar has no axis to cut");
+  const IndexRange at = checked_range("tensor", range, 0, shape());
+  Tensor result = *this;
+  result.view_.shape[0] = *at.end - at.begin;
+  const auto rest = static_cast<std::size_t>(shape().without(0).size()) * byte_size(dtype());
+  result.view_.bytes = static_cast<std::byte*>(view().bytes) + static_cast<std::size_t>(at.begin) * rest;
   return result;
 }
 

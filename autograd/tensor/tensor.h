@@ -3,6 +3,7 @@
 
 #include <concepts>
 #include <memory>
+#include <string>
 #include <type_traits>
 #include <vector>
 
@@ -90,6 +91,13 @@ class Tensor {
   static Tensor full(Shape shape, double value, DType dtype = DType::f32);
   /// From nested braces: `Tensor::of({{1, 2}, {3, 4}})`. Throws when rows differ in length.
   static Tensor of(const Nested& values, DType dtype = DType::f32);
+  /// Draws from the normal distribution N(0, 1): element i is `standard_normal(random_key(seed, 0, 0, 0), i)`
+  /// (autograd/base/random.h), the same bits on every machine. Equal seeds give equal values.
+  static Tensor randn(Shape shape, std::uint64_t seed = 0, DType dtype = DType::f32);
+  /// Draws from the uniform distribution on [low, high): element i is
+  /// low + (high - low) uniform01(random_key(seed, 0, 0, 0), i), rounded once to `dtype`.
+  static Tensor uniform(Shape shape, double low = 0, double high = 1, std::uint64_t seed = 0,
+                        DType dtype = DType::f32);
   /// Row-major elements; throws unless there are `shape.size()` of them.
   static Tensor from(const std::vector<double>& values, Shape shape, DType dtype = DType::f32);
   /// Indices, dtype i64: `Tensor::ids({{4, 7, 2}})`.
@@ -148,8 +156,9 @@ class Tensor {
   Tensor clone() const;
   /// An owning copy in another dtype.
   Tensor to(DType dtype) const;
-  /// A handle to the same memory that refuses to write.
-  Tensor read_only() const;
+  /// A handle to the same memory that refuses to write. With the path of a parameter, the error that a write
+  /// throws names that parameter and `Parameter::update`; the path must live as long as the program.
+  Tensor read_only(const std::string* parameter = nullptr) const;
   /// Whether `other` is a handle to the same memory, of the same shape.
   bool shares(const Tensor& other) const {
     return view_.bytes == other.view_.bytes && owner_ == other.owner_ && shape() == other.shape() &&
@@ -157,7 +166,29 @@ class Tensor {
   }
   /// The same elements under another shape of the same size (shares memory).
   Tensor reshaped(Shape shape) const;
+  /// t[i] along the first axis, which is dropped (shares memory); -1 is the last.
+  Tensor operator[](Index i) const;
+  /// t[begin : end] along the first axis (shares memory): `t[{1, 3}]`, `t[{.begin = -2}]`.
+  Tensor operator[](const IndexRange& range) const;
   void fill(double value);
+  /// Arithmetic in place, as in NumPy: this tensor keeps its memory, shape and dtype, and `other`, a number
+  /// or a Tensor, broadcasts to it. Needs `autograd/ops/arithmetic.h`, which has `+`, `-`, `*` and `/`.
+  template <class Other>
+  Tensor& operator+=(const Other& other) {
+    return copy_from(*this + other), *this;
+  }
+  template <class Other>
+  Tensor& operator-=(const Other& other) {
+    return copy_from(*this - other), *this;
+  }
+  template <class Other>
+  Tensor& operator*=(const Other& other) {
+    return copy_from(*this * other), *this;
+  }
+  template <class Other>
+  Tensor& operator/=(const Other& other) {
+    return copy_from(*this / other), *this;
+  }
   /// Copies the elements of a tensor of the same shape and dtype into this one.
   void copy_from(const Tensor& other);
 
@@ -173,6 +204,7 @@ class Tensor {
   std::shared_ptr<void> owner_;
   Stamp stamp_;
   bool read_only_ = false;
+  const std::string* parameter_ = nullptr;  // whose value this is, where it is read-only
 };
 
 /// True when shape, dtype and every byte agree.

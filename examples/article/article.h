@@ -1,5 +1,5 @@
-// The two systems that docs/article.md goes through: attention over one sequence, and a Transformer from
-// vectors to vectors.
+/// The two systems of docs/article.md: attention over one sequence, and a Transformer from vectors to
+/// vectors.
 #pragma once
 #include <cmath>
 
@@ -10,8 +10,8 @@
 
 namespace tapegrad::article {
 
-/// softmax(Q Kᵀ / √d_k) V for one sequence, in the open: three ops that a tape records one by one. The fused
-/// op tapegrad::attention computes the same for batches and heads.
+/// softmax(Q Kᵀ / √d_k) V for one sequence, as three ops that a tape records one by one. The fused op
+/// tapegrad::attention computes it for batches and heads.
 /// Q [query, d_k], K [key, d_k], V [key, d_v] -> [query, d_v]
 inline Var attention(const Var& Q, const Var& K, const Var& V) {
   expects(Q.rank() == 2 && K.rank() == 2 && V.rank() == 2, "attention: Q {}, K {} and V {} must be matrices",
@@ -22,7 +22,7 @@ inline Var attention(const Var& Q, const Var& K, const Var& V) {
   return matmul(weights, V);                                                // rows of V, mixed
 }
 
-/// What the four sizes leave open.
+/// The options of a Transformer besides its four sizes.
 struct TransformerChoices {
   Index heads = 2;  ///< must divide hidden_dim
   double dropout = 0;
@@ -50,8 +50,8 @@ class Transformer {
                                                .dropout = choices.dropout}),
         output_(params_.root() / "output", hidden_dim, output_dim) {}
 
-  /// Output t from all of x and from y before t: what training uses, where y is known.
-  /// x [batch, source, input_dim], y [batch, target, output_dim] -> as y
+  /// Output t from all of x and from y before t, for training, where y is known.
+  /// x [batch, source, input_dim], y [batch, target, output_dim] -> [batch, target, output_dim]
   Var operator()(const Var& x, const Var& y) const {
     expects(x.rank() == 3 && y.rank() == 3 && x.shape()[0] == y.shape()[0] && y.shape()[1] > 0,
             "Transformer: x must be [batch, source, input_dim], got {}, and y [batch, target, output_dim], "

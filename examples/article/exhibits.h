@@ -1,4 +1,5 @@
-// The pitfalls that docs/article.md names, each as a function that gives the wrong numbers beside ours.
+/// The mistakes that docs/article.md names, each as a function that returns the wrong numbers beside the
+/// right ones.
 #pragma once
 #include <algorithm>
 #include <string>
@@ -8,18 +9,18 @@
 
 namespace tapegrad::article {
 
-/// The systems as they are often printed.
+/// The systems with the mistakes of common printed versions.
 namespace as_printed {
 
-/// e^scores without the maximum taken out, divided by the sum of the whole matrix.
+/// e^scores without subtracting the maximum, divided by the sum of the whole matrix.
 inline Var weights(const Var& Q, const Var& K) {
   const Var e = exp(matmul(Q, K, {.transpose_b = true}) / std::sqrt(static_cast<double>(K.shape()[1])));
   return e / sum(e);
 }
 inline Var attention(const Var& Q, const Var& K, const Var& V) { return matmul(weights(Q, K), V); }
 
-/// One layer of each kind, whatever `n_layers` says; input_dim as the width, hidden_dim as the number of
-/// heads, and `output_dim` nowhere. To run at all, the decoder gets its own input for a memory.
+/// One layer of each kind for any `n_layers`, with input_dim as the width, hidden_dim as the number of heads,
+/// and `output_dim` unused. The decoder gets its own input as memory, without which it does not run.
 struct Transformer : nn::Layer<Transformer> {
   Transformer(const Scope& s, Index input_dim, Index /*output_dim*/, Index hidden_dim, Index /*n_layers*/)
       : Layer(s),
@@ -39,13 +40,13 @@ struct Transformer : nn::Layer<Transformer> {
 
 }  // namespace as_printed
 
-/// Numbers that go wrong, and ours for the same question.
+/// Wrong numbers, and the right ones for that question.
 struct Numbers {
   std::vector<double> wrong, right;
 };
 
-/// Whether a decoder layer can be called without the encoder's memory. It cannot; PyTorch finds out when it
-/// runs.
+/// True when a decoder layer can be called without the encoder's memory. It cannot; PyTorch finds out at run
+/// time.
 template <class Kind>
 concept DecodesWithoutMemory = requires(const Kind& layer, const Var& x) {
   layer.forward(x);
@@ -77,7 +78,7 @@ inline Numbers row_sums() {
   return {sum(as_printed::weights(q, k), -1).value().to_vector(), sum(ours, -1).value().to_vector()};
 }
 
-/// How much the first query's result moves when only the last query changes.
+/// The change of the first query's result when only the last query changes.
 inline Numbers neighbours() {
   Tape tape;
   const Tensor other = noise({3, 4}, 1);
@@ -127,7 +128,7 @@ inline Numbers widths_by_output_dim() {
   return result;
 }
 
-/// What is said when hidden_dim = 32 stands where the number of heads belongs and the width is 8.
+/// The error for hidden_dim = 32 as the number of heads and a width of 8.
 inline std::string heads_error() {
   try {
     ParameterStore params;
@@ -138,8 +139,8 @@ inline std::string heads_error() {
   return "no error";
 }
 
-/// How much the decoder's outputs 0, 1, 2 and 3 move when only token 2 changes: without a mask, and with the
-/// causal one.
+/// The changes of the decoder's outputs 0, 1, 2 and 3 when only token 2 changes: without a mask, and with the
+/// causal mask.
 inline Numbers leak() {
   ParameterStore params;
   const nn::DecoderLayer layer(params.root(),
@@ -160,7 +161,7 @@ inline Numbers leak() {
   return {moves(Mask::none()), moves(Mask::causal())};
 }
 
-/// How much the decoder's output moves when the source changes: with its own input for a memory, and with the
+/// The change of the decoder's output when the source changes: with its own input as memory, and with the
 /// encoder's output.
 inline Numbers source_effect() {
   ParameterStore params;
@@ -178,14 +179,14 @@ inline Numbers source_effect() {
   return {{change(wrong(x1), wrong(x2))}, {change(right(x1), right(x2))}};
 }
 
-/// Two queries over the values (1, 10), (2, 20), (3, 30): the product normalised afterwards, and the weights
-/// before.
+/// Two queries over the values (1, 10), (2, 20), (3, 30): weights normalised after the product, and before
+/// it.
 inline Numbers normalised_product() {
   Tape tape;
   const Var q = tape.constant({{4}, {-4}}), k = tape.constant({{-1}, {0}, {1}});
   const Var v = tape.constant({{1, 10}, {2, 20}, {3, 30}});
   const Var product = matmul(exp(matmul(q, k, {.transpose_b = true})), v);
-  return {(product / sum(product, -1, true)).value().to_vector(),
+  return {(product / sum(product, {.axis = -1, .keepdim = true})).value().to_vector(),
           article::attention(q, k, v).value().to_vector()};
 }
 
@@ -220,7 +221,7 @@ inline std::vector<double> weights_by(nn::Score score) {
   return nn::attention_by_score(q, k, k, {.score = score}).weights.value().to_vector();
 }
 
-/// The same, for a distance taken as it is, and for its negative.
+/// The weights of these keys for a distance as the score, and for its negative.
 inline Numbers distance_sign() {
   Tape tape;
   return {softmax(tape.constant({0, std::sqrt(5.0), 2})).value().to_vector(),

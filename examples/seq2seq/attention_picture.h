@@ -1,3 +1,4 @@
+/// Draws a model's attention weights for one sentence.
 #pragma once
 #include <string>
 

@@ -1,3 +1,4 @@
+/// The checkpoint of a training run: saving, loading, and the position of the run.
 #pragma once
 #include <optional>
 #include <string>
@@ -16,8 +17,8 @@ struct Best {
   }
 };
 
-/// Where training stands, beside weights and the optimizer's state. All that later numbers follow from is
-/// here.
+/// The position of a training run: with the weights and the optimizer's state, all that the following steps
+/// depend on.
 struct Progression {
   std::int64_t step = 0;              ///< steps done
   std::int64_t epoch = 0, index = 0;  ///< the next batch
@@ -27,12 +28,12 @@ struct Progression {
   double seconds = 0;  ///< trained so far, over all runs
   std::int64_t ema_updates = 0;
   double window_loss = 0;         ///< sum of the losses since the last line of metrics
-  std::int64_t window_count = 0;  ///< and of how many targets
+  std::int64_t window_count = 0;  ///< number of targets in `window_loss`
   std::string data, validation;   ///< fingerprints
 };
 
-/// What DIR/checkpoint.safetensors holds beside the model; it alone resumes. Its tensors are `model.<name>`,
-/// `optim.<name>.<state>`, `ema.<name>` and `best.<name>`.
+/// The content of DIR/checkpoint.safetensors besides the model, sufficient to resume. Its tensors are
+/// `model.<name>`, `optim.<name>.<state>`, `ema.<name>` and `best.<name>`.
 struct Checkpoint {
   Progression progression;
   TensorFile::Tensors optimizer;

@@ -15,7 +15,7 @@ namespace {
 
 constexpr Range beam_range{.low = 1, .high = 1024}, thread_range{.low = 0, .high = 1024};
 
-const std::vector<std::string> commands = {"train", "evaluate", "translate", "explain", "inspect", "parity"};
+const std::vector<std::string> commands = {"train", "evaluate", "translate", "explain", "inspect"};
 
 constexpr std::string_view usage =
     "usage: seq2seq COMMAND …\n\n"
@@ -23,11 +23,10 @@ constexpr std::string_view usage =
     "  evaluate DIR[,DIR…] DATA.tsv          score one model, or several together\n"
     "  translate DIR < sources > outputs     translate lines\n"
     "  explain DIR --source … --target …     show one backward pass step by step, as a page\n"
-    "  inspect FILE.safetensors              list the tensors of a file\n"
-    "  parity IN.safetensors OUT.safetensors compute a PyTorch Transformer and its gradients\n\n"
+    "  inspect FILE.safetensors              list the tensors of a file\n\n"
     "seq2seq COMMAND --help tells more.\n";
 
-/// CLI11 takes the arguments apart; what they mean, and every message, is ours.
+/// The command line, which CLI11 splits into arguments; their meaning and all messages are defined here.
 class Arguments {
  public:
   Arguments(const std::string& command, const std::string& description)
@@ -50,7 +49,7 @@ class Arguments {
     names_.push_back("--" + name);
   }
 
-  /// False when help was asked for. Throws Error on what is unknown, repeated or missing.
+  /// Returns false when help was requested. Throws Error on unknown, repeated or missing arguments.
   bool parse(const std::vector<std::string>& arguments) {
     for (const std::string& argument : arguments) {
       if (!argument.starts_with("--") || argument.find('=') != argument.size() - 1) continue;
@@ -120,7 +119,7 @@ class Arguments {
         ->group(group);
   }
 
-  /// `--NAME=VALUE` may have any value; behind `--NAME`, what looks like an option is taken for one.
+  /// `--NAME=VALUE` accepts any value; after `--NAME`, an argument that looks like an option is one.
   void check_values(const std::vector<std::string>& arguments) const {
     for (const auto& [name, values] : values_) {
       const bool said =
@@ -161,7 +160,7 @@ class Arguments {
   std::map<std::string, CLI::Option*> flags_;
 };
 
-/// What the help says behind an option: its choices and its default.
+/// The help text of an option: its choices and its default.
 std::string described(const Field& field) {
   std::string text(field.help);
   if (!field.choices.empty()) text += fmt::format(": {}", field.choices);
@@ -334,29 +333,12 @@ Command parse_inspect(const std::vector<std::string>& rest) {
   return InspectOptions{arguments.text("FILE")};
 }
 
-Command parse_parity(const std::vector<std::string>& rest) {
-  Arguments arguments(
-      "parity",
-      "Runs a Transformer with the weights of PyTorch's nn.Transformer forwards and backwards.\n\n"
-      "IN holds its state dict under model., the inputs src and tgt [batch, time, d_model], the cotangent\n"
-      "dout of the result, and where wanted src_key_padding_mask, tgt_key_padding_mask and\n"
-      "memory_key_padding_mask [batch, time] (U8 or BOOL, 1 = blocked), all else F32 or all F64. Its\n"
-      "metadata, all strings: d_model, nhead, num_encoder_layers, num_decoder_layers, dim_feedforward,\n"
-      "activation (relu or gelu), layer_norm_eps, and norm_first, bias, tgt_is_causal (True or False);\n"
-      "batch_first may be given, as True.\n"
-      "OUT gets out, grad.src, grad.tgt and grad.model.NAME for every parameter, of the scalar <out, dout>.");
-  arguments.positional("IN", "a .safetensors file");
-  arguments.positional("OUT", "the .safetensors file to write");
-  if (!arguments.parse(rest)) return arguments.help();
-  return ParityOptions{.in = arguments.text("IN"), .out = arguments.text("OUT")};
-}
-
 }  // namespace
 
 Command parse_command_line(const std::vector<std::string>& arguments) {
-  expects(!arguments.empty(),
-          "command missing, expected train, evaluate, translate, explain, inspect or parity; seq2seq --help "
-          "tells more");
+  expects(
+      !arguments.empty(),
+      "command missing, expected train, evaluate, translate, explain or inspect; seq2seq --help tells more");
   const std::string& command = arguments.front();
   if (command == "--help" || command == "-h" || command == "help") return HelpText{std::string(usage)};
   const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
@@ -365,7 +347,6 @@ Command parse_command_line(const std::vector<std::string>& arguments) {
   if (command == "translate") return parse_translate(rest);
   if (command == "explain") return parse_explain(rest);
   if (command == "inspect") return parse_inspect(rest);
-  if (command == "parity") return parse_parity(rest);
   throw Error(fmt::format("unknown command {}{}", in_quotes(command), suggestion(command, commands)));
 }
 

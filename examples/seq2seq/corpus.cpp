@@ -2,7 +2,6 @@
 
 #include <tapegrad/autograd/base/error.h>
 #include <tapegrad/autograd/base/utf8.h>
-#include <tapegrad/nn/train/sharded_step.h>
 
 #include <algorithm>
 
@@ -57,28 +56,24 @@ std::vector<ExampleLength> Corpus::lengths() const {
   return result;
 }
 
-std::vector<Seq2SeqBatch> cut_into_shards(const Corpus& corpus, std::span<const std::int64_t> examples,
-                                          Index parameters) {
-  std::vector<std::int64_t> order(examples.begin(), examples.end());
+TrainingBatch::TrainingBatch(const Corpus& corpus, std::span<const std::int64_t> examples)
+    : corpus_(corpus), order_(examples.begin(), examples.end()) {
   const auto tokens = [&](std::int64_t i) {
     return length(corpus.sources[static_cast<std::size_t>(i)]) +
            length(corpus.targets[static_cast<std::size_t>(i)]) + 1;
   };
-  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return tokens(a) < tokens(b); });
-  Index both_sides = 0;
-  for (const std::int64_t i : order) both_sides += tokens(i);
-  const Index rows = static_cast<Index>(order.size()), shards = shard_count(rows, both_sides / 2, parameters);
-  std::vector<Seq2SeqBatch> batches;
-  for (Index shard = 0; shard < shards; ++shard) {
-    std::vector<std::vector<Index>> sources, targets;
-    for (Index row = shard_begin(rows, shard, shards); row < shard_begin(rows, shard + 1, shards); ++row) {
-      const auto i = static_cast<std::size_t>(order[static_cast<std::size_t>(row)]);
-      sources.push_back(corpus.sources[i]);
-      targets.push_back(corpus.targets[i]);
-    }
-    batches.push_back(make_batch(sources, targets, Vocabulary::bos, Vocabulary::eos, Vocabulary::pad));
+  std::stable_sort(order_.begin(), order_.end(), [&](auto a, auto b) { return tokens(a) < tokens(b); });
+  for (const std::int64_t i : order_) both_sides_ += tokens(i);
+}
+
+Seq2SeqBatch TrainingBatch::slice(Index begin, Index end) const {
+  std::vector<std::vector<Index>> sources, targets;
+  for (Index row = begin; row < end; ++row) {
+    const auto i = static_cast<std::size_t>(order_[static_cast<std::size_t>(row)]);
+    sources.push_back(corpus_.sources[i]);
+    targets.push_back(corpus_.targets[i]);
   }
-  return batches;
+  return make_batch(sources, targets, Vocabulary::bos, Vocabulary::eos, Vocabulary::pad);
 }
 
 }  // namespace tapegrad::seq2seq

@@ -28,9 +28,21 @@ struct Corpus {
   std::vector<ExampleLength> lengths() const;
 };
 
-/// What one step computes on: the examples sorted by length and cut into shards for a model of so many
-/// parameters, each padded on its own.
-std::vector<nn::Seq2SeqBatch> cut_into_shards(const Corpus& corpus, std::span<const std::int64_t> examples,
-                                              Index parameters);
+/// The examples that one step computes on, sorted by length, for ShardedStep to cut: each shard is padded on
+/// its own.
+class TrainingBatch {
+ public:
+  TrainingBatch(const Corpus& corpus, std::span<const std::int64_t> examples);
+
+  Index rows() const { return static_cast<Index>(order_.size()); }
+  /// The mean of both sides' tokens, eos included.
+  Index tokens() const { return both_sides_ / 2; }
+  nn::Seq2SeqBatch slice(Index begin, Index end) const;
+
+ private:
+  const Corpus& corpus_;
+  std::vector<std::int64_t> order_;
+  Index both_sides_ = 0;
+};
 
 }  // namespace tapegrad::seq2seq

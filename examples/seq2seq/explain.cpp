@@ -47,7 +47,7 @@ std::vector<std::string> spelled(const Vocabulary& vocabulary, std::span<const I
   return tokens;
 }
 
-/// What the first step of the model's optimizer adds to a parameter, in f64.
+/// The change of a parameter in the first step of the model's optimizer, in f64.
 std::vector<double> first_update(const TrainOptions& config, const RecordedValue& p) {
   const auto filled_with = [](const std::vector<double>& values) {
     return Initializer(
@@ -103,8 +103,7 @@ void write_results(const ExplainRunOptions& options, const Explanation& what) {
     throw std::runtime_error("cannot write to standard output");
 }
 
-/// Found out before long work: outputs that cannot be written, and ones that would overwrite each other or
-/// the model.
+/// Fails before long work for outputs that cannot be written, or would overwrite each other or the model.
 void check_outputs(const ExplainRunOptions& options) {
   namespace fs = std::filesystem;
   std::error_code ignored;

@@ -1,3 +1,4 @@
+/// Strict parsing of flat JSON objects, for configurations and metadata.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -17,7 +18,7 @@ using JsonScalar = std::variant<std::nullptr_t, bool, std::int64_t, std::uint64_
 std::vector<std::pair<std::string, JsonScalar>> parse_json_object(const std::string& text,
                                                                   const std::string& where);
 
-/// The elements of a JSON array of strings, as strictly.
+/// The elements of a JSON array of strings, parsed as strictly.
 std::vector<std::string> parse_json_strings(const std::string& text, const std::string& where);
 
 std::string to_json(const std::vector<std::pair<std::string, JsonScalar>>& members);

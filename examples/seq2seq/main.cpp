@@ -18,8 +18,9 @@ using namespace tapegrad::seq2seq;
 
 namespace {
 
-/// A standard descriptor that is closed would be given to the next file opened, and messages would end up in
-/// it. What is written to a closed standard output must still fail: it takes no writing.
+/// Opens missing standard descriptors: a closed one would be reused for the next file opened, and messages
+/// would be written to that file. Writes to a closed standard output still fail, as its replacement is
+/// read-only.
 void open_missing_descriptors() {
   for (int descriptor = 0; descriptor < 3; ++descriptor) {
     if (::fcntl(descriptor, F_GETFD) == -1) ::open("/dev/null", descriptor == 1 ? O_RDONLY : O_RDWR);
@@ -28,7 +29,7 @@ void open_missing_descriptors() {
 
 struct Run {
   int operator()(const TrainOptions& options) const {
-    std::signal(SIGPIPE, SIG_IGN);  // training goes on when whoever read its messages is gone
+    std::signal(SIGPIPE, SIG_IGN);  // training continues after the reader of its messages has ended
     catch_interrupts();
     return run_train(options);
   }
@@ -36,7 +37,6 @@ struct Run {
   int operator()(const TranslateOptions& options) const { return run_translate(options); }
   int operator()(const ExplainRunOptions& options) const { return run_explain(options); }
   int operator()(const InspectOptions& options) const { return run_inspect(options); }
-  int operator()(const ParityOptions& options) const { return run_parity(options); }
   int operator()(const HelpText& help) const {
     std::fputs(help.text.c_str(), stdout);
     return exit_ok;

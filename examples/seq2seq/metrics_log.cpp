@@ -24,7 +24,7 @@ std::optional<std::int64_t> step_of(const JsonMembers& members) {
   return step ? std::optional(*step) : std::nullopt;
 }
 
-/// The members of a line, or none when it is not one of ours.
+/// The members of a line, or none when this program did not write it.
 JsonMembers parsed(const std::string& line) {
   try {
     return parse_json_object(line, "metrics.jsonl");

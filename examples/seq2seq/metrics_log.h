@@ -1,3 +1,4 @@
+/// The metrics of a training run as JSON lines and as a loss curve.
 #pragma once
 #include <fstream>
 #include <string>
@@ -11,12 +12,12 @@ namespace tapegrad::seq2seq {
 
 using JsonMembers = std::vector<std::pair<std::string, JsonScalar>>;
 
-/// DIR/metrics.jsonl, one JSON object a line, each with `kind` (train, valid) and `step`; and the curve drawn
-/// from it.
+/// DIR/metrics.jsonl, one JSON object a line, each with `kind` (train, valid) and `step`; and the loss curve
+/// drawn from it.
 class MetricsLog {
  public:
-  /// Keeps what stands in DIR up to `step` (nothing for 0), without the last validation of a run that was cut
-  /// short by its limits (`"last": true`) and without lines that are not whole.
+  /// Keeps the lines in DIR up to `step` (none for 0), without the last validation of a run that its limits
+  /// ended (`"last": true`) and without incomplete lines.
   MetricsLog(const std::string& folder, std::int64_t step);
 
   /// Appends a line. Throws SystemError when it cannot be written.

@@ -41,12 +41,12 @@ Vocabulary read_vocabulary(const std::map<std::string, std::string>& metadata, c
   }
 }
 
-/// Memory for values beyond a file's own that a configuration may claim before it is refused.
+/// Number of values that a configuration may have beyond those in the file before it is refused.
 constexpr double spare_values = 1 << 20;
 
-/// Looks at a few tensors of which every size of the network can be told, each layer by one of its own. When
-/// one does not fit, a network much larger than the file that asks for it is refused here; otherwise it can
-/// be made, and loading tells all that does not fit.
+/// Checks the sizes of a network against a few tensors that determine them, each layer by one of its own.
+/// Refuses a network much larger than its file before memory is allocated; smaller mismatches are left to
+/// loading, which lists them all.
 class SizeCheck {
  public:
   SizeCheck(const TensorFile& file, const LoadOptions& options) : file_(file), options_(options) {
@@ -60,7 +60,7 @@ class SizeCheck {
       problem_ = fmt::format("no tensor '{}' of shape {}", name, shape);
     else if (problem_.empty() && at->second.shape() != shape)
       problem_ = fmt::format("tensor '{}': got shape {}, expected {}", name, at->second.shape(), shape);
-    room_ -= std::max(static_cast<double>(shape.size()), 4096.0);  // a small layer takes memory, too
+    room_ -= std::max(static_cast<double>(shape.size()), 4096.0);  // a small layer needs memory, too
     if (room_ < 0 && !problem_.empty()) throw DataError(fmt::format("{}: {}", options_.where, problem_));
   }
 

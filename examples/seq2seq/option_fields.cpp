@@ -146,7 +146,7 @@ bool one_of(std::string_view choices, std::string_view word) {
   throw Error(fmt::format("{}: got {}, expected {}", where, got, expected));
 }
 
-/// Puts a value into a member of one type, or refuses it.
+/// Assigns a value to a member of one type, or refuses it.
 struct Assign {
   TrainOptions& options;
   const Field& field;
@@ -156,8 +156,7 @@ struct Assign {
 
   [[noreturn]] void refuse_value(std::string_view expected) const {
     const auto* text = std::get_if<std::string>(&value);
-    if (written && !text)
-      refuse(where, printable(*written, 60), expected);  // `1e3`, not what it was understood as
+    if (written && !text) refuse(where, printable(*written, 60), expected);  // as written, such as `1e3`
     refuse(where, text ? in_quotes(*text) : to_json(value), expected);
   }
 
@@ -250,7 +249,7 @@ std::string suggestion(std::string_view word, std::span<const std::string> candi
     return name.substr(std::min(name.find_first_not_of('-'), name.size()));
   };
   std::string_view nearest;
-  std::int64_t fewest = 1 + static_cast<std::int64_t>(bare(word).size()) / 4;  // more, and it is another word
+  std::int64_t fewest = 1 + static_cast<std::int64_t>(bare(word).size()) / 4;  // most edits of a suggestion
   for (const std::string& candidate : candidates) {
     const std::int64_t edits = edit_distance(bare(word), bare(candidate));
     if (edits < fewest || (edits == fewest && nearest.empty())) {

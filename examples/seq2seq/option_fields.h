@@ -1,3 +1,4 @@
+/// The table of training options: one field for each, used by command line, JSON and help.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -15,7 +16,7 @@ namespace tapegrad::seq2seq {
 using Member = std::variant<std::string TrainOptions::*, std::int64_t TrainOptions::*,
                             std::uint64_t TrainOptions::*, double TrainOptions::*, bool TrainOptions::*>;
 
-/// What becomes of an option when training goes on from a checkpoint.
+/// The treatment of an option when training resumes from a checkpoint.
 enum class Resume {
   fixed,    ///< stored, may not change
   free,     ///< stored, may change
@@ -27,7 +28,8 @@ struct Range {
   bool low_open = false, high_open = false;
 };
 
-/// One option of `seq2seq train`: its name on the command line, where its value lives, and what it may be.
+/// One option of `seq2seq train`: its name on the command line, its member of TrainOptions, and its valid
+/// values.
 struct Field {
   std::string_view name;
   Member member;
@@ -44,8 +46,8 @@ std::span<const Field> train_fields();
 /// The field with this name, or nullptr.
 const Field* find_field(std::string_view name);
 
-/// Sets `field` to `value` and notes it in `given`. Throws Error `where: got …, expected …` unless type and
-/// range are right; a whole number stands for a fractional one, never the other way.
+/// Sets `field` to `value` and notes it in `given`. Throws Error `where: got …, expected …` for a wrong type
+/// or range; a whole number is accepted for a fractional one, not the reverse.
 void assign(TrainOptions& options, const Field& field, const JsonScalar& value, std::string_view where);
 
 /// As `assign`, from the text of a command-line argument.

@@ -116,7 +116,7 @@ TrainOptions resumed(const TrainOptions& saved, const TrainOptions& now) {
       std::visit([&result, &now](auto member) { result.*member = now.*member; }, field.member);
     }
   }
-  // One said limit replaces both: `--steps` would mean nothing under an older limit of epochs.
+  // One given limit replaces both: `--steps` would have no effect under an older limit of epochs.
   if (now.given.contains("epochs") || now.given.contains("steps")) {
     result.epochs = now.epochs;
     result.steps = now.steps;

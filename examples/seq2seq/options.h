@@ -1,3 +1,4 @@
+/// The options of the `seq2seq` commands, their defaults and their JSON form.
 #pragma once
 #include <cstdint>
 #include <set>
@@ -6,9 +7,8 @@
 
 namespace tapegrad::seq2seq {
 
-/// Everything `seq2seq train` can be told. A member is the option of the same name: `d_model` is `--d-model`
-/// on the command line and
-/// `"d_model"` in JSON. Ranges and help stand in option_fields.cpp.
+/// The options of `seq2seq train`. Each member is named after its option: `d_model` is `--d-model` on the
+/// command line and `"d_model"` in JSON. Ranges and help texts are in option_fields.cpp.
 struct TrainOptions {
   // Data
   std::string data;   ///< DATA.tsv
@@ -39,7 +39,7 @@ struct TrainOptions {
   double ema = 0;  ///< decay of averaged weights, 0 = off
   std::uint64_t seed = 1;
 
-  // How long
+  // Limits
   std::int64_t epochs = 0, steps = 0;  ///< 0 = no limit; both 0: `resolve` sets 60 epochs
   double minutes = 0;                  ///< 0 = no limit
   std::int64_t patience = 20;  ///< validations without a better one after which training ends, 0 = never
@@ -54,7 +54,7 @@ struct TrainOptions {
   std::string attention;  ///< sentence whose attention is drawn into DIR/attention.svg
   std::string config;
 
-  std::set<std::string> given;  ///< names, such as `d-model`, of the options that were said
+  std::set<std::string> given;  ///< names, such as `d-model`, of the options that were given
 };
 
 struct EvaluateOptions {
@@ -86,16 +86,11 @@ struct InspectOptions {
   std::string file;
 };
 
-struct ParityOptions {
-  std::string in, out;  ///< safetensors files
-};
-
-/// Fills in what follows from other options and checks that they fit together. Throws Error.
+/// Derives unset options from others and checks that all fit together. Throws Error.
 void resolve(TrainOptions& options);
 
-/// The options that a checkpoint keeps, as one line of JSON: all that shapes the model, its training and its
-/// data; not `out`, `threads`, `minutes` and their like, which may differ between runs that give the same
-/// bits.
+/// The options that a checkpoint keeps, as one line of JSON: all that determine the model, its training and
+/// its data; not `out`, `threads`, `minutes` and others that do not change the result.
 std::string to_json(const TrainOptions& options);
 
 /// Sets the options in the JSON object `text`, keys with `_` or `-`, and notes them in `given`; others stay
@@ -106,8 +101,8 @@ void from_json(TrainOptions& options, const std::string& text, const std::string
 /// As `from_json`, from a file of at most 1 MiB.
 void read_config(TrainOptions& options, const std::string& path);
 
-/// What a resumed run does: `saved` as the checkpoint has it, with what `now` says about the length of
-/// training and about running. Throws Error naming the first option said now that contradicts the checkpoint.
+/// The options of a resumed run: `saved` from the checkpoint, with the limits and run settings of `now`.
+/// Throws Error with the name of the first option in `now` that contradicts the checkpoint.
 TrainOptions resumed(const TrainOptions& saved, const TrainOptions& now);
 
 }  // namespace tapegrad::seq2seq

@@ -3,6 +3,7 @@
 #include <tapegrad/autograd/base/file.h>
 #include <tapegrad/autograd/base/utf8.h>
 #include <tapegrad/autograd/ops/arithmetic.h>
+#include <tapegrad/nn/train/sharded_step.h>
 
 #include <algorithm>
 #include <cctype>
@@ -49,7 +50,7 @@ std::vector<std::pair<std::string, std::string>> facts(const TrainOptions& o, co
 
 }  // namespace
 
-/// The longest short examples of the first ones; the shortest of all where none is short.
+/// Returns the longest of the short examples among the first ones; the shortest of all when none is short.
 std::vector<TrainingReport::Example> TrainingReport::choose(const Corpus& corpus) {
   std::vector<std::size_t> order(std::min(corpus.sources.size(), among));
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -116,7 +117,9 @@ std::string TrainingReport::begin(const Corpus& corpus) {
   std::vector<std::int64_t> first(static_cast<std::size_t>(
       std::min<std::int64_t>(initial_examples, static_cast<std::int64_t>(corpus.sources.size()))));
   std::iota(first.begin(), first.end(), std::int64_t{0});
-  const Seq2SeqBatch batch = cut_into_shards(corpus, first, model_.params.trainable_values()).front();
+  const TrainingBatch all(corpus, first);
+  const Index shards = shard_count(all.rows(), all.tokens(), model_.params.trainable_values());
+  const Seq2SeqBatch batch = all.slice(0, shard_begin(all.rows(), 1, shards));
   Timeline& timeline = recorder_.timeline();
   timeline.initial = init_report(model_.params, [&](Tape& tape) {
     return model_.network.loss_sum(tape, batch, options_.label_smoothing) *

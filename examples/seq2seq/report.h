@@ -1,3 +1,4 @@
+/// The timeline report of a training run.
 #pragma once
 #include <tapegrad/nn/train/timeline_recorder.h>
 
@@ -8,23 +9,23 @@
 
 namespace tapegrad::seq2seq {
 
-/// `--report`: a timeline of the training in DIR/report.html, kept in DIR/report.jsonl.
+/// The report of `--report`: a timeline of the training in DIR/report.html, kept in DIR/report.jsonl.
 class TrainingReport {
  public:
-  /// Watches examples of `watched`, short ones where there are some. `step`: where training goes on.
+  /// Watches examples of `watched`, short ones where there are some; training continues after `step`.
   TrainingReport(const TrainOptions& options, const Model& model, const Corpus& watched, std::int64_t step);
 
-  /// Before the first step: the initialisation on `corpus`, and the maps of step 0. Returns the text for the
-  /// terminal.
+  /// Records the initialisation on `corpus` and the attention maps of step 0; call it before the first step.
+  /// Returns the text for the terminal.
   std::string begin(const Corpus& corpus);
   nn::TimelineRecorder& recorder() { return recorder_; }
-  /// Logs what the recorder took after `step`.
+  /// Logs the recorder's sample after `step`.
   void sampled(const TimelineSample& sample);
-  /// `last`: of a run that was cut short, not a part of what resuming goes on from.
+  /// Logs a validation; `last` marks that of an interrupted run, which resuming drops.
   void validated(std::int64_t step, double loss, bool last);
-  /// Writes the page, as of now.
+  /// Writes the page in its present state.
   void write();
-  /// Takes the last maps, writes the page, and returns the sparklines for the terminal.
+  /// Records the last attention maps, writes the page, and returns the sparklines for the terminal.
   std::string finish(std::int64_t step);
 
  private:

@@ -17,7 +17,7 @@ using nlohmann::json;
 
 constexpr std::size_t largest_log = std::size_t{1} << 30;
 
-/// What is watched, as the line `start` has it.
+/// The watched examples and layers as in the line `start`.
 std::string watched(const Timeline& timeline) {
   Timeline head;
   head.layers = timeline.layers;
@@ -82,7 +82,7 @@ TimelineSample sample(const json& line) {
           .head_gradient = numbers(line.at("head_gradient"))};
 }
 
-/// As many numbers as there are layers and heads.
+/// Returns true when a sample has a number for every layer and head.
 bool fits(const TimelineSample& s, const Timeline& timeline) {
   std::size_t heads = 0;
   for (const WatchedAttention& a : timeline.attention) heads += static_cast<std::size_t>(a.heads);
@@ -101,7 +101,8 @@ bool fits(const AttentionSnapshot& s, const Timeline& timeline) {
   return true;
 }
 
-/// Puts a line into `timeline`; false for one beyond `step`. Throws on one that is not ours.
+/// Restores a line into `timeline`; returns false for one beyond `step`. Throws on a line that this program
+/// did not write.
 bool take(const json& line, std::int64_t step, Timeline& timeline) {
   const std::string kind = line.at("kind");
   if (kind == "initial") {
@@ -126,7 +127,7 @@ bool take(const json& line, std::int64_t step, Timeline& timeline) {
   return true;
 }
 
-/// The lines of `content` from `begin` on; what stands behind the last line's end is one more.
+/// The lines of `content` from `begin` on; text after the last line end is one more line.
 std::vector<std::string> lines_of(const std::string& content, std::size_t begin) {
   std::vector<std::string> lines;
   while (begin < content.size()) {
@@ -146,7 +147,7 @@ ReportLog::ReportLog(const std::string& folder, std::int64_t step, Timeline& tim
   std::error_code ignored;
   if (step > 0 && std::filesystem::exists(path_, ignored)) {
     const std::string content = read_file(path_, largest_log);
-    // Lines are compared as they were written: the same watched things give the same bytes.
+    // Lines are compared as text: equal watched examples give equal bytes.
     const bool same = content.starts_with(kept);
     std::size_t lost = 0;
     for (const std::string& line : lines_of(content, same ? kept.size() : 0)) {
@@ -155,9 +156,9 @@ ReportLog::ReportLog(const std::string& folder, std::int64_t step, Timeline& tim
           ++lost;
         else if (take(json::parse(line), step, timeline))
           (kept += line) += '\n';
-      } catch (const json::exception&) {  // not whole
+      } catch (const json::exception&) {  // incomplete
         ++lost;
-      } catch (const Error&) {  // not ours
+      } catch (const Error&) {  // not written by this program
         ++lost;
       }
     }

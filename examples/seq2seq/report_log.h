@@ -1,3 +1,4 @@
+/// The log of a training report, from which a resumed run restores its timeline.
 #pragma once
 #include <tapegrad/autograd/inspect/timeline/timeline.h>
 
@@ -6,13 +7,13 @@
 
 namespace tapegrad::seq2seq {
 
-/// DIR/report.jsonl, from which a resumed training goes on with its timeline: a line `start` that names what
-/// is watched, then `initial`, `sample`, `snapshot` and `valid`.
+/// DIR/report.jsonl: a line `start` that names the watched examples and layers, then lines `initial`,
+/// `sample`, `snapshot` and `valid`. A resumed run restores its timeline from it.
 class ReportLog {
  public:
-  /// Puts into `timeline`, which knows what is watched and has no samples yet, what stands in DIR up to
-  /// `step`, and cuts the file back to that. Lines that are not readable are left out, and all are when
-  /// something else was watched; standard error is told how many. For step 0 the file begins anew.
+  /// Restores into `timeline`, which has its examples and no samples yet, the lines in DIR up to `step`, and
+  /// cuts the file off after them. Unreadable lines are left out, and all lines when other examples were
+  /// watched; their number is written to standard error. For step 0 the file starts empty.
   ReportLog(const std::string& folder, std::int64_t step, Timeline& timeline);
 
   /// Throws SystemError when a line cannot be written.

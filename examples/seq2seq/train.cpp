@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Whether there is something at `path`, which lies in --out.
+/// Returns true when `path` in --out exists.
 bool exists(const std::string& path) {
   std::error_code error;
   const bool found = fs::exists(path, error);
@@ -37,7 +37,7 @@ void make_folder(const std::string& folder) {
     throw SystemError(fmt::format("train: --out: {} cannot be made: {}", printable(folder), error.message()));
 }
 
-/// Outputs may become half as long again as the longest target.
+/// The limit of an output's length: half as long again as the longest target.
 Index longest_output(const TokenPairs& pairs, const TrainOptions& options) {
   std::size_t longest = 0;
   for (const auto& target : pairs.targets) longest = std::max(longest, target.size());
@@ -72,7 +72,7 @@ int run_train(const TrainOptions& asked) {
   }
   const bool resuming = loaded.model != nullptr;
 
-  // All data are read and found good before anything is written.
+  // All data are read and checked before anything is written.
   const TokenPairs pairs = split_examples(options.data, read_tsv(options.data), options);
   std::vector<Example> valid_examples;
   TokenPairs valid_pairs;

@@ -71,7 +71,9 @@ Trainer::Trainer(const TrainOptions& options, Model& model, const Corpus& corpus
              .weight_decay = options.weight_decay}),
       total_(total_steps(options, batches_.count())),
       schedule_(make_schedule(options, total_)),
-      progress_({.start = at_.step, .total = total_, .seconds = 60 * options.minutes}),
+      progress_({.start = at_.step,
+                 .total = total_,
+                 .seconds = options.minutes > 0 ? std::optional(60 * options.minutes) : std::nullopt}),
       start_(std::chrono::steady_clock::now()),
       earlier_seconds_(at_.seconds) {
   if (options.ema > 0) ema_.emplace(model.params, options.ema);
@@ -154,11 +156,10 @@ void Trainer::reporting(F&& write) {
 }
 
 void Trainer::train_step() {
-  const std::vector<Seq2SeqBatch> shards =
-      cut_into_shards(corpus_, batches_.next(), model_.params.trainable_values());
+  const TrainingBatch batch(corpus_, batches_.next());
   if (labelled_ != batches_.epoch())
     progress_.relabel(fmt::format("epoch {}", (labelled_ = batches_.epoch()) + 1));
-  const StepResult result = forward_and_backward(shards);
+  const StepResult result = forward_and_backward(batch);
   const bool sampled = report_ && report_->recorder().due(at_.step + 1);
   if (sampled) report_->recorder().before_update(result.gradients);
   const double norm =
@@ -178,17 +179,16 @@ void Trainer::train_step() {
   at_.index = batches_.index();
   at_.window_loss += result.loss_sum;
   at_.window_count += result.count;
-  for (const Seq2SeqBatch& batch : shards) logged_tokens_ += batch.targets;
+  logged_tokens_ += result.count;
   progress_.update(at_.step, result.loss());
   if (at_.step % options_.log_every == 0) log_step(rate, norm);
 }
 
-StepResult Trainer::forward_and_backward(const std::vector<Seq2SeqBatch>& shards) {
+StepResult Trainer::forward_and_backward(const TrainingBatch& batch) {
   const auto number = static_cast<std::uint64_t>(at_.step) + 1;
   try {
-    return step_.run(number, static_cast<Index>(shards.size()), [&](Tape& tape, Index shard) -> ShardLoss {
-      const Seq2SeqBatch& batch = shards[static_cast<std::size_t>(shard)];
-      return {model_.network.loss_sum(tape, batch, options_.label_smoothing), batch.targets};
+    return step_.run(number, batch, [&](Tape& tape, const Seq2SeqBatch& shard) -> ShardLoss {
+      return {model_.network.loss_sum(tape, shard, options_.label_smoothing), shard.targets};
     });
   } catch (const NonFiniteError& error) {
     reporting([](TrainingReport& report) { report.write(); });

@@ -39,7 +39,7 @@ class Trainer {
   bool validation_due() const;
   void train_step();
   /// Loss and gradients of the next batch; what --check finds is thrown as std::runtime_error.
-  nn::StepResult forward_and_backward(const std::vector<nn::Seq2SeqBatch>& shards);
+  nn::StepResult forward_and_backward(const TrainingBatch& batch);
   void log_step(double learning_rate, double norm);
   /// False when interrupted on the way. `last`: outside the order of validations, which it does not change.
   bool validate(bool last);

@@ -19,7 +19,7 @@ namespace {
 constexpr std::size_t lines_at_once = 512;
 constexpr const char* input_name = "standard input";
 
-/// Says where each unknown token stands first.
+/// Prints the first place of each unknown token.
 void note_unknown(const Model& model, const std::string& text, std::int64_t line,
                   std::set<std::string>& noted) {
   for (const std::string& token : model.source_tokens.split(text)) {
@@ -51,7 +51,7 @@ int run_translate(const TranslateOptions& options) {
   std::set<std::string> noted;
   for (bool more = true; more;) {
     std::vector<std::string> lines;
-    std::exception_ptr error;  // of a line: those before it are answered first
+    std::exception_ptr error;  // of a line; the lines before it are translated first
     const std::int64_t before = reader.number();
     try {
       for (std::string line; lines.size() < most && (more = reader.next(line));) lines.push_back(line);

@@ -1,3 +1,4 @@
+/// Translates texts in batches on several threads, by one model or an ensemble.
 #pragma once
 #include <tapegrad/autograd/parallel/threads.h>
 
@@ -11,18 +12,19 @@
 
 namespace tapegrad::seq2seq {
 
-/// `threads` of the options, 0 = as many as there are processors.
+/// Number of threads for the option `threads`, where 0 means as many as there are processors.
 std::size_t thread_count(std::int64_t threads);
 
-/// Source texts to target texts, by one model or an ensemble. Each output is what its source alone would
-/// give.
+/// Translates source texts to target texts by one model or an ensemble. The output of a source does not
+/// depend on the other sources.
 class Translator {
  public:
-  /// Throws Error when the models' targets differ in tokens.
+  /// Throws Error when the models' target vocabularies differ.
   Translator(std::vector<const Model*> models, std::int64_t beam, std::size_t threads);
 
-  /// In the order of `sources`; a text without tokens gives an empty one. Throws DataError, `NAME(i): …`, for
-  /// a source of more tokens than a model takes. When `stop` becomes true the rest is left empty.
+  /// Returns the outputs in the order of `sources`; a text without tokens gives an empty one. Throws
+  /// DataError, `NAME(i): …`, for a source of more tokens than a model takes. When `stop` becomes true the
+  /// remaining outputs stay empty.
   std::vector<std::string> operator()(std::span<const std::string> sources,
                                       const std::function<std::string(std::size_t)>& place,
                                       const std::function<bool()>& stop = {});

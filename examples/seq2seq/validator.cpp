@@ -41,7 +41,7 @@ Validator::Validator(const Model& model, const std::vector<Example>& examples, c
 }
 
 double Validator::mean_loss(const std::function<bool()>& stop) {
-  std::vector<double> sums(batches_.size());  // added in their order, whatever the threads
+  std::vector<double> sums(batches_.size());  // summed in order, independent of the threads
   team_.run(batches_.size(), [&](std::size_t worker, std::size_t number) {
     if (stop()) return;
     Tape& tape = *tapes_[worker];

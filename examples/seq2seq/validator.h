@@ -1,3 +1,4 @@
+/// Measures a model on validation data during training.
 #pragma once
 #include <tapegrad/nn/data/metrics.h>
 
@@ -13,13 +14,13 @@ struct Validation {
   ErrorRates score;  ///< of free-running greedy outputs
 };
 
-/// Measures a model's current weights on a file.
+/// Measures a model's current weights on the examples of a file.
 class Validator {
  public:
   Validator(const Model& model, const std::vector<Example>& examples, const TokenPairs& pairs,
             std::size_t threads);
 
-  /// Nothing when `stop` became true on the way.
+  /// Returns the measures, or nothing when `stop` became true meanwhile.
   std::optional<Validation> run(const std::function<bool()>& stop);
 
  private:

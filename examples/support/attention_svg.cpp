@@ -14,22 +14,22 @@ namespace {
 
 constexpr double margin = 20, gap = 26, title_height = 22, head_height = 66;
 constexpr double largest_cell = 22, smallest_cell = 2, widest_map = 330;
-constexpr double least_label_cell = 7;  // below, letters cannot be read
+constexpr double least_label_cell = 7;  // letters in smaller cells cannot be read
 constexpr double least_drawn = 0.004, least_told = 0.02;
 
-/// A token as its label: a space can be seen, and a long one is cut.
+/// The label of a token: spaces are made visible, and a long one is cut.
 std::string label(const std::string& token) {
   if (token == " ") return "␣";
   return printable(token, 12);
 }
 
-/// Sizes that all maps of a picture share, so that heads can be compared.
+/// The sizes of all maps of a picture, equal so that heads can be compared.
 struct Layout {
   double cell, font, row_labels = 0, column_labels = 0;
   double map_width = 0, map_height = 0;
 };
 
-/// Whether a column label fits its column as it stands; longer ones lie along the column.
+/// Returns true when a column label fits its column horizontally; longer ones are turned.
 bool stands(double ems, const Layout& layout) { return ems * layout.font < 1.2 * layout.cell; }
 
 Layout lay_out(const AttentionPicture& picture) {
@@ -116,7 +116,7 @@ void draw_cells(std::string& out, const AttentionMap& map, const Layout& layout,
                  x - 0.5, y - 0.5, map_width + 1, map_height + 1);
 }
 
-/// A bar from 0 to 1 and what rows and columns are.
+/// Draws a bar from 0 to 1 and the meaning of rows and columns.
 void draw_key(std::string& out, const AttentionPicture& picture) {
   const auto to = std::back_inserter(out);
   fmt::format_to(to,

@@ -1,3 +1,4 @@
+/// The frame of every example's `main`: arguments, exit codes and error messages.
 #pragma once
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -11,7 +12,7 @@
 
 namespace tapegrad::examples {
 
-/// What to say about arguments that `app` did not expect.
+/// The error text for arguments that `app` did not expect.
 inline std::string unexpected_arguments(const CLI::App& app) {
   const std::vector<std::string> extras = app.remaining();
   const auto option = std::find_if(extras.begin(), extras.end(),
@@ -25,8 +26,8 @@ inline std::string unexpected_arguments(const CLI::App& app) {
                      nearest.empty() ? "; --help lists all" : fmt::format(", did you mean \"{}\"?", nearest));
 }
 
-/// Parses the arguments and runs `body`. Wrong use ends with exit code 2, bad data with 65, anything else
-/// that goes wrong with 1, always with one message `name: …` on standard error.
+/// Parses the arguments and runs `body`. The exit code is 2 for wrong use, 65 for bad data and 1 for any
+/// other failure, always with one message `name: …` on standard error.
 template <class F>
 int run_program(const char* name, CLI::App& app, int argc, char** argv, F&& body) {
   const auto fail = [&](int code, const char* what) {

@@ -15,7 +15,7 @@ namespace {
 constexpr double width = 760, height = 430;
 constexpr double left = 66, right = 740, top = 52, bottom = 374;
 constexpr std::size_t most_points = 300;
-constexpr double most_loss = 1e30;  // beyond, and for NaN, there is nothing to see
+constexpr double most_loss = 1e30;  // larger values and NaN are not drawn
 
 /// A scale from values to pixels with round ticks inside its range.
 struct Axis {
@@ -30,7 +30,7 @@ struct Axis {
   }
 };
 
-/// The least of 1, 2, 5 times a power of ten that is not below `x`.
+/// The smallest of 1, 2, 5 times a power of ten that is not below `x`.
 double round_up(double x) {
   const double power = std::pow(10.0, std::floor(std::log10(x)));
   for (const double digit : {1.0, 2.0, 5.0}) {
@@ -73,7 +73,7 @@ Axis loss_axis(const std::vector<LossPoint>& points) {
     logarithmic_ticks(axis);
     return axis;
   }
-  if (low > 0 && low < 0.6 * high) low = 0;  // zero means something here, as long as it costs no height
+  if (low > 0 && low < 0.6 * high) low = 0;  // include zero when it costs little height
   const double margin = std::max({0.04 * (high - low), 1e-3 * std::abs(high), 1e-9});
   Axis axis{low < 0 || low > 0 ? low - margin : 0, high + margin, bottom, top};
   linear_ticks(axis, 6, 0);

@@ -20,14 +20,14 @@ AttentionPicture model_attention(const Seq2Seq& model, const std::vector<Index>&
                                  fed_tokens = spell(fed, target_name);
 
   Tape tape({.record = false});
-  tape.taps().watch("*.weights");
+  tape.observers().collect("*.weights");
   const Seq2SeqBatch batch = make_source_batch({&source, 1}, model.options.pad);
   const Var memory = model.encode(tape, batch.source, batch.source_mask);
   model.decode(memory, batch.source_mask, Tensor::ids(fed, {1, static_cast<Index>(fed.size())}));
 
   AttentionPicture picture;
   picture.columns = static_cast<int>(model.options.transformer.nhead);
-  for (const Taps::Tap& tap : tape.taps().collected()) {
+  for (const Tap& tap : tape.observers().collected()) {
     const bool encoder = tap.name.find("encoder.layers") != std::string::npos;
     const bool cross = tap.name.find("multihead_attn") != std::string::npos;
     const Tensor weights = tap.value.value();  // [1, heads, query, key]

@@ -1,3 +1,4 @@
+/// The attention weights of a model as data for a picture.
 #pragma once
 #include <functional>
 #include <string>
@@ -10,8 +11,8 @@
 namespace tapegrad::examples {
 
 /// The attention weights of every head of every layer while `model` reads `source` and is fed bos and
-/// `target`; `source_name` and `target_name` spell the ids. Maps come in the order in which the layers ran:
-/// encoder, then each decoder layer's own and its look at the source.
+/// `target`; `source_name` and `target_name` spell the ids. Maps are in the order in which the layers run:
+/// encoder, then self- and cross-attention of each decoder layer.
 AttentionPicture model_attention(const nn::Seq2Seq& model, const std::vector<Index>& source,
                                  const std::vector<Index>& target, Index bos,
                                  const std::function<std::string(Index)>& source_name,

@@ -1,3 +1,4 @@
+/// Checks output paths before long work.
 #pragma once
 #include <unistd.h>
 
@@ -10,8 +11,8 @@
 
 namespace tapegrad::examples {
 
-/// Found out before long work rather than after it: whether `path` can be written. Throws Error
-/// `OPTION: …` when its folder is missing or not writable, or when `path` is a folder itself.
+/// Checks before long work that `path` can be written. Throws Error `OPTION: …` when its folder is missing or
+/// not writable, or when `path` is a folder itself.
 inline void expect_writable_folder(std::string_view option, const std::string& path) {
   namespace fs = std::filesystem;
   std::error_code ignored;

@@ -1,3 +1,6 @@
+/// Loss curves and attention maps as self-contained SVG texts that follow the reader's light or dark setting.
+/// Any token may occur in them: text is escaped, and characters that XML forbids or that are invisible are
+/// spelled out.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -5,9 +8,6 @@
 #include <vector>
 
 namespace tapegrad {
-
-/// Pictures as self-contained SVG texts that follow the reader's light or dark setting. Any token may stand
-/// in them: text is escaped, and characters that XML forbids or that cannot be seen are spelled out.
 
 struct LossPoint {
   std::int64_t step = 0;

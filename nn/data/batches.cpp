@@ -21,8 +21,8 @@ Batches::Batches(std::vector<ExampleLength> lengths, const BatchOptions& options
     : lengths_(std::move(lengths)), options_(options) {
   expects(!lengths_.empty(), "batches: got no examples, expected at least one");
   expects(options.batch_size >= 1, "batches: got batch_size {}, expected at least 1", options.batch_size);
-  expects(options.max_tokens >= 0, "batches: got max_tokens {}, expected at least 1, or 0 for no limit",
-          options.max_tokens);
+  expects(!options.max_tokens || *options.max_tokens >= 1, "batches: got max_tokens {}, expected at least 1",
+          options.max_tokens.value_or(0));
   expects(options.pool >= 1, "batches: got pool {}, expected at least 1", options.pool);
   slots_.resize(lengths_.size());
   order_.resize(lengths_.size());
@@ -55,7 +55,8 @@ void Batches::sort_pool(std::span<Slot> pool) {
     const ExampleLength x = lengths_[static_cast<std::size_t>(a.example)],
                         y = lengths_[static_cast<std::size_t>(b.example)];
     if (x.target != y.target) return x.target < y.target;
-    // Sources rise in one target length and fall in the next, so that a batch which spans two pads less.
+    // Sources ascend in one target length and descend in the next, so that a batch across two lengths has
+    // less padding.
     if (x.source != y.source) return x.target % 2 == 0 ? x.source < y.source : x.source > y.source;
     return a.key < b.key;
   });
@@ -71,7 +72,7 @@ void Batches::cut_pool(std::int64_t begin, std::int64_t end) {
     const ExampleLength wider = {std::max(longest.source, own.source), std::max(longest.target, own.target)};
     const bool full =
         i - begin == options_.batch_size ||
-        (options_.max_tokens > 0 && (i - begin + 1) * (wider.source + wider.target) > options_.max_tokens);
+        (options_.max_tokens && (i - begin + 1) * (wider.source + wider.target) > *options_.max_tokens);
     if (full && i > begin) {
       close(begin, i);
       begin = i;

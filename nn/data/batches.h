@@ -1,5 +1,7 @@
+/// Batches of examples of similar length, in an order that is reproducible and can be resumed.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -11,33 +13,34 @@ struct ExampleLength {
 };
 
 struct BatchOptions {
-  std::int64_t batch_size = 64;  ///< most examples a batch has
-  std::int64_t max_tokens = 0;   ///< most padded tokens, examples * (longest source + longest target); 0 = no
-                                 ///< limit. A longer example goes alone.
-  std::int64_t pool = 50;        ///< batches' worth of examples that are sorted by length together
+  std::int64_t batch_size = 64;  ///< most examples of a batch
+  /// Most padded tokens of a batch, examples * (longest source + longest target). A longer example goes
+  /// alone.
+  std::optional<std::int64_t> max_tokens = std::nullopt;
+  std::int64_t pool = 50;  ///< batches' worth of examples that are sorted by length together
   std::uint64_t seed = 1;
 };
 
-/// Batches of examples of like length, the same on every machine. An epoch shuffles all examples by a hash of
-/// (seed, epoch, index), cuts them into pools, sorts each pool by length (equal lengths stay shuffled), cuts
-/// the pools into batches and shuffles the batches. Every example comes once an epoch. (epoch, index) says
-/// where one stands; `seek` resumes there.
+/// Batches of examples of similar length, identical on every machine. An epoch shuffles all examples by a
+/// hash of (seed, epoch, index), cuts them into pools, sorts each pool by length (equal lengths stay
+/// shuffled), cuts the pools into batches and shuffles the batches. Every example comes once an epoch.
+/// (epoch, index) is the position of the next batch; `seek` resumes there.
 class Batches {
  public:
   /// Throws Error when there are no examples or an option is out of range.
   explicit Batches(std::vector<ExampleLength> lengths, const BatchOptions& options = {});
 
-  /// Positions of the examples of the next batch; after an epoch's last batch comes the next epoch's first.
-  /// Valid until the next call.
+  /// Positions of the examples of the next batch; the last batch of an epoch is followed by the first of the
+  /// next. Valid until the next call.
   std::span<const std::int64_t> next();
 
-  /// Where the next batch stands: its epoch, from 0, and its number in it. At an epoch's end `index()` equals
-  /// `count()`.
+  /// The epoch of the next batch, and its number in that epoch, both from 0. At an epoch's end `index()`
+  /// equals `count()`.
   std::int64_t epoch() const noexcept { return epoch_; }
   std::int64_t index() const noexcept { return index_; }
-  /// Batches in the current epoch. Without `max_tokens` it is the same in every epoch.
+  /// Batches in the current epoch; equal for all epochs without `max_tokens`.
   std::int64_t count() const noexcept { return static_cast<std::int64_t>(batches_.size()); }
-  /// Continues at batch `index` of `epoch`. Throws Error when that epoch has no such place.
+  /// Continues at batch `index` of `epoch`. Throws Error when that epoch has no such batch.
   void seek(std::int64_t epoch, std::int64_t index);
 
  private:

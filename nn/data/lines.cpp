@@ -100,7 +100,7 @@ bool LineReader::next(std::string& line) {
            "UTF-16 text, got its byte order mark, expected UTF-8 (iconv -f UTF-16 -t UTF-8 converts)");
     }
     if (line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);
-    if (line.empty() && !ended) return false;  // a byte order mark and nothing else
+    if (line.empty() && !ended) return false;  // only a byte order mark
   }
   check(line);
   return true;

@@ -1,3 +1,4 @@
+/// A reader of UTF-8 text files, line by line in bounded memory, with errors that name line and column.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -9,7 +10,7 @@ namespace tapegrad {
 
 /// Reads UTF-8 text line by line in bounded memory. Lines end in `\n` or `\r\n`, the last one may lack it; a
 /// UTF-8 byte order mark at the start is dropped. Everything else that is not plain text throws DataError,
-/// `FILE:LINE:COLUMN: what, got …, expected …`, columns counted in code points from 1: NUL bytes, invalid
+/// `FILE:LINE:COLUMN: problem, got …, expected …`, columns counted in code points from 1: NUL bytes, invalid
 /// UTF-8, UTF-16, a carriage return inside a line, a line of more than `max_line` bytes, a failing read.
 ///
 ///     LineReader reader("words.txt");
@@ -21,8 +22,8 @@ class LineReader {
   /// Opens a regular file; anything else (a directory, a FIFO, a device, a missing or unreadable file) throws
   /// DataError.
   explicit LineReader(std::string path, std::size_t max_line = default_max_line);
-  /// Reads from an open descriptor, which stays the caller's, such as 0 for standard input; `name` stands in
-  /// messages.
+  /// Reads from an open descriptor, which stays the caller's, such as 0 for standard input; errors call it
+  /// `name`.
   LineReader(int descriptor, std::string name, std::size_t max_line = default_max_line);
   ~LineReader();
   LineReader(const LineReader&) = delete;
@@ -30,7 +31,7 @@ class LineReader {
 
   /// Puts the next line, without its end, into `line`; false at the end of the text.
   bool next(std::string& line);
-  /// Number of the line that `next` gave last, from 1; 0 before the first.
+  /// Number of the line that `next` returned last, from 1; 0 before the first.
   std::int64_t number() const noexcept { return number_; }
   /// Bytes consumed so far, line ends included.
   std::uint64_t bytes() const noexcept { return bytes_; }

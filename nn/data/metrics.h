@@ -1,3 +1,4 @@
+/// Error rates of a model's outputs: exact match, word error rate, token error rate.
 #pragma once
 #include "../../autograd/base/edit_distance.h"
 #include "tokens.h"
@@ -9,7 +10,7 @@
 
 namespace tapegrad {
 
-/// Counts over distinct sources, from which the rates follow.
+/// Counts over distinct sources, and the rates that follow from them.
 struct ErrorRates {
   std::int64_t examples = 0;          ///< distinct sources
   std::int64_t right = 0;             ///< sources whose output equals one of their targets
@@ -21,8 +22,8 @@ struct ErrorRates {
   double token_error_rate() const;  ///< edits / reference_tokens (phone error rate); may exceed 1
 };
 
-/// Scores `outputs[i]` for `references[i]`. Texts are compared token by token after `tokenizer`, so runs of
-/// spaces do not count under `space`. The nearest target is the one with the fewest edits, the first of
+/// Scores `outputs[i]` against `references[i]`. Texts are compared token by token after `tokenizer`, so runs
+/// of spaces do not count under `space`. The nearest target is the one with the fewest edits, the first of
 /// several. Throws Error when the two differ in number.
 ErrorRates score(const std::vector<References>& references, const std::vector<std::string>& outputs,
                  const Tokenizer& tokenizer);

@@ -1,3 +1,4 @@
+/// Tokenizers: text to tokens and back, by code point or by space.
 #pragma once
 #include <string>
 #include <string_view>
@@ -5,11 +6,11 @@
 
 namespace tapegrad {
 
-/// How text becomes tokens and tokens become text again.
+/// Splits text into tokens and joins tokens to text.
 ///
 /// - `char`: every code point is a token, spaces included; joined without anything between.
-/// - `space`: tokens stand between runs of spaces (U+0020 alone; leading and trailing ones are dropped);
-/// joined by one space.
+/// - `space`: tokens are separated by runs of spaces (U+0020 alone; leading and trailing ones are dropped);
+///   joined by one space.
 class Tokenizer {
  public:
   Tokenizer() = default;  ///< `char`

@@ -1,3 +1,4 @@
+/// Reads files of `source<TAB>target` lines, and groups the examples by source.
 #pragma once
 #include "lines.h"
 
@@ -18,13 +19,13 @@ struct TsvOptions {
   std::uint64_t max_bytes = std::uint64_t{1} << 31;     ///< bytes the file may have
 };
 
-/// Reads every line of `path` as `source<TAB>target`. A source may stand on several lines (several right
-/// answers). UTF-8, with or without byte order mark, `\n` or `\r\n`, with or without a last line end; spaces
-/// are kept as they stand.
+/// Reads every line of `path` as `source<TAB>target`. A source may have several lines (several right
+/// answers). The file is UTF-8, with or without byte order mark, `\n` or `\r\n`, with or without a last line
+/// end; spaces are kept.
 ///
-/// Throws DataError `FILE:LINE:COLUMN: what, got …, expected …` for what LineReader rejects and for a file
-/// without examples, a line without a tab or with several, and a source or target that is empty or only
-/// spaces.
+/// Throws DataError `FILE:LINE:COLUMN: problem, got …, expected …` for text that LineReader rejects, and for
+/// a file without examples, a line without a tab or with several, and a source or target that is empty or
+/// only spaces.
 std::vector<Example> read_tsv(const std::string& path, const TsvOptions& options = {});
 
 /// Examples that share a source, in the order in which the sources first appear.

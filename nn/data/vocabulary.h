@@ -1,3 +1,4 @@
+/// The vocabulary of one side of a task: tokens to ids and back.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -10,8 +11,8 @@
 namespace tapegrad {
 
 /// The tokens of one side of a task and their ids. Ids 0 to 3 are special and have no spelling: a literal
-/// `<pad>` in the data is a token like any other. From id 4 on stand the tokens by descending frequency,
-/// equally frequent ones bytewise.
+/// `<pad>` in the data is an ordinary token. Ids from 4 on are the tokens by descending frequency, equally
+/// frequent ones bytewise.
 class Vocabulary {
  public:
   static constexpr std::int64_t pad = 0, bos = 1, eos = 2, unk = 3, first_token = 4;
@@ -29,7 +30,7 @@ class Vocabulary {
   /// Spelling of an id; the special ones read `<pad>`, `<bos>`, `<eos>`, `<unk>`. Throws Error when `id` is
   /// out of range.
   std::string_view token(std::int64_t id) const;
-  /// The tokens from id 4 on: all that has to be stored.
+  /// The tokens from id 4 on, sufficient to store the vocabulary.
   const std::vector<std::string>& tokens() const noexcept { return tokens_; }
 
   /// Ids of the tokens, without `bos` and `eos`.

@@ -9,7 +9,7 @@
 namespace tapegrad::nn {
 namespace {
 
-/// An open hypothesis: bos and what was written so far.
+/// An unfinished hypothesis: bos and the tokens so far.
 struct Open {
   std::vector<Index> tokens;
   double log_probability = 0;
@@ -17,7 +17,7 @@ struct Open {
 
 struct Candidate {
   double log_probability;
-  double logit;  // of the first model: tells apart what rounding made equal, so that a beam of 1 is greedy
+  double logit;  // of the first model: breaks ties that rounding made, so that a beam of 1 is greedy
   std::size_t parent;
   Index token;
 };
@@ -28,7 +28,7 @@ bool better(const Candidate& a, const Candidate& b) {
   return a.parent != b.parent ? a.parent < b.parent : a.token < b.token;
 }
 
-/// NaN, which has no place in an order, counts as the worst.
+/// Maps NaN, which has no order, to the worst score.
 double ordered(double x) { return std::isnan(x) ? -std::numeric_limits<double>::infinity() : x; }
 
 /// log Σ exp of a row.
@@ -39,8 +39,8 @@ double log_sum(const double* row, Index count) {
   return largest + std::log(sum);
 }
 
-/// The `most` best continuations, best first. Logits count in f64, so that sums over many tokens keep their
-/// order.
+/// The `most` best continuations, best first. Scores are summed in f64, so that sums over many tokens keep
+/// their order.
 std::vector<Candidate> continuations(std::vector<NextTokens>& models, const std::vector<Open>& open,
                                      Index most) {
   std::vector<Index> last;
@@ -117,8 +117,8 @@ Hypothesis beam_decode(std::span<const Seq2Seq* const> models, std::span<Tape* c
       }
     }
     open = std::move(next);
-    // Log-probabilities only fall, and a longer output divides them by more: this is the most that an open
-    // one can reach.
+    // The best score that an open hypothesis can reach: log-probabilities only fall, and a longer output
+    // divides them by more.
     if (any && !open.empty() &&
         best.score >= score(open[0].log_probability, options.length_penalty > 0 ? limit : length))
       return best;

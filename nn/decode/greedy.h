@@ -1,3 +1,4 @@
+/// Greedy decoding of a batch of sentences.
 #pragma once
 #include "../seq2seq.h"
 
@@ -5,15 +6,15 @@ namespace tapegrad::nn {
 
 struct DecodeOptions {
   Index bos = 1, eos = 2;
-  Index max_length = 128;  ///< tokens of an output at most, without eos; the model's own limit also holds
+  Index max_length = 128;  ///< most tokens of an output, without eos; the model's own limit also holds
   /// Transposed copies of weights that several calls share, in one thread at a time; without them each call
   /// makes its own.
   std::shared_ptr<TransposedWeights> weights = {};
 };
 
-/// The likeliest next token again and again, from bos until eos or `max_length`, free-running. Returns the
-/// outputs without bos and eos. A row's output does not depend on the other rows. `tape` must not record; it
-/// is reset.
+/// Appends the likeliest next token to each output, from bos until eos or `max_length`. Returns the outputs
+/// without bos and eos. A row's output does not depend on the other rows. `tape` must not record; it is
+/// reset.
 std::vector<std::vector<Index>> greedy_decode(const Seq2Seq& model, Tape& tape,
                                               std::span<const std::vector<Index>> sources,
                                               const DecodeOptions& options = {});

@@ -12,7 +12,7 @@ NextTokens::NextTokens(const Seq2Seq& model, Tape& tape, std::span<const std::ve
                        std::shared_ptr<TransposedWeights> weights)
     : model_(model),
       tape_(tape),
-      cached_(tape.options().fused && tape.hooks().empty() && tape.taps().watches_nothing() &&
+      cached_(tape.options().fused && !tape.observers().has_value_hooks() && !tape.observers().collects() &&
               model.options.transformer.score == Score::scaled_dot) {
   tape.reset();
   const Seq2SeqBatch batch = make_source_batch(sources, model.options.pad);

@@ -30,12 +30,12 @@ void append_utf8(std::string& out, std::uint32_t code) {
   }
 }
 
-/// Whether a number is larger than any double: 1e400, but neither 0e400 nor 1e-400.
+/// Returns true when a number is larger than any double: 1e400, but neither 0e400 nor 1e-400.
 bool overflows(std::string_view number) {
   double value = 0;
   const std::errc error = std::from_chars(number.data(), number.data() + number.size(), value).ec;
   if (error != std::errc::result_out_of_range) return false;
-  std::istringstream text{std::string(number)};  // tells too large from too small
+  std::istringstream text{std::string(number)};  // fails for too large, not for too small
   text.imbue(std::locale::classic());
   text >> value;
   return std::abs(value) > 1;

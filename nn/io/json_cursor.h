@@ -1,3 +1,4 @@
+/// A strict, bounded JSON reader for the headers of files.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -5,8 +6,8 @@
 
 namespace tapegrad {
 
-/// Reads strict JSON (RFC 8259, UTF-8) from front to back without building a tree: the caller asks for what
-/// must come next. Every error is a DataError that names the source and the byte position. Nesting is
+/// Reads strict JSON (RFC 8259, UTF-8) from front to back without building a tree: the caller names the type
+/// that must come next. Every error is a DataError that names the source and the byte position. Nesting is
 /// bounded.
 class JsonCursor {
  public:
@@ -35,7 +36,7 @@ class JsonCursor {
   std::string string();
   /// A plain non-negative integer: no sign, point, exponent or leading zero; throws on overflow of 64 bits.
   std::uint64_t unsigned_integer();
-  /// Checks and passes over any one value.
+  /// Checks and skips one value of any type.
   void skip();
   /// True when `null` came next (and was consumed).
   bool null();

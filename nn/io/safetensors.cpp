@@ -16,8 +16,8 @@ namespace {
 
 constexpr std::size_t prefix_bytes = 8;
 constexpr std::uint64_t largest_header = 100'000'000;
-constexpr int deepest_header = 127;      // as the reference reader's
-constexpr std::size_t most_axes = 4096;  // of a header that is only looked at
+constexpr int deepest_header = 127;      // as in the reference reader
+constexpr std::size_t most_axes = 4096;  // when only the header is read
 
 [[noreturn]] void fail(const std::string& path, const std::string& what) {
   throw DataError(fmt::format("{}: {}", path, what));
@@ -75,7 +75,7 @@ void read_members(JsonCursor& json, SafetensorsHeader& header) {
   json.end();
 }
 
-/// Bits of a value of one of the format's dtypes.
+/// Bits of a value of the entry's dtype.
 std::uint64_t bits_of(const std::string& path, const TensorEntry& entry) {
   for (const FileDType& known : file_dtypes)
     if (known.name == entry.dtype) return known.bits;
@@ -87,7 +87,7 @@ void check_size(const std::string& path, TensorEntry& entry) {
   const std::uint64_t bits = bits_of(path, entry);
   constexpr auto largest = static_cast<std::uint64_t>(std::numeric_limits<Index>::max());
   const std::uint64_t most = largest / ((bits + 7) / 8);
-  std::uint64_t values = 1;  // the product leaves out zeros: no axis may overflow behind one
+  std::uint64_t values = 1;  // without zeros, so that axes behind a zero are checked for overflow
   bool empty = false;
   for (const std::uint64_t extent : entry.shape) {
     if (extent > 0 && values > most / extent)
@@ -97,7 +97,7 @@ void check_size(const std::string& path, TensorEntry& entry) {
   }
   if (empty) values = 0;
   entry.values = values;
-  const std::uint64_t rest = values % 8 * bits;  // of the values that fill no group of eight
+  const std::uint64_t rest = values % 8 * bits;  // bits of the last values, fewer than eight
   const std::uint64_t bytes = values / 8 * bits + rest / 8;
   if (rest % 8 != 0)
     fail(path, fmt::format("tensor '{}' of dtype {} and shape [{}] does not end at a whole byte",
@@ -108,7 +108,7 @@ void check_size(const std::string& path, TensorEntry& entry) {
                            entry.end - entry.begin));
 }
 
-/// Every byte of the data belongs to exactly one tensor, and to a whole one.
+/// Checks that every byte of the data belongs to exactly one tensor, and to a whole one.
 void check_entries(const std::string& path, std::vector<TensorEntry>& entries, std::uint64_t data_bytes) {
   std::sort(entries.begin(), entries.end(), [](const TensorEntry& a, const TensorEntry& b) {
     return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
@@ -126,7 +126,7 @@ void check_entries(const std::string& path, std::vector<TensorEntry>& entries, s
   for (TensorEntry& entry : entries) check_size(path, entry);
 }
 
-/// The length that the first 8 bytes give, checked against the file.
+/// Reads the header's length from the first 8 bytes and checks it against the file.
 std::uint64_t header_length(const std::string& path, InputFile& file) {
   if (file.size() < prefix_bytes)
     fail(path, fmt::format("{} bytes are too few for a safetensors file", file.size()));
@@ -141,7 +141,7 @@ std::uint64_t header_length(const std::string& path, InputFile& file) {
   return bytes;
 }
 
-/// Leaves `file` at the first byte of the data.
+/// Reads the header and leaves `file` at the first byte of the data.
 SafetensorsHeader read_header(const std::string& path, InputFile& file) {
   std::string text(static_cast<std::size_t>(header_length(path, file)), '\0');
   file.read(text.data(), text.size());
@@ -153,7 +153,7 @@ SafetensorsHeader read_header(const std::string& path, InputFile& file) {
   return header;
 }
 
-/// What a tensor of this entry holds; throws for what the format allows and a Tensor cannot be.
+/// The dtype of a tensor of this entry; throws for entries that the format allows and a Tensor cannot hold.
 DType checked_dtype(const std::string& path, const TensorEntry& entry) {
   const std::optional<DType> dtype = supported_dtype(entry.dtype);
   if (!dtype)

@@ -1,3 +1,4 @@
+/// Reads and writes safetensors files (huggingface/safetensors, format 0.x).
 #pragma once
 #include <cstdint>
 #include <map>
@@ -9,30 +10,30 @@
 
 namespace tapegrad {
 
-/// Named tensors and string metadata: what a safetensors file holds.
+/// The content of a safetensors file: named tensors and string metadata.
 struct TensorFile {
   using Tensors = std::map<std::string, Tensor>;
 
   Tensors tensors;
   std::map<std::string, std::string> metadata;
-  bool empty_metadata = false;  ///< the header has a `__metadata__` of no keys (the same to every reader)
+  bool empty_metadata = false;  ///< the header has a `__metadata__` without keys (readers see no difference)
 };
 
-/// One tensor as a file describes it.
+/// The description of one tensor in a file's header.
 struct TensorEntry {
   std::string name;
-  std::string dtype;                 ///< the file's own word: F32, BF16, I32, U8, …
+  std::string dtype;                 ///< the name in the file: F32, BF16, I32, U8, …
   std::vector<std::uint64_t> shape;  ///< of any rank
   std::uint64_t values = 0;          ///< product of the shape
   std::uint64_t begin = 0, end = 0;  ///< bytes, counted from the first byte of the data
 };
 
-/// What a safetensors file says about itself.
+/// The header of a safetensors file.
 struct SafetensorsHeader {
   std::vector<TensorEntry> tensors;  ///< in the order of their data
   std::map<std::string, std::string> metadata;
   bool empty_metadata = false;
-  std::uint64_t data_begin = 0;  ///< place of the first byte of the data in the file
+  std::uint64_t data_begin = 0;  ///< offset of the first byte of the data in the file
 };
 
 /// Reads the header alone, of a file with any of the format's dtypes, and checks all of it against the format
@@ -41,22 +42,22 @@ struct SafetensorsHeader {
 /// reference reader.
 SafetensorsHeader read_safetensors_header(const std::string& path);
 
-/// Reads a safetensors file (huggingface/safetensors, format 0.x): 8 bytes of header length, a JSON header,
-/// the data. Everything is checked before anything is believed, as by `read_safetensors_header`, and no
-/// memory is taken for data that the file does not have. Values go straight into each tensor's own 64-byte
-/// aligned memory. F64, F32, F16, BF16, I64, I32, U8 and BOOL are supported, with at most 8 axes; a BOOL byte
-/// other than 0 becomes 1. Throws DataError with the file's name and the place.
+/// Reads a safetensors file: 8 bytes of header length, a JSON header, the data. The header is checked as by
+/// `read_safetensors_header` before it is used, and no memory is taken for data that the file does not have.
+/// Values are read directly into each tensor's own 64-byte aligned memory. F64, F32, F16, BF16, I64, I32, U8
+/// and BOOL are supported, with at most 8 axes; a BOOL byte other than 0 becomes 1. Throws DataError with the
+/// file's name and the position.
 TensorFile load_safetensors(const std::string& path);
 
 struct SaveOptions {
-  bool add_format = true;  ///< adds `format=pt` to the metadata, which some loaders ask for
+  bool add_format = true;  ///< adds `format=pt` to the metadata, which some loaders require
 };
 
-/// Writes atomically: a temporary file beside `path`, fsync, rename, fsync of the folder; on failure nothing
-/// is left behind and an older file stays. Bytes are the reference writer's: wider types first, then by name;
-/// without `add_format` a file of the reference with at most one metadata key that was loaded is written back
-/// byte for byte. (With more keys the reference has no fixed order; here they are sorted.) Throws Error for a
-/// name or text that is not UTF-8, and SystemError with the system's reason.
+/// Writes atomically: a temporary file beside `path`, fsync, rename, fsync of the folder; on failure the
+/// temporary file is removed and an older file stays. The bytes are the reference writer's: wider types
+/// first, then by name; without `add_format` a file of the reference with at most one metadata key is loaded
+/// and written back byte for byte. (With more keys the reference has no fixed order; here they are sorted.)
+/// Throws Error for a name or text that is not UTF-8, and SystemError with the system's reason.
 void save_safetensors(const std::string& path, const TensorFile& file, const SaveOptions& options = {});
 
 }  // namespace tapegrad

@@ -1,3 +1,4 @@
+/// The dtypes of the safetensors format, and those that a Tensor can have.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -7,17 +8,17 @@
 
 namespace tapegrad {
 
-/// The name in a safetensors header that no tensor can have.
+/// The header's key of the metadata, which no tensor may have as its name.
 inline constexpr std::string_view metadata_key = "__metadata__";
 
 /// One of the format's dtypes.
 struct FileDType {
   std::string_view name;
   std::uint64_t bits;
-  std::optional<DType> dtype;  ///< as a Tensor holds it
+  std::optional<DType> dtype;  ///< empty when a Tensor cannot have it
 };
 
-/// All of them, in the reference implementation's order: its writer puts later ones first.
+/// All dtypes in the reference implementation's order, by which its writer puts later ones first.
 inline constexpr FileDType file_dtypes[] = {{"BOOL", 8, DType::boolean},
                                             {"F4", 4, {}},
                                             {"F6_E2M3", 6, {}},

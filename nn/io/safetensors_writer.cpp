@@ -70,7 +70,7 @@ std::string header_of(const TensorFile& file, const std::vector<const Item*>& or
   return header;
 }
 
-/// The place of a dtype in the reference writer's order.
+/// The position of a dtype in the reference writer's order.
 std::size_t rank_of(const Item* item) {
   return static_cast<std::size_t>(&dtype_in_file(item->second.dtype()) - std::begin(file_dtypes));
 }

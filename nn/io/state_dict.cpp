@@ -11,8 +11,8 @@
 namespace tapegrad {
 namespace {
 
-constexpr std::size_t longest_name = 200;      // shown, and compared with others for a suggestion
-constexpr std::size_t most_suggestions = 100;  // each compares a name with all that are missing
+constexpr std::size_t longest_name = 200;      // of a name in errors, and of one compared for suggestions
+constexpr std::size_t most_suggestions = 100;  // each is compared with all missing names
 constexpr std::size_t most_in_warning = 20;
 
 std::string shown(std::string_view name) { return fmt::format("'{}'", printable(name, longest_name)); }
@@ -23,7 +23,7 @@ const std::vector<std::string> kind_names = {"missing", "unexpected", "of anothe
 
 using Item = TensorFile::Tensors::value_type;
 
-/// Which tensor of a file belongs to which parameter.
+/// Matches the tensors of a file with parameters.
 class Matching {
  public:
   Matching(const ParameterStore& params, const TensorFile& file, const LoadOptions& options)
@@ -67,7 +67,7 @@ class Matching {
     if (!first) first = find_by_metadata(names);
     if (!first) return miss(p, names[0]);
     const auto& [name, value] = *first;
-    const auto text = [&, &name = name] {  // which may be a name that only the file's metadata connect with p
+    const auto text = [&, &name = name] {  // the name may be tied to p by the file's metadata alone
       const bool own = std::find(names.begin(), names.end(), name) != names.end();
       return shown(name) + (own ? "" : fmt::format(", tied to {} by the metadata", shown(names[0])));
     };

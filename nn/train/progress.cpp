@@ -93,15 +93,15 @@ void Progress::draw(double time) {
 std::size_t Progress::append_fields(double time) {
   const auto out = std::back_inserter(text_);
   if (!options_.label.empty()) fmt::format_to(out, "{}  ", options_.label);
-  if (options_.total > 0) {
-    fmt::format_to(out, "{}/{}", step_, options_.total);
+  if (options_.total) {
+    fmt::format_to(out, "{}/{}", step_, *options_.total);
   } else {
     fmt::format_to(out, "step {}", step_);
   }
   const std::size_t bar = text_.size();
-  if (options_.total > 0) {
+  if (options_.total) {
     fmt::format_to(out, "  {:.0f} %",
-                   std::floor(100.0 * static_cast<double>(step_) / static_cast<double>(options_.total)));
+                   std::floor(100.0 * static_cast<double>(step_) / static_cast<double>(*options_.total)));
   }
   const double per_second = rate();
   fmt::format_to(out, "  {:.{}f} steps/s", per_second, per_second >= 100 ? 0 : 1);
@@ -126,9 +126,10 @@ void Progress::compose(double time, std::size_t width) {
     text_.resize(cut);
     return;
   }
-  if (options_.total <= 0 || width < used + narrowest_bar + 3) return;
+  if (!options_.total || width < used + narrowest_bar + 3) return;
   const std::size_t bar = std::min(widest_bar, width - used - 3);
-  const double share = std::clamp(static_cast<double>(step_) / static_cast<double>(options_.total), 0.0, 1.0);
+  const double share =
+      std::clamp(static_cast<double>(step_) / static_cast<double>(*options_.total), 0.0, 1.0);
   const auto full = static_cast<std::size_t>(share * static_cast<double>(bar));
   text_.insert(at, fmt::format(" [{:#<{}}{:-<{}}]", "", full, "", bar - full));
 }
@@ -145,16 +146,16 @@ double Progress::rate() const {
 double Progress::left(double time) const {
   double seconds = std::numeric_limits<double>::infinity();
   const double per_second = rate();
-  if (options_.total > 0 && per_second > 0) {
-    seconds = static_cast<double>(std::max<std::int64_t>(0, options_.total - step_)) / per_second;
+  if (options_.total && per_second > 0) {
+    seconds = static_cast<double>(std::max<std::int64_t>(0, *options_.total - step_)) / per_second;
   }
-  if (options_.seconds > 0) seconds = std::min(seconds, std::max(0.0, options_.seconds - (time - begun_)));
+  if (options_.seconds) seconds = std::min(seconds, std::max(0.0, *options_.seconds - (time - begun_)));
   return seconds;
 }
 
 int Progress::columns() const {
-  int columns = options_.columns;
-  if (winsize size{}; columns <= 0 && ::ioctl(options_.descriptor, TIOCGWINSZ, &size) == 0)
+  int columns = options_.columns.value_or(0);
+  if (winsize size{}; !options_.columns && ::ioctl(options_.descriptor, TIOCGWINSZ, &size) == 0)
     columns = size.ws_col;
   return columns > 1 ? columns : 80;
 }

@@ -11,15 +11,15 @@
 namespace tapegrad::nn {
 
 struct ProgressOptions {
-  std::string label = {};             ///< stands in front, such as "epoch 3"; `relabel` changes it
-  std::int64_t start = 0;             ///< steps done before, in a resumed run
-  std::int64_t total = 0;             ///< steps at the end, 0 = not known
-  double seconds = 0;                 ///< time that training may take, 0 = no limit
-  int descriptor = 2;                 ///< standard error
-  double interval = 5;                ///< seconds between plain lines
-  std::optional<bool> terminal = {};  ///< redraw one line in place; asked of the descriptor when not set
-  int columns = 0;                    ///< width of the terminal, 0 = ask
-  std::function<double()> now = {};   ///< seconds from any origin; a steady clock when not set
+  std::string label = {};                  ///< stands in front, such as "epoch 3"; `relabel` changes it
+  std::int64_t start = 0;                  ///< steps done before, in a resumed run
+  std::optional<std::int64_t> total = {};  ///< steps at the end, where that is known
+  std::optional<double> seconds = {};      ///< time that training may take, where there is a limit
+  int descriptor = 2;                      ///< standard error
+  double interval = 5;                     ///< seconds between plain lines
+  std::optional<bool> terminal = {};       ///< redraw one line in place; asked of the descriptor when not set
+  std::optional<int> columns = {};         ///< width of the terminal; asked of the descriptor when not set
+  std::function<double()> now = {};        ///< seconds from any origin; a steady clock when not set
 };
 
 /// Shows how far training is: rate, loss and time left.

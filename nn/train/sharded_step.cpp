@@ -51,6 +51,13 @@ std::size_t ShardedStep::peak_bytes() const {
   return most;
 }
 
+Index ShardedStep::trainable_values() const {
+  Index values = 0;
+  for (const Parameter& p : parameters_)
+    if (p.trainable()) values += p.shape().size();
+  return values;
+}
+
 void ShardedStep::begin(Index shards) {
   expects(shards >= 1 && shards <= most_shards_of_a_step, "sharded step: {} shards, not between 1 and {}",
           shards, most_shards_of_a_step);

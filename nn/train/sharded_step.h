@@ -1,4 +1,5 @@
 #pragma once
+#include <concepts>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -43,6 +44,15 @@ Index shard_count(Index rows, Index tokens, Index parameters);
 /// First row of shard `shard` of `shards`; rows [shard_begin(s), shard_begin(s + 1)) are shard s.
 inline Index shard_begin(Index rows, Index shard, Index shards) { return rows * shard / shards; }
 
+/// A batch that a step can cut: a number of rows (examples) and of tokens, and the shard of rows [begin,
+/// end), of any type that the loss takes.
+template <class B>
+concept ShardableBatch = requires(const B& batch, Index row) {
+  { batch.rows() } -> std::convertible_to<Index>;
+  { batch.tokens() } -> std::convertible_to<Index>;
+  batch.slice(row, row);
+};
+
 /// Forward and backward over the shards of a batch, one tape a thread, threads sharing nothing while they
 /// run. Every shard's gradient is that of its loss sum, written where it stays until the next step; then each
 /// thread takes an equal part of the elements, adds the shards' gradients along a fixed binary tree and
@@ -50,6 +60,12 @@ inline Index shard_begin(Index rows, Index shard, Index shards) { return rows * 
 /// knows the count before its backward pass, and starts that from 1 / count.) An exception in a shard
 /// surfaces once and leaves the parameters untouched. The parameters are those that `params` holds when the
 /// step is made; a trainable one outside them in the loss throws.
+///
+///     ShardedStep step(params, {.threads = 2});
+///     const StepResult result = step.run(batch, [&](Tape& tape, const Seq2SeqBatch& shard) -> ShardLoss {
+///       return {model.loss_sum(tape, shard), shard.targets};
+///     });
+///     adam.step(result.gradients);
 class ShardedStep {
  public:
   ShardedStep(const ParameterStore& params, const ShardedStepOptions& options = {});
@@ -57,10 +73,26 @@ class ShardedStep {
   ShardedStep(const ShardedStep&) = delete;
   ShardedStep& operator=(const ShardedStep&) = delete;
 
-  /// `loss(tape, shard)` returns a ShardLoss recorded on `tape`; it runs on several threads at once. `step`
-  /// keys the random draws.
+  /// Cuts `batch` into shard_count(batch.rows(), batch.tokens(), trainable values) shards, and runs
+  /// `loss(tape, shard)` for each, which returns a ShardLoss recorded on `tape`. `slice` and `loss` run on
+  /// several threads at once. `step` keys the random draws; without it steps count from 1, or go on from the
+  /// last one.
+  template <ShardableBatch B, class F>
+  StepResult run(const B& batch, F&& loss) {
+    return run(step_ + 1, batch, loss);
+  }
+  template <ShardableBatch B, class F>
+  StepResult run(std::uint64_t step, const B& batch, F&& loss) {
+    const Index rows = batch.rows(), shards = shard_count(rows, batch.tokens(), trainable_values());
+    return run(step, shards, [&](Tape& tape, Index shard) -> ShardLoss {
+      const auto part = batch.slice(shard_begin(rows, shard, shards), shard_begin(rows, shard + 1, shards));
+      return loss(tape, part);
+    });
+  }
+  /// The step over a batch that is cut already: `loss(tape, i)` is the loss of shard i of `shards`.
   template <class F>
   StepResult run(std::uint64_t step, Index shards, F&& loss) {
+    step_ = step;
     begin(shards);
     team_.run(static_cast<std::size_t>(shards), [&](std::size_t worker, std::size_t shard) {
       Tape& tape = workers_[worker]->tape;
@@ -86,6 +118,7 @@ class ShardedStep {
     Index count = 0;
   };
 
+  Index trainable_values() const;
   void begin(Index shards);
   void finish(std::size_t shard, Worker& worker, const ShardLoss& loss);
   std::size_t position(const Parameter& p, std::size_t& guess) const;
@@ -103,6 +136,7 @@ class ShardedStep {
   Slices slices_;                                                    // of all parameters
   std::vector<Shard> shards_;
   std::size_t active_ = 0;
+  std::uint64_t step_ = 0;  // the last one
   Tensor seed_;
   std::vector<Gradients::Entry> entries_;
   LifetimeSlot* slot_;

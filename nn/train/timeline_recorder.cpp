@@ -10,7 +10,7 @@
 namespace tapegrad::nn {
 namespace {
 
-/// As it stands in JSON, so that a resumed training has the very numbers of one that was not stopped.
+/// Rounds as the JSON text does, so that a resumed run has the numbers of an uninterrupted one.
 double rounded(double x) {
   return std::isfinite(x) ? std::strtod(fmt::format("{:.7g}", x).c_str(), nullptr) : x;
 }
@@ -40,7 +40,7 @@ struct Weights {
   double at(Index head, Index query, Index key) const {
     return values[static_cast<std::size_t>((head * queries + query) * keys + key)];
   }
-  /// Keys that some head gives weight to: what the mask lets a query see.
+  /// The number of keys that some head gives weight to: those that the mask shows the query.
   Index visible(Index query) const {
     Index count = 0;
     for (Index key = 0; key < keys; ++key)
@@ -82,7 +82,7 @@ void add_look(const Weights& w, TimelineSample& sample, std::size_t first) {
   }
 }
 
-bool is_map(const Taps::Tap& tap) { return tap.value.shape().rank() >= 3; }
+bool is_map(const Tap& tap) { return tap.value.shape().rank() >= 3; }
 
 template <class T>
 void thin_out(std::vector<T>& list, std::int64_t last, std::int64_t every, std::int64_t most,
@@ -108,10 +108,10 @@ TimelineRecorder::TimelineRecorder(const ParameterStore& params, WatchedExamples
     parameters_.push_back({p, at->second, {}});
     layers_.emplace(p.data(), at->second);
   }
-  tape_.taps().watch("*.weights");
+  tape_.observers().collect("*.weights");
   if (examples_.count == 0) return;
   examples_.run(tape_, 0);
-  for (const Taps::Tap& tap : tape_.taps().collected()) {
+  for (const Tap& tap : tape_.observers().collected()) {
     if (!is_map(tap)) continue;
     const Weights w(tap.value.value());
     const std::string path = layer_of(tap.name);
@@ -208,7 +208,7 @@ void TimelineRecorder::look(TimelineSample& sample) {
     tape_.reset();
     examples_.run(tape_, example);
     std::size_t first = 0;
-    for (const Taps::Tap& tap : tape_.taps().collected()) {
+    for (const Tap& tap : tape_.observers().collected()) {
       if (!is_map(tap)) continue;
       const Weights w(tap.value.value());
       add_look(w, sample, first);
@@ -223,7 +223,7 @@ const AttentionSnapshot& TimelineRecorder::snapshot(std::int64_t step) {
   AttentionSnapshot taken{step, {}};
   tape_.reset();
   examples_.run(tape_, 0);
-  for (const Taps::Tap& tap : tape_.taps().collected()) {
+  for (const Tap& tap : tape_.observers().collected()) {
     if (!is_map(tap)) continue;
     const Weights w(tap.value.value());
     std::vector<std::uint16_t>& map = taken.maps.emplace_back();

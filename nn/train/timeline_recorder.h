@@ -1,3 +1,4 @@
+/// Records the timeline of a training run: losses, gradient norms and attention of fixed examples.
 #pragma once
 #include <functional>
 #include <unordered_map>
@@ -7,8 +8,8 @@
 
 namespace tapegrad::nn {
 
-/// Fixed examples that a training is watched by. `run(tape, i)` reads example i < count forward, alone: a
-/// batch of one, so that nothing is padded. The attention maps are those of example 0.
+/// The fixed examples of a training run's timeline. `run(tape, i)` computes the forward of example i < count,
+/// alone: a batch of one, without padding. The attention maps are those of example 0.
 struct WatchedExamples {
   std::size_t count = 0;
   std::function<void(Tape& tape, std::size_t example)> run;
@@ -16,12 +17,12 @@ struct WatchedExamples {
 
 struct TimelineRecorderOptions {
   std::int64_t every = 5;            ///< steps between samples, at first
-  std::int64_t most_samples = 200;   ///< more, and every second one is dropped and the interval doubled
-  std::int64_t most_snapshots = 22;  ///< the same for attention maps; those of step 0 and the end come on top
-  DType dtype = DType::f32;          ///< what the watched examples are computed in
+  std::int64_t most_samples = 200;   ///< beyond, every second one is dropped and the interval doubled
+  std::int64_t most_snapshots = 22;  ///< limit of attention maps, besides those of step 0 and the end
+  DType dtype = DType::f32;          ///< dtype that the examples are computed in
 };
 
-/// Fills a Timeline while a model is trained. It only looks: training has the same bits with and without.
+/// Fills a Timeline while a model is trained. It changes no bit of the training.
 ///
 ///     TimelineRecorder recorder(params, examples);
 ///     for (…) {
@@ -42,19 +43,19 @@ class TimelineRecorder {
   TimelineRecorder(const ParameterStore& params, WatchedExamples examples,
                    const TimelineRecorderOptions& options = {});
 
-  /// Whether step `step` (from 1 on) is one to sample.
+  /// Returns true when step `step` (from 1 on) is to be sampled.
   bool due(std::int64_t step) const;
-  /// Whether attention maps are kept after this step; true of 0.
+  /// Returns true when attention maps are kept after this step; always for step 0.
   bool snapshot_due(std::int64_t step) const;
   void before_update(const Gradients& gradients);
-  /// Adds the sample of `step` to the timeline, thinned.
+  /// Adds the sample of `step` to the timeline, and thins it.
   const TimelineSample& after_update(std::int64_t step, double loss, double learning_rate);
-  /// Adds the maps as they are now, thinned.
+  /// Adds the current attention maps to the timeline, and thins it.
   const AttentionSnapshot& snapshot(std::int64_t step);
 
-  /// Titles, facts and tokens are for the caller to set, and what a resumed training had before.
+  /// The caller sets titles, facts and tokens, and the earlier samples of a resumed run.
   Timeline& timeline() { return timeline_; }
-  /// Drops what is too dense for a timeline of `last` steps.
+  /// Drops samples that are too dense for a timeline of `last` steps.
   void thin(std::int64_t last);
 
  private:
@@ -65,7 +66,7 @@ class TimelineRecorder {
   };
   struct HeadRows {
     Parameter weight;
-    Index blocks = 1;  // of which each has rows of every head
+    Index blocks = 1;  // blocks of the weight; each has rows of every head
   };
   void look(TimelineSample& sample);
   void head_gradients(std::size_t attention, const Gradients& gradients);
@@ -76,7 +77,7 @@ class TimelineRecorder {
   Tape tape_;
   std::vector<Watched> parameters_;
   std::unordered_map<const ParameterData*, std::size_t> layers_;
-  std::vector<std::vector<HeadRows>> projections_;  // of every attention layer
+  std::vector<std::vector<HeadRows>> projections_;  // by attention layer
   TimelineSample next_;
 };
 

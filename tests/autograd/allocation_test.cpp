@@ -161,8 +161,9 @@ BOOST_AUTO_TEST_CASE(norms_and_extremes_allocate_nothing_when_warm) {
   const Tensor data = Tensor::of({{0.1, 0.2}, {0.3, 0.4}});
   const auto run = [&] {
     tape.reset();
-    const Var x = tape.variable(data), y = maximum(norm(x, -1, true), minimum(x, 0.25 - x));
-    tape.backward(sum(y * max(x, 0) * min(x, 1, true)), {.consume = true});
+    const Var x = tape.variable(data),
+              y = maximum(norm(x, {.axis = -1, .keepdim = true}), minimum(x, 0.25 - x));
+    tape.backward(sum(y * max(x, 0) * min(x, {.axis = 1, .keepdim = true})), {.consume = true});
   };
   run();
   run();

@@ -196,7 +196,7 @@ BOOST_AUTO_TEST_CASE(a_value_is_read_only_outside_of_update) {
   ParameterStore store, other;
   const Parameter w = store.root().parameter("w", {2}, ones), twin = other.root().parameter("w", {2}, random);
   const std::string refused =
-      "tensor: a parameter's values are read-only; change them through Parameter::update, or write to a "
+      "parameter 'w': value() is read-only; use update([](Tensor& t) { t.fill(0); }), or write to a "
       "clone() of this [2] tensor";
   const auto refuses = [&] {
     Tensor copy = w.value();

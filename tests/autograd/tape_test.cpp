@@ -31,7 +31,7 @@ struct Fragile final : Primitive {
   }
 };
 
-/// A pullback that returns what it should not.
+/// An op whose pullback returns no gradient, or one of another shape.
 struct Misshapen final : Primitive {
   bool none;
   explicit Misshapen(bool returns_none) : none(returns_none) {}
@@ -240,13 +240,13 @@ BOOST_AUTO_TEST_CASE(rewind_drops_the_passes_and_taps_of_what_came_later) {
       "gradients: stale Gradients, their tape was reset (or a later step began) after the backward pass";
   Tape tape;
   const Var x = tape.variable(3), y = x * x;
-  tape.taps().add("layer", "first", y);
+  tape.observers().add("layer", "first", y);
   const Gradients before = tape.backward(y);
   const Tape::Mark mark = tape.mark();
   const std::size_t bytes = tape.bytes();
   for (const bool create_graph : {true, false}) {
     const Var z = y * x;
-    tape.taps().add("layer", "second", z);
+    tape.observers().add("layer", "second", z);
     const Gradients after = tape.backward(z, {.create_graph = create_graph});
     BOOST_TEST(after[x].item() == 27);
     tape.rewind(mark);
@@ -254,10 +254,10 @@ BOOST_AUTO_TEST_CASE(rewind_drops_the_passes_and_taps_of_what_came_later) {
     BOOST_TEST(error_of([&] { after.parameters("step"); }) ==
                "step: stale Gradients, their tape was reset (or a later step began) after the backward pass");
     BOOST_TEST(before[x].item() == 6);
-    BOOST_TEST(tape.taps().collected().size() == 1u);
+    BOOST_TEST(tape.observers().collected().size() == 1u);
     BOOST_TEST(tape.bytes() == bytes);
   }
-  BOOST_TEST(tape.taps().collected()[0].value.item() == 9);
+  BOOST_TEST(tape.observers().collected()[0].value.item() == 9);
 }
 
 BOOST_AUTO_TEST_CASE(a_consumed_tape_answers_for_its_loss_and_gradients_only) {

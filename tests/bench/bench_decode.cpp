@@ -1,14 +1,14 @@
 // Greedy decoding of one sentence, timed: the program of peers/decode_torch.py. Prints one JSON line:
 //   us_per_token        of the tokens after the first: (time of `tokens` − time of one) / (tokens − 1), so
-//                       that neither the encoder nor what is done once a sentence counts
+//                       that neither the encoder nor other work per sentence counts
 //   sentence_us         all of it, the encoder included
-//   floor_us            reading the decoder's weights once, at the speed measured in the same run
+//   floor_us            reading the decoder's weights once, at the speed measured in this run
 //   allocations         calls of malloc and its relatives a sentence
 #include <tests/support/malloc_count.h>
 
 #include <fmt/format.h>
 #include <tapegrad/autograd/kernels/gemm/gemm.h>
-#include <tapegrad/autograd/kernels/variants.h>
+#include <tapegrad/autograd/kernels/kernel.h>
 #include <tapegrad/nn/decode/greedy.h>
 #include <CLI/CLI.hpp>
 
@@ -74,7 +74,7 @@ void run(const Options& options) {
   ParameterStore params(options.seed);
   const Seq2Seq model(params.root(), options_of(size, tokens));
   Tape tape({.record = false});
-  if (options.prefixes) tape.hooks().add("none", [](const std::string&, const Var&) {});
+  if (options.prefixes) tape.observers().on_value("none", [](const std::string&, const Var&) {});
   const std::vector<Index> sentence(static_cast<std::size_t>(size.length), 3);
   const auto weights = std::make_shared<TransposedWeights>();
   const auto decode = [&](Index length) {

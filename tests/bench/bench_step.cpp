@@ -5,13 +5,13 @@
 //   gflops, fma_peak_gflops, share_of_peak   by that, and the ceiling measured in this run
 //   allocations              calls of malloc and its relatives a timed step
 //   nodes, tape_bytes        recorded a step; the largest tape, gradients included
-//   isa, gemm                the instruction set of the kernels, and who multiplies matrices (TAPEGRAD_GEMM)
+//   isa                      the instruction set of the kernels
 // With a size of one's own it also says the seven numbers that make it.
 #include <tests/support/malloc_count.h>
 
 #include <fmt/format.h>
 
-#include <tapegrad/autograd/kernels/gemm/gemm_backend.h>
+#include <tapegrad/autograd/kernels/kernel.h>
 
 #include "examples/support/cli.h"
 #include "tests/bench/program/measure.h"
@@ -34,10 +34,10 @@ constexpr const char* init_help =
     "The run then begins with five steps on batches 0 … 4, and prints their losses";
 
 void time_steps(Json& out, const Arguments& arguments, Trainer& trainer, Batches& batches) {
-  std::vector<Trainer::Shards> prepared;
+  std::vector<Trainer::Prepared> prepared;
   while (prepared.size() < batches.kept()) prepared.push_back(trainer.prepare(batches.next()));
   TimedRun run(arguments, std::move(prepared),
-               [&](const Trainer::Shards& shards) { return trainer.step(shards); });
+               [&](const Trainer::Prepared& batch) { return trainer.step(batch); });
   run.warm_up();
   const std::uint64_t before = test::allocation_calls();
   run.time();
@@ -54,7 +54,6 @@ void time_steps(Json& out, const Arguments& arguments, Trainer& trainer, Batches
   out["nodes"] = trainer.nodes();
   out["tape_bytes"] = trainer.tape_bytes();
   out["isa"] = kernels::isa_name(kernels::active_isa());
-  out["gemm"] = kernels::gemm_backend();
 }
 
 int main(int argc, char** argv) {

@@ -96,10 +96,6 @@ def step_checks():
 
 
 def part_checks():
-    builds = [RUN, *(own(0, ms, name=name) for name, ms in (("own", 2.0), ("eigen", 5.0), ("openblas", 3.0)))]
-    gemm = compare_tables.SECTIONS["gemm"](builds)
-    yield ("a column a library that multiplies",
-           "| S | 2.00 (2.00–2.00) | 5.00 (5.00–5.00) | 3.00 (3.00–3.00) | – | – | 1.50 × |" in gemm)
     kernels = compare_tables.SECTIONS["kernels"](KERNELS)
     yield "a row a case, a column a library", "| 2 × 3 | 0.500 | 12.3 |\n| 4 × 5 | 123 | – |" in kernels
     yield "own products against the best", "faster, in 1 of 2 shapes; at worst 0.80 of it (NT)." in kernels

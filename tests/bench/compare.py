@@ -4,14 +4,13 @@
     compare.py                          a training step, every size and thread count, three rounds
     compare.py steps --sizes S1 S --rounds 2 --steps 50
     compare.py attention decode         those parts of the page
-    compare.py gemm --gemm-builds build/gemm-eigen build/gemm-openblas
-    compare.py --losses                 only: do all backends agree on the losses of five Adam steps?
-    compare.py --from build/compare/steps.jsonl    no run: the page again from the lines of an earlier one
+    compare.py --losses                 compare only the losses of five Adam steps between all backends
+    compare.py --from build/compare/steps.jsonl    write the page from the lines of an earlier run
 
-Parts: steps (with memory), gemm (the step by TAPEGRAD_GEMM), kernels, attention, decode. Each writes its
-lines to build/compare/PART.jsonl, or adds to them with --append. In a round every backend runs once, one
-after the other, so that what else the machine does meets all of them; a backend's time is the median of its
-rounds' medians, the spread that of the rounds. What peers/install.sh did not install is left out and named.
+Parts: steps (with memory), kernels, attention, decode. Each writes its
+lines to build/compare/PART.jsonl, or adds to them with --append. In a round every backend runs once, in
+turn, so that other load on the machine affects all of them; a backend's time is the median of its rounds'
+medians, the spread that of the rounds. Peers that peers/install.sh did not install are omitted and named.
 Run it on a quiet machine.
 """
 import argparse
@@ -31,7 +30,7 @@ ROOT = HERE.parent.parent
 PEERS = ROOT / "build/peers"
 SIZES = ["S1", "S", "M", "L"]
 TOLERANCE = {"S1": 1e-5, "S": 1e-5, "M": 1e-4}
-COLLECTORS = {"steps": compare_parts.steps, "gemm": compare_parts.gemm, "kernels": compare_parts.kernels,
+COLLECTORS = {"steps": compare_parts.steps, "kernels": compare_parts.kernels,
               "attention": compare_parts.attention, "decode": compare_parts.decode}
 
 
@@ -41,9 +40,6 @@ def parse():
                    help="of " + ", ".join(COLLECTORS) + "; default: steps")
     p.add_argument("--bench-step", type=pathlib.Path, default=ROOT / "build/release/bin/bench_step",
                    help="the other programs of ours lie beside it")
-    p.add_argument("--gemm-builds", nargs="+", type=pathlib.Path, metavar="FOLDER",
-                   default=sorted(ROOT.glob("build/gemm-*")),
-                   help="build folders with another TAPEGRAD_GEMM; default: build/gemm-*")
     p.add_argument("--kernel-seconds", type=float, default=0.1,
                    help="about how long each kernel's case takes")
     p.add_argument("--torch-python", default=os.environ.get("TAPEGRAD_TORCH_PYTHON",
@@ -73,7 +69,7 @@ def parse():
 
 
 def compare_losses(a):
-    """Whether every backend finds the losses that PyTorch finds from the same weights; prints a line each."""
+    """True when every backend has PyTorch's losses from equal weights; prints a line for each."""
     if subprocess.run([a.torch_python, "-c", "import torch"], capture_output=True, check=False).returncode:
         print(f"SKIP: {a.torch_python} has no PyTorch")
         return True

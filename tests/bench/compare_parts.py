@@ -1,4 +1,4 @@
-"""What compare.py runs for each part of the page: generators of JSON lines, in interleaved rounds."""
+"""The runs of compare.py for each part of the page: generators of JSON lines, in interleaved rounds."""
 import json
 import os
 import pathlib
@@ -9,7 +9,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 
 def backends(a):
-    """What runs each backend of a training step, as far as it is there."""
+    """The commands of the installed backends of a training step."""
     peer = [a.torch_python, str(HERE / "peers/peer_bench.py"), "--backend"]
     jax = [a.jax_python, str(HERE / "peers/peer_bench.py"), "--backend", "jax"]
     every = {"tapegrad": [str(a.bench_step)], "eager fused": [*peer, "eager"],
@@ -78,21 +78,6 @@ def steps(a):
                 continue  # one sentence is one shard
             for number in range(a.rounds):
                 yield from timed(a, found, size, threads, number)
-
-
-def gemm(a):
-    """The same step from build folders that multiply matrices by another library."""
-    found = {"own": [a.bench_step]}
-    for folder in a.gemm_builds:
-        program = folder / "bin/bench_step"
-        if program.is_file():
-            found[folder.name.removeprefix("gemm-")] = [program]
-        else:
-            print(f"not here: {program}", file=sys.stderr)
-    for size in a.sizes or ["S1", "S", "M", "L"]:
-        for number in range(a.rounds):
-            for line in timed(a, found, size, 1, number):
-                yield {**line, "name": line["gemm"]}
 
 
 def kernels(a):

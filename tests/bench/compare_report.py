@@ -8,7 +8,7 @@ BACKENDS = ["tapegrad", "eager fused", "eager plain", "compile", "libtorch", "ja
 HEADINGS = {"tapegrad": "tapegrad", "eager fused": "PyTorch, fused Adam", "eager plain": "plain Adam",
             "compile": "torch.compile", "libtorch": "LibTorch", "jax": "JAX", "dynet": "DyNet"}
 EAGER = ("eager fused", "eager plain")
-# Where DyNet was not built: its step time (sources of 2023-11 over Eigen 3.4, -O3 -march=native) over that of
+# DyNet, when not built: its step time (sources of 2023-11 over Eigen 3.4, -O3 -march=native) over that of
 # PyTorch 2.13 eager with the faster Adam, both from one interleaved run on 2 cores of a Zen 4.
 DYNET = {("S1", 1): 0.35 / 4.5, ("S", 1): 8.3 / 10.8, ("S", 2): 11.1 / 10.2, ("M", 1): 235 / 144,
          ("M", 2): 176 / 101, ("L", 1): 4636 / 3595, ("L", 2): 3366 / 2396}

@@ -6,25 +6,11 @@ import statistics
 import provenance
 from compare_report import by_run, cell, middle, number, peak_of, ratio, steps_section, table
 
-GEMMS = {"own": "own", "eigen": "Eigen", "openblas": "OpenBLAS", "onednn": "oneDNN", "libxsmm": "LIBXSMM"}
 ATTENTION = "attention forward and backward"
 
 
 def spread(values):
     return f"{number(statistics.median(values))} ({number(min(values))}–{number(max(values))})"
-
-
-def gemm_section(lines):
-    """The step by the library that multiplies, and what own kernels gain or lose against the best."""
-    rows = []
-    for (size, _), builds in by_run(lines).items():
-        times = {name: middle(builds[name]) for name in builds}
-        others = [times[name] for name in times if name != "own"]
-        gain = ratio(min(others) / times["own"]) if others and "own" in times else "–"
-        rows.append([size, *(cell(builds[name]) if name in builds else "–" for name in GEMMS), gain])
-    return "\n\n".join([provenance.text(lines, peak_of(lines)),
-                        "Milliseconds a step on one thread, median of the rounds' medians (spread):",
-                        table(["size", *GEMMS.values(), "the best library over own"], rows)])
 
 
 def by_kernel(lines):
@@ -39,7 +25,7 @@ def by_kernel(lines):
 
 
 def against_best(cases):
-    """How own products stand against the fastest library, in words."""
+    """A sentence that compares own products with the fastest library."""
     shares = {case: row["tapegrad"] / max(value for name, value in row.items() if name != "tapegrad")
               for case, row in cases.items() if "tapegrad" in row and len(row) > 1}
     if not shares:
@@ -114,5 +100,5 @@ def decode_section(lines):
                                "slower than tapegrad by"], rows)])
 
 
-SECTIONS = {"steps": steps_section, "gemm": gemm_section, "kernels": kernels_section,
+SECTIONS = {"steps": steps_section, "kernels": kernels_section,
             "attention": attention_section, "decode": decode_section}

@@ -3,7 +3,7 @@
 // or that of the environment variable TAPEGRAD_ISA.
 #include <fmt/format.h>
 
-#include <tapegrad/autograd/kernels/variants.h>
+#include <tapegrad/autograd/kernels/kernel.h>
 
 #include "examples/support/cli.h"
 #include "tests/bench/kernels/report.h"

@@ -1,5 +1,5 @@
-// What the tape costs by itself: chains of small ops, recorded and walked back, less the arithmetic of the
-// same chain written as plain loops. Prints one JSON line, nanoseconds a node:
+// The cost of the tape alone: chains of small ops, recorded and walked back, less the arithmetic of the chain
+// written as plain loops. Prints one JSON line, nanoseconds a node:
 //   forward, backward, both   of the recorded chain with .consume, the reset included in `forward`
 //   arithmetic                of the plain loops, forward and backward
 //   ns_per_node               both - arithmetic: the tape's share

@@ -1,4 +1,4 @@
-"""What measured numbers depend on: machine, versions, load, commit and command, kept among the lines."""
+"""The provenance of measured numbers: machine, versions, load, commit and command, stored with the lines."""
 import datetime
 import json
 import os
@@ -13,7 +13,7 @@ PACKAGES = {"libeigen3-dev": "Eigen", "libopenblas-dev": "OpenBLAS", "libdnnl-de
 
 
 def output(command):
-    """What the command prints, or nothing where it fails or is not here."""
+    """The output of a command, or nothing when it fails or is missing."""
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
     except (OSError, subprocess.SubprocessError):
@@ -37,7 +37,7 @@ def commit():
 
 
 def package_versions():
-    """Those of the packages that are installed; asked one by one, as dpkg-query fails where one is not."""
+    """Versions of the installed packages. Queries each alone, since dpkg-query fails when one is missing."""
     found = {name: output(["dpkg-query", "-W", "-f", "${Version}", package])
              for package, name in PACKAGES.items()}
     return {name: version for name, version in found.items() if version}
@@ -73,7 +73,7 @@ def begin(part, versions):
 def record(path, part, versions, lines, append=False):
     """Writes the lines of a run as they come, between its first and its last."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    begun = path.with_suffix(".begun")  # a run that comes to nothing leaves the earlier lines alone
+    begun = path.with_suffix(".begun")  # a failed run keeps the earlier lines
     if append and path.exists():
         begun.write_bytes(path.read_bytes())
     with begun.open("a" if append else "w", encoding="utf-8") as kept:

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""How a training step's time grows with the model and with threads, into docs/benchmarks.md.
+"""Measures the growth of a training step's time with the model and with threads, for docs/benchmarks.md.
 
     scaling.py size           d_model 32 … 512, length 8 … 512: fit, table and docs/benchmarks_scaling.svg
     scaling.py threads        1, 2, 4, 8, 16 threads, as far as there are processors
     scaling.py threads --bench-step PATH --lines out.jsonl     only measure, on any machine with Python
-    scaling.py threads --from out.jsonl                        and write the page from that elsewhere
+    scaling.py threads --from out.jsonl                        write the page from those lines
 
 Needs bench_step and nothing outside Python's own library. bench_step pins itself to its threads' processors.
 """

@@ -1,4 +1,4 @@
-"""What scaling.py writes: a law for a step's time, its tables and plot, and the threads' table."""
+"""The output of scaling.py: a law for a step's time, its tables and plot, and the threads' table."""
 import collections
 import itertools
 import statistics

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Every number that the page shows: the recording's, the terminal's, and what numpy computes."""
+"""Compares every number that the page shows with the recording, the terminal and numpy."""
 
 import math
 import re
@@ -188,7 +188,7 @@ def rectangular(chromium):
 
 
 def terminal(chromium):
-    """`--text` prints the same: the lab's arrays to four digits, the loss in full, every step."""
+    """`--text` prints the page's numbers: the lab's arrays to four digits, the loss in full, every step."""
     import numpy as np
 
     text = (FOLDER / "explorer.txt").read_text(encoding="utf-8")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Pages without room for all arrays: what is left out says so, in numbers and words, everywhere."""
+"""Pages of limited size: every omitted array has a summary, in numbers and words."""
 
 import re
 
@@ -15,7 +15,7 @@ def text_of(page, selector="main"):
 
 
 def tells_norm(text, norm):
-    """Whether a summary in `text` tells this norm, to the digits that the page prints."""
+    """True when a summary in `text` gives this norm, to the digits that the page prints."""
     told = re.findall(r"(?:norm|范数) ([\d.]+(?:e[+−-]?\d+)?)", text)
     return any(abs(float(x.replace("−", "-")) - norm) <= 6e-3 * norm for x in told)
 

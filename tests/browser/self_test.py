@@ -30,7 +30,7 @@ def result_of(page):
             ],
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,
         )
     found = re.search(r'<pre id="selftest">(.*?)</pre>', shown.stdout, re.S)
     return found.group(1) if found else f"no result; {shown.stderr[-500:]}"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Stepping through the page: there and back, links, the keyboard alone, what a screen reader hears."""
+"""Stepping through the page: forward and back, links, the keyboard alone, screen readers."""
 
 import re
 
@@ -36,7 +36,7 @@ def there_and_back(chromium):
 
 
 def links(chromium):
-    """An address brings a reader to the same step, head, cell and theme."""
+    """An address restores the step, head, cell and theme."""
     settings = context(chromium)
     page = Opened(settings, address="#lang=en").page
     for _ in range(7):
@@ -101,7 +101,7 @@ def sentences(chromium):
 
 
 def tree_of_roles(chromium):
-    """What a screen reader finds at six steps: landmarks, headings, the matrix with its headers."""
+    """The accessibility tree at six steps: landmarks, headings, the matrix with its headers."""
     settings = context(chromium)
     link = Opened(settings)
     lab = DATA["labs"][0]

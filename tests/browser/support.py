@@ -1,6 +1,6 @@
-"""What the browser tests share: one Chromium, pages opened without a network, the recording behind a page.
+"""Support for the browser tests: one Chromium, pages opened without a network, the recording behind a page.
 
-Each test script is `NAME.py FOLDER`; FOLDER holds what tests/browser's fixture writes: explorer.html,
+Each test script is `NAME.py FOLDER`; FOLDER holds the output of make_pages.py: explorer.html,
 explorer.json, explorer.txt and broken-RULE.html. They need requirements.txt and the system's Chromium, and
 say SKIP without them.
 """
@@ -98,7 +98,7 @@ def numbers(data, place):
 
 
 class Opened:
-    """A page, and all that it asked for or complained of."""
+    """A page with its requests and messages."""
 
     def __init__(self, context, file=None, address=""):
         self.page = context.new_page()
@@ -115,7 +115,7 @@ class Opened:
         self.page.goto("about:blank")
         self.requests.clear()
         self.page.goto(f"file://{self.file}{address}")
-        self.page.wait_for_selector("html[data-ready], #selftest", state="attached", timeout=120000)
+        self.page.wait_for_selector("html[data-ready], #selftest", state="attached")
         return self.page
 
 
@@ -139,14 +139,16 @@ def opened(chromium, address="", file=None, **options):
 
 
 def context(chromium, **options):
-    """`offline`: a page that wants anything from anywhere shows it."""
-    return chromium.new_context(
+    """`offline`: a page that wants anything from anywhere shows it. On a busy machine pages take long."""
+    settings = chromium.new_context(
         **{"viewport": {"width": 1280, "height": 900}, "offline": True, "locale": "en-GB", **options}
     )
+    settings.set_default_timeout(600_000)
+    return settings
 
 
 def shown_cells(page, name):
-    """(row, column, number, text) of the table `name`; the number stands in full behind what is printed."""
+    """(row, column, number, text) of the table `name`; `number` has all digits, `text` is printed."""
     cells = page.evaluate(
         """name => {
       const table = [...document.querySelectorAll('table.matrix')].find((t) => t.dataset.name === name);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What is wrong is seen: a NaN, hostile tokens, broken rules, numbers that were changed."""
+"""The page shows faults: a NaN, hostile tokens, broken rules, changed numbers."""
 
 import base64
 import pathlib
@@ -99,7 +99,7 @@ def hostile_tokens(chromium):
 
 
 def broken_rules(chromium):
-    """Each page with a broken rule opens at one red node; what the pass reached before it is green."""
+    """Each page with a broken rule opens at one red node; nodes that the pass reached earlier are green."""
     pages = sorted(FOLDER.glob("broken-*.html"))
     expect(len(pages) >= 8, f"{len(pages)} pages")
     for file in pages:
@@ -192,7 +192,7 @@ def all_numbers():
 
 
 def altered_numbers(chromium, count=50):
-    """Any one number changed in its last digit, wherever it stands: the page's own test fails."""
+    """The page's own test fails when any one number is changed in its last digit."""
     draw, missed, kinds = random.Random(7), [], all_numbers()
     print("numbers: " + ", ".join(f"{len(kind)} like ({kind[0][0]})" for kind in kinds))
     drawn = [draw.choice(kinds[trial % len(kinds)]) for trial in range(count)]
@@ -203,7 +203,7 @@ def altered_numbers(chromium, count=50):
             page = settings.new_page()
             page.goto(f"file://{file}#selftest")
             try:
-                page.wait_for_selector("#selftest", timeout=60000)
+                page.wait_for_selector("#selftest")
                 if not page.text_content("#selftest").startswith("FAIL"):
                     missed.append(what)
             except Exception as problem:  # a page that does not even start fails too, but it must say so

@@ -1,13 +1,21 @@
-"""check_docs.py ROOT: no code block goes unchecked, and README shows examples/xor.cpp as it is.
+"""check_docs.py ROOT: no code block goes unchecked, README shows examples/2_xor.cpp as it is, every link
+leads somewhere (a file of the tree, a heading of a page), and every picture under docs is shown and small.
 
 A ```cpp block is a program (`// file: NAME.cpp`) or an excerpt (`// part of: PATH`), whose lines must stand
 in PATH without a gap, indentation aside. A ```python block is a file (`# file: NAME.py`) that a test runs.
-What is only a sketch is fenced as ```text.
+A sketch is fenced as ```text.
 """
 import pathlib
+import re
 import sys
 
-from blocks import blocks, cpp_blocks, mark, pages
+from blocks import FENCE, blocks, cpp_blocks, mark, pages
+
+ROOMS = ("autograd", "nn", "optim", "examples", "tests", "docs")
+SHOWN = re.compile(r"!\[[^\]]*\]\(([^)\s]+)")
+LINKS = (re.compile(r"\]\(([^)\s]+)"), re.compile(r"^\[[^\]]+\]: *(\S+)", re.M),
+         re.compile(r'\b(?:src|href)="([^"]+)"'))
+LARGEST = {".png": 100_000, ".jpg": 100_000, ".svg": 100_000, ".gif": 300_000, ".webp": 300_000}  # bytes
 
 
 def lines(text):
@@ -43,15 +51,56 @@ def page_problems(root, page):
 
 
 def readme_problems(root):
-    program = (root / "examples/xor.cpp").read_text(encoding="utf-8").strip()
+    program = (root / "examples/2_xor.cpp").read_text(encoding="utf-8").strip()
     if not any(block.strip() == program for _, block in cpp_blocks(root / "README.md")):
-        yield "README.md: no ```cpp block equals examples/xor.cpp"
+        yield "README.md: no ```cpp block equals examples/2_xor.cpp"
+
+
+def texts(root):
+    """Every text of the tree, without its code."""
+    found = [*root.glob("*.md"), *(page for room in ROOMS for page in pages(root / room))]
+    return {page: re.sub(r"`[^`\n]*`", "", FENCE.sub("", page.read_text(encoding="utf-8"))) for page in found}
+
+
+def anchors(page):
+    """The addresses of a page's headings, as GitHub makes them."""
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    headings = re.findall(r"^#+ +(.*?)\s*$", text, re.M)
+    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
+def link_problems(root):
+    for page, text in texts(root).items():
+        for target in (target for link in LINKS for target in link.findall(text)):
+            if re.match(r"[a-z]+:", target):
+                continue  # another site
+            name, _, anchor = target.partition("#")
+            file = page.parent / name if name else page
+            if not file.exists():
+                yield f"{page.relative_to(root)}: the link {target} leads nowhere"
+            elif anchor and not (file.suffix == ".md" and anchor in anchors(file)):
+                yield f"{page.relative_to(root)}: the link {target} names no heading of {file.name}"
+
+
+def picture_problems(root):
+    shown = {(page.parent / name).resolve()
+             for page, text in texts(root).items() for name in SHOWN.findall(text)}
+    for file in sorted((root / "docs").rglob("*")):
+        most = LARGEST.get(file.suffix)
+        if most is None:
+            continue
+        if file.resolve() not in shown:
+            yield f"{file.relative_to(root)}: no text shows this picture"
+        if file.stat().st_size > most:
+            yield f"{file.relative_to(root)} has {file.stat().st_size} bytes, more than {most}"
 
 
 def main(root):
     checks = {str(page.relative_to(root)): list(page_problems(root, page)) for page in pages(root / "docs")}
     if (root / "README.md").exists():
         checks["README.md"] = list(readme_problems(root))
+    checks["links"] = list(link_problems(root))
+    checks["pictures"] = list(picture_problems(root))
     for name, problems in checks.items():
         print("\n".join(f"FAIL: {problem}" for problem in problems) or f"PASS: {name}")
     sys.exit(any(checks.values()))

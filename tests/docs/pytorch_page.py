@@ -26,7 +26,7 @@ OPTIONS = {"tied": ["--tie-embeddings"], "learned": ["--positions", "learned"],
 
 
 def run(*command, folder):
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, timeout=300)
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, timeout=600)
 
 
 def weights(folder):

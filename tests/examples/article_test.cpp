@@ -73,7 +73,7 @@ BOOST_AUTO_TEST_CASE(large_scores_do_not_overflow) {
 
 BOOST_AUTO_TEST_CASE(weights_are_normalised_and_the_product_is_not) {
   const Numbers result = normalised_product();
-  for (const std::size_t query : {0u, 2u}) {  // whatever the query asks for
+  for (const std::size_t query : {0u, 2u}) {  // for every query
     BOOST_TEST(result.wrong[query] == 1.0 / 11, near);
     BOOST_TEST(result.wrong[query + 1] == 10.0 / 11, near);
     BOOST_TEST((result.right[query] >= 1 && result.right[query] <= 3));
@@ -85,7 +85,7 @@ BOOST_AUTO_TEST_CASE(weights_are_normalised_and_the_product_is_not) {
 
 BOOST_AUTO_TEST_CASE(a_distance_needs_a_minus_sign) {
   const Numbers result = distance_sign();
-  BOOST_TEST(result.wrong[1] == largest(result.wrong));  // the key that lies farthest away
+  BOOST_TEST(result.wrong[1] == largest(result.wrong));  // the farthest key
   BOOST_TEST(result.right[0] == largest(result.right));  // the query itself
   const std::vector<double> cosine = weights_by(Score::cosine);
   BOOST_TEST(cosine[0] / cosine[2] == std::exp(2), near);  // e^1 against e^-1

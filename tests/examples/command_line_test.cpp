@@ -83,8 +83,6 @@ BOOST_AUTO_TEST_CASE(the_other_commands) {
               explained.title == "T" && explained.dropout && explained.seed == 3 &&
               explained.max_bytes == 99));
   BOOST_TEST(parsed<InspectOptions>("inspect x.safetensors").file == "x.safetensors");
-  const auto p = parsed<ParityOptions>("parity a.safetensors b.safetensors");
-  BOOST_TEST((p.in == "a.safetensors" && p.out == "b.safetensors"));
 }
 
 BOOST_AUTO_TEST_CASE(help) {
@@ -94,15 +92,14 @@ BOOST_AUTO_TEST_CASE(help) {
   BOOST_TEST(text.find("  --lr X                      greatest learning rate [0.001]\n") !=
              std::string::npos);
   BOOST_TEST(text.find("\n\n\n") == std::string::npos);
-  for (const auto command : {"evaluate -h", "translate -h", "explain -h", "inspect -h", "parity -h"})
+  for (const auto command : {"evaluate -h", "translate -h", "explain -h", "inspect -h"})
     BOOST_TEST(!parsed<HelpText>(command).text.empty());
 }
 
 BOOST_AUTO_TEST_CASE(unknown_names) {
   BOOST_TEST(
       failure("") ==
-      "command missing, expected train, evaluate, translate, explain, inspect or parity; seq2seq --help "
-      "tells more");
+      "command missing, expected train, evaluate, translate, explain or inspect; seq2seq --help tells more");
   BOOST_TEST(failure("trian d.tsv") == "unknown command \"trian\", did you mean \"train\"?");
   BOOST_TEST(failure("summarise d") == "unknown command \"summarise\"");
   BOOST_TEST(failure("train d.tsv --out o --bacth 3") ==

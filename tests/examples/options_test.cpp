@@ -11,7 +11,6 @@
 #include "examples/seq2seq/option_fields.h"
 
 using namespace tapegrad;
-using namespace tapegrad::nn;
 using namespace tapegrad::seq2seq;
 using namespace std::string_literals;
 
@@ -203,7 +202,7 @@ BOOST_AUTO_TEST_CASE(every_option_survives_json) {
     TrainOptions options;
     const JsonScalar value = value_of(options, field);
     if (const auto* text = std::get_if<std::string>(&value); text && text->empty()) continue;
-    assign(options, field, value, "x");  // every default lies in its range
+    assign(options, field, value, "x");  // every default is in its range
     BOOST_TEST((value_of(options, field) == value));
   }
 }

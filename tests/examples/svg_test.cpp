@@ -16,7 +16,7 @@ using namespace tapegrad;
 
 namespace {
 
-/// How often `part` stands in `text`.
+/// The number of occurrences of `part` in `text`.
 int count(const std::string& text, std::string_view part) {
   int found = 0;
   for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++found;

@@ -22,7 +22,7 @@ class Token:
     start: int
     end: int
     match: int = -1  # of a bracket: its partner
-    inside: int = -1  # the bracket it stands in
+    inside: int = -1  # the enclosing bracket
 
 
 @dataclasses.dataclass
@@ -59,7 +59,7 @@ class Source:
         return self.text[self.tokens[begin].start:self.tokens[end - 1].end] if begin < end else ""
 
     def line(self, begin, end):
-        """The same without comments, on one line."""
+        """The text without comments, on one line."""
         parts, last = [], None
         for token in self.tokens[begin:end]:
             if last is not None and token.start > last:
@@ -69,7 +69,7 @@ class Source:
         return "".join(parts)
 
     def spaced(self, i):
-        """Whether white space surrounds token i: so stand binary operators, and not `T*` or `f<T>`."""
+        """True when white space surrounds token i, as around binary operators, but not in `T*` or `f<T>`."""
         before, after = self.tokens[i].start, self.tokens[i].end
         return self.text[before - 1].isspace() and self.text[after].isspace()
 
@@ -95,7 +95,7 @@ class Source:
         return (begin, i), (i + 1, end)
 
     def split(self, begin, end, separator=","):
-        """Ranges between the separators that stand in no bracket and in no template argument."""
+        """Ranges between the separators outside of brackets and template arguments."""
         parts, at, angle = [], begin, 0
         i = begin
         while i < end:
@@ -165,6 +165,21 @@ class Source:
                 if not self.is_(i + 1, ";", ",") or (opens and "=" not in words):
                     start = i + 1
             i += 1
+        return found
+
+    def slopes(self):
+        """The slopes of elementwise ops: the second lambda among the arguments of `elementwise("name", …)`.
+
+        Those of fused ones are printed and never computed.
+        """
+        found = []
+        for i, token in enumerate(self.tokens):
+            at, name = self.callee(i) if token.text == "(" else (-1, "")
+            if name != "elementwise" or self.tokens[i + 1].kind != "string":
+                continue
+            op, lambdas = self.tokens[i + 1].text.strip('"'), self.lambdas(i + 1, token.match)
+            introducer, opening, closing = lambdas[1]
+            found.append(Function("slope", op, (opening, closing), (introducer, closing), introducer))
         return found
 
     @staticmethod

@@ -1,9 +1,9 @@
 """Mutants of every backward rule in a tree, all in one program, one of them alive at a time.
 
-A rule is the body of a function whose name says backward, gradient or pullback, in autograd/ops,
-autograd/kernels and the headers that ops share, or of a function that only rules call; not of one that users
-call (scale_gradient). Every mutant is a statement, written once more with one edit, behind
-`::mutation::on(number)`, on a line of its own, so that a compiler's message names it.
+A rule is the slope of an elementwise op, the body of a function whose name says backward, gradient or
+pullback, in autograd/ops, autograd/kernels and the headers that ops share, or of a function that only rules
+call; not of one that users call (scale_gradient). Every mutant is a statement, written once more with one
+edit, behind `::mutation::on(number)`, on a line of its own, so that a compiler's message names it.
 """
 import collections
 import dataclasses
@@ -13,7 +13,9 @@ import re
 import cpp
 import rules
 
-ROOT = re.compile(r"^(?!has_).*(backward|pullback|gradient)")
+ROOT = re.compile(r"^(?!has_).*(backward|pullback|gradient|slope$)")
+WRAPPED = ("pullback", "backward_kernel", "backward")  # rules of an op that are mutated as a whole too
+HEADERS = ("tensor/axis.h", "tensor/broadcast.h", "ops/elementwise_op.h", "ops/typed.h")
 WHOLE = ((rules.SIGN, "-g"), (rules.FACTOR, "2 g"), (rules.FACTOR, "g / 2"), (rules.TRANSPOSE, "g reversed"),
          (rules.TERM, "0 g"), (rules.TERM, "cotangent of ones"), (rules.OVERWRITE, "accumulator = g"),
          (rules.SWAP, "g_1, g_0"))
@@ -51,13 +53,15 @@ class Generator:
         self.mutants, self.bodies, self.exempt = [], {}, []
         self.repeats = collections.Counter()
         self.texts, self.rule_tokens = {}, collections.defaultdict(list)  # by file
-        paths = sorted((self.root / "autograd").glob("ops/*.cpp")) + sorted(
-            path for path in (self.root / "autograd").glob("kernels/*") if path.suffix in (".cpp", ".h"))
-        paths += [self.root / "autograd" / name for name in ("axis.h", "broadcast.h", "unary.h")]
-        paths = [path for path in paths if path.name != "dispatch.cpp"]
+        autograd = self.root / "autograd"
+        paths = sorted(autograd.glob("ops/**/*.cpp")) + sorted(
+            path for path in autograd.glob("kernels/**/*") if path.suffix in (".cpp", ".h"))
+        paths += [autograd / name for name in HEADERS]
+        paths = [path for path in paths if path.name != "dispatch.cpp" and path.parent.name != "backend"]
         read = lambda path: cpp.Source(path.read_text(encoding="utf-8"))
         self.sources = {str(path.relative_to(self.root)): read(path) for path in paths}
-        self.functions = {name: source.functions() for name, source in self.sources.items()}
+        self.functions = {name: source.functions() + source.slopes()
+                          for name, source in self.sources.items()}
         self.rule_names = self.reach()
         for name in self.sources:
             self.mutate_file(name)
@@ -79,7 +83,7 @@ class Generator:
                     calls[callee].add(caller)
                 elif not any(f.head <= at < f.body[0] and f.name == callee for f in self.functions[name]):
                     calls[callee].add("")  # an initialiser at namespace level
-        headers = (self.root / "autograd").glob("ops/*.h")
+        headers = (self.root / "autograd").glob("ops/**/*.h")
         public = "".join(path.read_text(encoding="utf-8") for path in headers)
         defined = {name for name in defined if not re.search(rf"^\w.* {name}\(", public, re.MULTILINE)}
         known = {name for name in defined if ROOT.search(name)}
@@ -92,7 +96,7 @@ class Generator:
 
     def mutate_file(self, name):
         source, replaced = self.sources[name], []
-        for f in self.functions[name]:
+        for f in sorted(self.functions[name], key=lambda function: function.body):
             if f.name not in self.rule_names:
                 continue
             begin, end = f.owner_range
@@ -136,16 +140,20 @@ class Body:
         self.scope = scope
         self.name = f"{function.owner}::{function.name}" if function.owner else function.name
         self.count = 0
-        self.depth = 0  # lambdas around
+        self.depth = int(function.name == "slope")  # lambdas around
 
     def render(self):
         begin, end = self.function.body
         wrapped = ""
-        of_op = self.function.name in ("pullback", "backward") and self.file.startswith("autograd/ops/")
-        if of_op and self.parameter().isidentifier():
+        of_op = self.function.name in WRAPPED and self.file.startswith("autograd/ops/")
+        if of_op and self.parameter().isidentifier() and not self.file.endswith("typed.h"):
             wrapped = self.wrapper()
         text = self.block(begin, end)
-        if wrapped:
+        if wrapped and self.function.name == "backward_kernel":
+            g = self.parameter()
+            text = (f"{{\n{wrapped}[&](const BackwardArgs& given) -> void {{\n"
+                    f"const RawBackward<T> {g}{{given}};\n{text}\n}});\n}}")
+        elif wrapped:
             result = "VarList" if self.function.name == "pullback" else "void"
             parameter = f"const {self.parameter_type()}& {self.parameter()}"
             text = f"{{\n{wrapped}[&]({parameter}) -> {result} {text});\n}}"
@@ -156,7 +164,7 @@ class Body:
         return text
 
     def passes_on(self):
-        """Whether the body is one call of another rule, which has the mutants."""
+        """True when the body is one call of another rule, which has the mutants."""
         source, (begin, end) = self.source, self.function.body
         opening = next((k for k in range(begin, end) if source.is_(k, "(")), begin)
         called = source.callee(opening)[1] in self.generator.rule_names and not source.lambdas(opening, end)
@@ -174,7 +182,8 @@ class Body:
 
     def wrapper(self):
         pullback = self.function.name == "pullback"
-        several = re.search(r"\b(inputs|in|needs|dinputs)(\[1\]|, \w+_at)|inputs\.size\(\)", self.scope)
+        several = re.search(r"\b(inputs|in|needs|dinputs)(\[1\]|, \w+_at)|inputs\.size\(\)|\bdx\(1\)",
+                            self.scope)
         first = None
         for form, (rule, edited) in enumerate(WHOLE):
             if (pullback and rule == rules.OVERWRITE) or (rule == rules.SWAP and not several):
@@ -185,10 +194,11 @@ class Body:
                 number = self.generator.new(self.file, self.name, rule, "g", edited).number
                 self.count += 1
             first = number if form == 0 else first
+        args = self.parameter() + (".args" if self.function.name == "backward_kernel" else "")
         call = f"results({first}, " if pullback else f"raw({first}, *this, "
-        return f"return ::mutation::{call}{self.parameter()}, "
+        return f"return ::mutation::{call}{args}, "
 
-    # Statements. Each method returns the text of what it was given, with mutants.
+    # Statements. Each method returns the text of its statement with mutants.
 
     def block(self, opening, closing):
         parts, i = ["{"], opening + 1
@@ -261,7 +271,7 @@ class Body:
                 if "needs[" not in self.source.line(*span):
                     edits += self.rules.value(*span)
                 edits.append((*span, "Var()", rules.TERM))
-        elif self.depth > 0 or self.function.name not in ("pullback", "backward"):
+        elif self.depth > 0 or self.function.name not in WRAPPED:
             edits += self.rules.value(begin, end)
         if self.depth > 0:  # one return, for its type is deduced
             return f"return {self.choice(begin, end, edits)};"
@@ -322,7 +332,7 @@ class Body:
     def alternatives(self, begin, end, edits):
         """(mutant, text on one line) of every edit of the tokens in [begin, end) that compiles."""
         source, found = self.source, []
-        seen = {re.sub(r"\s", "", source.line(begin, end))}  # also what is no change
+        seen = {re.sub(r"\s", "", source.line(begin, end))}  # mutants that change nothing included
         for b, e, replacement, rule in edits:
             text = f"{source.line(begin, b)} {replacement} {source.line(e, end)}".strip()
             if re.sub(r"\s", "", text) in seen:

@@ -28,7 +28,7 @@ def write(made):
 
 
 def stale(made, text=None):
-    """What to do about each file whose rules killed.txt does not know."""
+    """A message for each file whose rules are not in killed.txt."""
     if text is None:
         text = PATH.read_text(encoding="utf-8") if PATH.exists() else ""
     rows = [line.split() for line in text.split("\n") if line.strip() and not line.startswith("#")]

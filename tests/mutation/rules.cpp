@@ -10,7 +10,6 @@
 namespace mutation {
 
 using namespace tapegrad;
-using namespace tapegrad::nn;
 
 int active = -1;
 unsigned char* seen = nullptr;

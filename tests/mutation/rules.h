@@ -20,11 +20,12 @@ enum class Whole { negated, doubled, halved, reversed, zeroed, ones, overwritten
 /// cotangent of ones, or swapped.
 VarList results(int first, const PullbackArgs& args, const std::function<VarList(const PullbackArgs&)>& rule);
 
-/// What the raw backward of `op` adds, likewise, or put in place of what was there.
+/// Runs the raw backward of `op` with its contributions changed in one of these ways, or written over the old
+/// values.
 void raw(int first, const tapegrad::Op& op, const BackwardArgs& args,
          const std::function<void(const BackwardArgs&)>& rule);
 
-/// In place of sum_to: the first of what should be summed.
+/// Replaces sum_to: takes the first element instead of the sum.
 Var unsummed(const Var& x, const tapegrad::Shape& shape);
 
 }  // namespace mutation

@@ -1,4 +1,4 @@
-"""The rules that make mutants of an expression: what people get wrong in a backward rule."""
+"""The rules that make mutants of an expression: the common mistakes in backward rules."""
 import re
 
 SIGN, FACTOR, TRANSPOSE, TERM, MASK = "sign", "factor", "transpose", "missing term", "missing mask"
@@ -13,6 +13,8 @@ LEFT_OUT |= dict.fromkeys(("square", "exp", "sin", "cos", "sqrt", "log", "sigmoi
 LEFT_OUT |= {"affine": FACTOR, "broadcast_to": UNBROADCAST}
 LEFT_OUT |= dict.fromkeys(("dropout_with", "dropped", "masked_fill"), MASK)
 VIEWS = ("inputs", "outputs", "dinputs", "doutputs", "cotangents", "needs")
+
+POINTERS = {"x": "y", "y": "x", "dx": "", "dy": ""}  # of a RawBackward, with what to take instead
 
 
 class Rules:
@@ -60,12 +62,14 @@ class Rules:
             return [(i + 2, close, f"!({self.text((i + 2, close))})", TRANSPOSE)]
         if token.text in VIEWS and source.is_(i + 1, "["):
             return self.view(i)
+        if token.text in POINTERS and source.is_(i - 1, ".") and source.is_(i + 1, "("):
+            return self.pointer(i)
         if token.text == "(" and source.callee(i)[0] >= begin:
             return self.call(i, begin)
         return []
 
     def address(self, i):
-        """Whether token i computes an address: in an index or in what load and store take first."""
+        """True when token i computes an address: in an index or in the first argument of load and store."""
         source, inside = self.source, self.source.tokens[i].inside
         while inside >= 0 and not source.is_(inside, "{"):
             if source.is_(inside, "["):
@@ -153,6 +157,19 @@ class Rules:
         other = {"inputs": "outputs", "outputs": "inputs"}.get(name)
         if other and number == "0":
             edits.append((i, i + 1, other, SWAP))
+        return edits
+
+    def pointer(self, i):
+        """The elements of another input, or of an output for an input: `g.x(1)` for `g.x()`."""
+        source, name = self.source, self.source.tokens[i].text
+        close = source.tokens[i + 1].match
+        number = source.tokens[i + 2].text if close == i + 3 else "0"
+        if not number.isdigit() or close > i + 3:
+            return []
+        others = set(re.findall(rf"\b{name}\((\d)\)", self.scope)) | {"0"}
+        edits = [(i + 1, close + 1, f"({k})", SWAP) for k in sorted(others - {number})]
+        if POINTERS[name] and number == "0":
+            edits.append((i, i + 1, POINTERS[name], SWAP))
         return edits
 
     def call(self, i, begin):

@@ -57,7 +57,7 @@ const OpCheck checks[] = {
      }},
 };
 
-/// One check of one sample, with what the run without a mutant tells of it.
+/// One check of one sample, with its result without a mutant.
 struct Case {
   const OpCheck* check;
   std::string label;
@@ -66,7 +66,7 @@ struct Case {
   std::vector<unsigned char> seen = {};  // by mutant
 };
 
-/// What is wrong, or nothing; an exception is wrong too.
+/// The failure or an empty string; an exception is a failure too.
 std::string failure(const Case& c) {
   try {
     return c.check->run(c.label, *c.sample);
@@ -97,7 +97,7 @@ void run_child(int mutant, const std::vector<Case*>& reached, int& result) {
 }
 
 /// The result as the output has it: a process that ended by a signal did not finish its check. Empty when the
-/// process tells nothing about its mutant: it began no check, or somebody else ended it.
+/// process tells nothing about its mutant: it began no check, or another process killed it.
 std::string describe(const std::vector<Case*>& reached, int result, int status) {
   if (WIFEXITED(status) ? WEXITSTATUS(status) != 0 : WTERMSIG(status) == SIGKILL) return {};
   if (result == not_begun) return {};
@@ -137,7 +137,7 @@ int run(int mutants, int jobs, const char* path) {
 
   std::vector<std::size_t> order(cases.size());
   std::iota(order.begin(), order.end(), 0);
-  // Check by check, in the order of the list: the same check kills a mutant every time.
+  // Check by check, in the order of the list, so that a mutant is always killed by one check.
   std::stable_sort(order.begin(), order.end(),
                    [&](std::size_t i, std::size_t k) { return cases[i].check < cases[k].check; });
   // Number -1 is the control, no mutant over all cases: what a child may use must not kill it.

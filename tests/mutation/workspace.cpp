@@ -1,5 +1,5 @@
-// Scratch memory as autograd/kernels/workspace.h promises it and no better: not a byte more than asked for,
-// and contents that spoil every result that depends on them. Whoever writes outside ends the program.
+// Scratch memory that gives exactly the guarantees of autograd/kernels/workspace.h: not a byte too many,
+// and contents that spoil every result that depends on them. A write outside of it ends the program.
 #include <tapegrad/autograd/kernels/workspace.h>
 
 #include <cstdlib>

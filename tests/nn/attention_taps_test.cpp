@@ -3,6 +3,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <tapegrad/autograd/backward/checkpoint.h>
+#include <tapegrad/autograd/backward/tap_values.h>
 #include <tapegrad/autograd/ops.h>
 #include <tapegrad/nn/attention.h>
 #include <tests/support/op_checks.h>
@@ -62,12 +63,12 @@ Var weighed(const Var& x, std::uint64_t key) {
 }
 
 const Var& tapped(Tape& tape, std::string_view name) {
-  for (const Taps::Tap& tap : tape.taps().collected())
+  for (const Tap& tap : tape.observers().collected())
     if (tap.name == name) return tap.value;
   throw Error(fmt::format("no tap {}", name));
 }
 
-/// A run: the loss, gradients of inputs and parameters, and what was tapped.
+/// A run: the loss, gradients of inputs and parameters, and the tapped values.
 struct Run {
   std::vector<Tensor> results;
   std::vector<TapValue> taps;
@@ -77,7 +78,7 @@ struct Run {
     options.training = true;
     options.seed = 7;
     Tape tape(options);
-    for (const char* pattern : watched) tape.taps().watch(pattern);
+    for (const char* pattern : watched) tape.observers().collect(pattern);
     const Inputs in(tape, s);
     const Var y = layer.layer(in.query, in.key, in.key, s.mask);
     Var loss = weighed(y, 3);
@@ -149,7 +150,7 @@ BOOST_AUTO_TEST_CASE(gradients_match_numerical_derivatives) {
       const Run run(layer, s, {.dtype = DType::f64}, {"*.value", "*.scores", "*.weights", "*.context"});
       const Tensor v = run.taps[0].value;
       const Shape cells{s.batch, heads, s.query, s.key};
-      // What follows each tap, with the same draw of dropout.
+      // The steps after each tap, with equal draws of dropout.
       const auto after_context = [&](const Var& c) {  // [batch, heads, query, dim]
         return weighed(layer.layer.out_proj(reshape(transpose(c, 1, 2), {s.batch, s.query, width})), 3);
       };
@@ -260,7 +261,7 @@ BOOST_AUTO_TEST_CASE(every_score_and_every_width_has_taps) {
       const Mha layer(DType::f64, {.dropout = rate, .score = score, .kdim = self ? width : 4});
       const auto run = [&](const TapeOptions& options) {
         Tape tape(options);
-        tape.taps().watch("*");
+        tape.observers().collect("*");
         const Var x = tape.variable(sample_values({5, width}, -2, 2, 1)),
                   memory = self ? x : tape.variable(sample_values({5, 4}, -2, 2, 2));
         const Var y = layer.layer(x, memory, x, Mask::causal());
@@ -287,7 +288,7 @@ BOOST_AUTO_TEST_CASE(taps_in_a_checkpoint_are_the_same) {
         std::vector<TapValue> first;
         for (const bool saving : {false, true}) {
           Tape tape({.training = true, .seed = 7});
-          tape.taps().watch("*");
+          tape.observers().collect("*");
           const Inputs in(tape, s);
           const auto attend = [&](const Var& q, const Var& k) { return layer.layer(q, k, k, s.mask); };
           const Var y = saving ? checkpoint(attend, in.query, in.key) : attend(in.query, in.key);
@@ -314,7 +315,7 @@ BOOST_AUTO_TEST_CASE(a_whole_model_is_tapped_by_name) {
     const Seq2SeqBatch batch = test::shards_of(3, 4, 9, 1, 6)[0];
     Tape plain({.training = true, .seed = 4}), seen({.training = true, .seed = 4});
     for (const char* name : {"scores", "weights", "context"})
-      seen.taps().watch(fmt::format("*decoder.layers.1.multihead_attn.{}", name));
+      seen.observers().collect(fmt::format("*decoder.layers.1.multihead_attn.{}", name));
     const Var a = model.loss_sum(plain, batch), b = model.loss_sum(seen, batch);
     BOOST_TEST(identical(a.value(), b.value()));
     const Gradients f = plain.backward(a), g = seen.backward(b);
@@ -333,7 +334,7 @@ BOOST_AUTO_TEST_CASE(a_whole_model_is_tapped_by_name) {
 /// Stale gradients are a mistake even where a reset left nothing tapped.
 BOOST_AUTO_TEST_CASE(stale_gradients_throw) {
   Tape tape;
-  tape.taps().watch("*");
+  tape.observers().collect("*");
   const Gradients g = tape.backward(sum(tape.variable({1, 2})));
   BOOST_TEST(tap_values(tape, g).empty());
   tape.reset();

@@ -209,12 +209,12 @@ BOOST_AUTO_TEST_CASE(weights_are_those_before_dropout_and_asking_changes_no_bit)
     BOOST_TEST(!identical(still, dropped));
     BOOST_TEST(identical(dropped, run(true, false).first));
     Tape tapped({.dtype = DType::f64, .training = true, .seed = 4});
-    tapped.taps().watch("mha.weights");
+    tapped.observers().collect("mha.weights");
     const Var in = tapped.variable(x);
     BOOST_TEST(identical(mha.layer(in, in, in).value(), dropped));
-    BOOST_TEST_REQUIRE(tapped.taps().collected().size() == 1u);
-    BOOST_TEST(tapped.taps().collected()[0].name == "mha.weights");
-    BOOST_TEST(identical(tapped.taps().collected()[0].value.value(), weights));
+    BOOST_TEST_REQUIRE(tapped.observers().collected().size() == 1u);
+    BOOST_TEST(tapped.observers().collected()[0].name == "mha.weights");
+    BOOST_TEST(identical(tapped.observers().collected()[0].value.value(), weights));
   }
 }
 
@@ -249,14 +249,14 @@ BOOST_AUTO_TEST_CASE(widths_of_their_own) {
 }
 
 BOOST_AUTO_TEST_CASE(separate_projections_equal_the_packed_one) {
-  // The same numbers, packed and apart: a column of zeros makes the keys wider.
+  // Equal numbers, packed and apart: a column of zeros makes the keys wider.
   for (const DType dtype : {DType::f64, DType::f32})
     for (const bool fused : {true, false}) {
       ParameterStore params(3, dtype);
       const MultiHeadAttention packed(params.root() / "packed", 4, 2),
           apart(params.root() / "apart", 4, 2, {.kdim = 5});
       packed.in_proj_bias.assign(sample_values({12}, -1, 1, 3));
-      const Tensor& w = packed.in_proj_weight.value();
+      const Tensor w = packed.in_proj_weight.value();
       const auto rows = [&](Index begin, Index width) {
         std::vector<double> values;
         for (Index i = 0; i < 4; ++i)

@@ -111,10 +111,10 @@ BOOST_AUTO_TEST_CASE(attention_weights_are_tapped_inside) {
   const Trained plain(false, false), saving(true, false);
   const Seq2SeqBatch batch = shards_of(3, 2, 6, 1, 6)[0];
   Tape a({.training = true}), b({.training = true});
-  for (Tape* tape : {&a, &b}) tape->taps().watch("transformer.*.weights");
+  for (Tape* tape : {&a, &b}) tape->observers().collect("transformer.*.weights");
   const Var x = plain.model.loss_sum(a, batch), y = saving.model.loss_sum(b, batch);
   const Gradients f = a.backward(x), g = b.backward(y);
-  const auto &expected = a.taps().collected(), &found = b.taps().collected();
+  const auto &expected = a.observers().collected(), &found = b.observers().collected();
   BOOST_REQUIRE(expected.size() == 6U);
   BOOST_REQUIRE(found.size() == 6U);
   for (std::size_t i = 0; i < found.size(); ++i) {

@@ -85,14 +85,14 @@ BOOST_AUTO_TEST_CASE(hooks_run_after_layers_whose_path_matches) {
   const Twice twice(params.root() / "encoder" / "twice", 2);
   Tape tape;
   std::vector<std::string> seen;
-  tape.hooks().add("encoder.*", [&](const std::string& path, const Var&) { seen.push_back(path); });
-  tape.hooks().add("decoder.*", [&](const std::string&, const Var&) { seen.push_back("decoder"); });
+  tape.observers().on_value("encoder.*", [&](const std::string& path, const Var&) { seen.push_back(path); });
+  tape.observers().on_value("decoder.*", [&](const std::string&, const Var&) { seen.push_back("decoder"); });
   const Var x = tape.constant(Tensor::full({1, 2}, 1));
   const Var y = twice(x);
   BOOST_TEST(
       seen == (std::vector<std::string>{"encoder.twice.inner", "encoder.twice.inner", "encoder.twice"}),
       boost::test_tools::per_element());
-  tape.hooks().clear();
+  tape.observers().remove_value_hooks();
   BOOST_TEST(identical(twice(x).value().clone(), y.value().clone()));
   BOOST_TEST(seen.size() == 3U);
 }

@@ -1,4 +1,5 @@
-// Layers that are recorded as one op: the same bits as one by one, and hooks see what they always saw.
+// Layers that are recorded as one op have the bits of their separate ops, and hooks receive the values of the
+// layers.
 #include <tapegrad/nn/seq2seq.h>
 
 #include <algorithm>
@@ -65,7 +66,7 @@ BOOST_AUTO_TEST_CASE(a_hook_changes_no_bit_and_sees_the_layers_own_results) {
       const std::vector<Tensor> plain = step(model, params, tape);
       const std::size_t nodes = tape.size();
       std::map<std::string, Tensor> seen;
-      tape.hooks().add("*", [&](const std::string& path, const Var& y) {
+      tape.observers().on_value("*", [&](const std::string& path, const Var& y) {
         if (path != "positions") BOOST_TEST(!seen.contains(path), path << " ran twice");
         seen[path] = y.value().clone();
       });

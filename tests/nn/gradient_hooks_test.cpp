@@ -43,16 +43,16 @@ BOOST_AUTO_TEST_CASE(every_layer_is_seen) {
     for (const bool training : {false, true}) {
       std::multiset<std::string> ran, seen;
       Run plain(norm_first, training);
-      plain.tape.hooks().add("*", [&](const std::string& path, const Var&) { ran.insert(path); });
+      plain.tape.observers().on_value("*", [&](const std::string& path, const Var&) { ran.insert(path); });
       plain.loss();
 
       Run watched(norm_first, training);
       std::vector<std::pair<Var, Tensor>> gradients;
-      watched.tape.gradient_hooks().add("*",
-                                        [&](const std::string& path, const Var& x, const Tensor& gradient) {
-                                          seen.insert(path);
-                                          gradients.emplace_back(x, gradient.clone());
-                                        });
+      watched.tape.observers().on_gradient(
+          "*", [&](const std::string& path, const Var& x, const Tensor& gradient) {
+            seen.insert(path);
+            gradients.emplace_back(x, gradient.clone());
+          });
       const Gradients g = watched.tape.backward(watched.loss());
       BOOST_TEST(seen == ran, boost::test_tools::per_element());
       BOOST_TEST(seen.count("decoder.layers.0.norm2") == 1);
@@ -64,7 +64,7 @@ BOOST_AUTO_TEST_CASE(every_layer_is_seen) {
 BOOST_AUTO_TEST_CASE(looking_changes_no_gradient) {
   for (const bool norm_first : {false, true}) {
     Run plain(norm_first, true), watched(norm_first, true);
-    watched.tape.gradient_hooks().add("*", [](const std::string&, const Var&, const Tensor&) {});
+    watched.tape.observers().on_gradient("*", [](const std::string&, const Var&, const Tensor&) {});
     const Var a = plain.loss(), b = watched.loss();
     BOOST_TEST(a.item() == b.item());
     const Gradients ga = plain.tape.backward(a), gb = watched.tape.backward(b);

@@ -131,7 +131,7 @@ BOOST_AUTO_TEST_CASE(hooks_see_results_and_contexts) {
   const Attending attending(store.root() / "attending");
   Tape tape;
   std::vector<std::string> seen;
-  tape.hooks().add("*", [&](const std::string& path, const Var& result) {
+  tape.observers().on_value("*", [&](const std::string& path, const Var& result) {
     seen.push_back(fmt::format("{} {}", path, result.shape()));
   });
   attending(pair(tape.variable({1, 2})));

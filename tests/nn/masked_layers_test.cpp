@@ -32,8 +32,8 @@ struct Network {
   }
   Outcome run() const { return run(routes[0], DType::f64); }
 
-  /// Finite and the same in every way, f32 near f64; `also` checks every outcome. Second derivatives
-  /// carry the rounding of two passes.
+  /// Checks that outcomes are finite and equal in every way, f32 near f64; `also` checks every outcome.
+  /// Second derivatives carry the rounding of two passes.
   void check_agreement(const std::function<void(const Outcome&)>& also = {}) const {
     Outcome exact;
     for (const DType dtype : {DType::f64, DType::f32}) {
@@ -90,7 +90,7 @@ Tensor spread(const Shape& shape, std::uint64_t key) {
   return x;
 }
 
-/// Keeps what sublayers add small against what they add it to, so that the sum is spread, too.
+/// Keeps the output of sublayers small against the residual, so that the sum is spread, too.
 void halve_matrices(const ParameterStore& params) {
   for (const Parameter& p : params)
     if (p.shape().rank() == 2)
@@ -174,14 +174,14 @@ void check_attention(Score score, std::uint64_t count) {
     a.check_agreement([&](const Outcome& o) { a.check_zeros(o); });
     a.check_nothing_passes();
 
-    // A tap on the weights, or none asked for, changes no bit.
+    // A tap on the weights changes no bit.
     const Tensor with = a.run().values[0];
     for (const bool tapped : {false, true}) {
       a.call = [&](const std::vector<Var>& in) {
-        if (tapped) in[0].tape().taps().watch("mha.weights");
+        if (tapped) in[0].tape().observers().collect("mha.weights");
         const Var y = a.layer(in[0], in[1], in[2], a.masked.mask);
         if (!tapped) return VarList{y};
-        return VarList{y, in[0].tape().taps().collected().at(0).value};
+        return VarList{y, in[0].tape().observers().collected().at(0).value};
       };
       const Outcome o = a.run();
       BOOST_TEST(identical(o.values[0], with));

@@ -1,7 +1,7 @@
 // Gradients of the whole encoder-decoder: against finite differences, and kernels against definitions.
 #include <tapegrad/autograd/gradcheck/gradcheck.h>
 #include <tapegrad/autograd/gradcheck/samples.h>
-#include <tapegrad/autograd/kernels/variants.h>
+#include <tapegrad/autograd/kernels/kernel.h>
 #include <tapegrad/autograd/ops.h>
 
 #include <tests/support/small_seq2seq.h>

@@ -4,7 +4,6 @@
 
 #include <tapegrad/autograd/ops/arithmetic.h>
 #include <tapegrad/autograd/ops/reduce.h>
-#include <tests/support/own_gemm.h>
 #include <tests/support/small_seq2seq.h>
 
 #include <boost/test/unit_test.hpp>
@@ -141,7 +140,7 @@ void check_gradient(const Tensor& padded, const Tensor& plain, const std::vector
 
 BOOST_AUTO_TEST_SUITE(padding)
 
-BOOST_AUTO_TEST_CASE(encoders, *boost::unit_test::precondition(test::own_gemm)) {
+BOOST_AUTO_TEST_CASE(encoders) {
   test::for_seeds(200, [](std::uint64_t seed) {
     const Padded p(seed);
     ParameterStore params{seed, p.dtype};
@@ -165,7 +164,7 @@ BOOST_AUTO_TEST_CASE(encoders, *boost::unit_test::precondition(test::own_gemm)) 
   });
 }
 
-BOOST_AUTO_TEST_CASE(decoders, *boost::unit_test::precondition(test::own_gemm)) {
+BOOST_AUTO_TEST_CASE(decoders) {
   test::for_seeds(200, [](std::uint64_t seed) {
     const Padded p(seed);
     ParameterStore params{seed, p.dtype};
@@ -193,7 +192,7 @@ BOOST_AUTO_TEST_CASE(decoders, *boost::unit_test::precondition(test::own_gemm)) 
   });
 }
 
-BOOST_AUTO_TEST_CASE(losses_of_sequence_to_sequence, *boost::unit_test::precondition(test::own_gemm)) {
+BOOST_AUTO_TEST_CASE(losses_of_sequence_to_sequence) {
   test::for_seeds(200, [](std::uint64_t seed) {
     const Padded p(seed);
     Seq2SeqOptions options = test::small_options();

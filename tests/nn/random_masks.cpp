@@ -14,7 +14,6 @@
 #include <tuple>
 
 namespace tapegrad::test {
-using namespace nn;
 namespace {
 
 /// Boolean, true with a random density; some stretches along the last axis are all false.

@@ -1,4 +1,4 @@
-// Masks of every kind and combination, each from a seed, and what must hold of attention under them.
+// Random masks of every kind and combination, from a seed, and the properties of attention under them.
 #pragma once
 #include <tapegrad/autograd/gradcheck/samples.h>
 #include <tapegrad/autograd/gradients.h>
@@ -65,10 +65,10 @@ struct Operand {
   }
 };
 
-/// What values and gradients may differ by from route to route.
+/// The allowed differences of values and gradients between routes.
 inline double agreement(DType dtype) { return dtype == DType::f64 ? 1e-12 : 1e-6; }
 
-/// One of the ways to compute the same.
+/// One of several equivalent ways to compute attention.
 struct Route {
   const char* name;
   bool fused, training, record, create_graph;
@@ -100,14 +100,14 @@ Outcome run(const Route& route, DType dtype, const Call& call, const Inputs& inp
 
 /// Largest |difference| over all tensors, over the largest entry of all (which counts as 1e-3 at least).
 double difference_of(const std::vector<Tensor>& a, const std::vector<Tensor>& b);
-/// 0 and −0 are the same.
+/// 0 and −0 are equal.
 bool equal_numbers(const std::vector<Tensor>& a, const std::vector<Tensor>& b);
 bool all_finite(const std::vector<Tensor>& tensors);
 bool all_finite(const Outcome& outcome);
 
 /// Runs every route (with `training_only`, those that train) and checks that all agree with the first in
 /// value, bits of fused values, gradients (1e-12 in f64, 1e-6 in f32) and second derivatives
-/// (`second_limit`); `also` looks at every outcome. Returns the first outcome, with second derivatives.
+/// (`second_limit`); `also` checks every outcome. Returns the first outcome, with second derivatives.
 Outcome check_routes(DType dtype, double second_limit, bool training_only,
                      const std::function<Outcome(const Route&)>& run,
                      const std::function<void(const Route&, const Outcome&)>& also);

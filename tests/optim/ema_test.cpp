@@ -5,7 +5,6 @@
 #include <tests/support/expect.h>
 
 namespace tapegrad {
-using namespace nn;
 using namespace optim;
 namespace {
 

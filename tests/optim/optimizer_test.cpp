@@ -31,7 +31,7 @@ BOOST_AUTO_TEST_SUITE(optimizer)
 
 BOOST_AUTO_TEST_CASE(groups_by_path_pattern_and_the_last_counts) {
   const Model model;
-  Sgd sgd({.learning_rate = 0.5, .weight_decay = 0.25});
+  SGD sgd({.learning_rate = 0.5, .weight_decay = 0.25});
   sgd.group("decoder.*", {.learning_rate_factor = 0.5, .weight_decay = 0});
   sgd.group("*.bias", {.learning_rate_factor = 0});
   Tape tape(in_f64);
@@ -81,13 +81,13 @@ BOOST_AUTO_TEST_CASE(unreached_and_frozen_parameters_are_skipped) {
 }
 
 BOOST_AUTO_TEST_CASE(learning_rates_are_checked) {
-  Sgd sgd({.learning_rate = 0.5});
+  SGD sgd({.learning_rate = 0.5});
   BOOST_TEST(sgd.learning_rate() == 0.5);
   for (const auto& [rate, shown] : {std::pair{-1.0, "-1"}, std::pair{inf, "inf"}, std::pair{nan, "nan"}}) {
     const std::string expected =
         fmt::format("optimizer: learning rate {} is not a finite number >= 0", shown);
     BOOST_TEST(error_of([&] { sgd.set_learning_rate(rate); }) == expected);
-    BOOST_TEST(error_of([&] { Sgd({.learning_rate = rate}); }) == expected);
+    BOOST_TEST(error_of([&] { SGD({.learning_rate = rate}); }) == expected);
     BOOST_TEST(error_of([&] { AdamW({.learning_rate = rate}); }) == expected);
   }
   BOOST_TEST(sgd.learning_rate() == 0.5);
@@ -99,12 +99,12 @@ BOOST_AUTO_TEST_CASE(learning_rates_are_checked) {
 }
 
 BOOST_AUTO_TEST_CASE(options_are_checked) {
-  BOOST_TEST(error_of([] { Sgd({.momentum = -0.5}); }) ==
-             "Sgd: momentum -0.5 and weight_decay 0 must not be negative");
-  BOOST_TEST(error_of([] { Sgd({.nesterov = true}); }) ==
-             "Sgd: nesterov needs momentum > 0 and dampening 0, got 0 and 0");
-  BOOST_TEST(error_of([] { Sgd({.momentum = 0.5, .dampening = 0.5, .nesterov = true}); }) ==
-             "Sgd: nesterov needs momentum > 0 and dampening 0, got 0.5 and 0.5");
+  BOOST_TEST(error_of([] { SGD({.momentum = -0.5}); }) ==
+             "SGD: momentum -0.5 and weight_decay 0 must not be negative");
+  BOOST_TEST(error_of([] { SGD({.nesterov = true}); }) ==
+             "SGD: nesterov needs momentum > 0 and dampening 0, got 0 and 0");
+  BOOST_TEST(error_of([] { SGD({.momentum = 0.5, .dampening = 0.5, .nesterov = true}); }) ==
+             "SGD: nesterov needs momentum > 0 and dampening 0, got 0.5 and 0.5");
   BOOST_TEST(error_of([] { Adam({.beta1 = 1}); }) == "Adam: betas 1 and 0.999 are not in [0, 1)");
   BOOST_TEST(error_of([] { Adam({.beta2 = nan}); }) == "Adam: betas 0.9 and nan are not in [0, 1)");
   BOOST_TEST(error_of([] { AdamW({.weight_decay = -1}); }) ==
@@ -172,7 +172,7 @@ BOOST_AUTO_TEST_CASE(stale_gradients_are_refused) {
 BOOST_AUTO_TEST_CASE(a_step_of_parameters_in_another_dtype_than_the_tape) {
   const Model model(DType::f32);
   Tape tape(in_f64);
-  Sgd sgd({.learning_rate = 0.5});
+  SGD sgd({.learning_rate = 0.5});
   sgd.step(model.ones(tape));
   check_values(model.encoder.value(), {2}, {0.5, 0.5});
 }

@@ -1,4 +1,4 @@
-// Saving and loading what optimizers remember, and that a step allocates nothing.
+// Saves and loads the state of optimizers, and checks that a step allocates nothing.
 #include <tapegrad/optim/adagrad.h>
 #include <tapegrad/optim/adam.h>
 #include <tapegrad/optim/clip.h>
@@ -13,7 +13,6 @@
 #include <memory>
 
 namespace tapegrad {
-using namespace nn;
 using namespace optim;
 namespace {
 
@@ -30,8 +29,8 @@ Make make(const Options& options) {
 }
 
 const Make makes[] = {
-    make<Sgd>(SgdOptions{.learning_rate = 0.1}),
-    make<Sgd>(SgdOptions{.learning_rate = 0.1, .momentum = 0.9, .dampening = 0.5, .maximize = true}),
+    make<SGD>(SGDOptions{.learning_rate = 0.1}),
+    make<SGD>(SGDOptions{.learning_rate = 0.1, .momentum = 0.9, .dampening = 0.5, .maximize = true}),
     make<Adam>(AdamOptions{.learning_rate = 0.1}),
     make<Adam>(AdamOptions{.learning_rate = 0.1, .amsgrad = true}),
     make<AdamW>(AdamWOptions{.learning_rate = 0.1, .amsgrad = true, .maximize = true}),
@@ -128,8 +127,8 @@ BOOST_AUTO_TEST_CASE(steps_in_any_dtype_and_none_for_sgd) {
     model.check_same(other);
   }
   const Model model, other;
-  const SgdOptions options{.learning_rate = 0.1, .momentum = 0.9, .dampening = 0.5};
-  Sgd first(options), second(options);
+  const SGDOptions options{.learning_rate = 0.1, .momentum = 0.9, .dampening = 0.5};
+  SGD first(options), second(options);
   model.train(first, 0, 3);
   State state = first.state();
   for (const Parameter& p : model.store) state.erase(p.path() + ".step");  // as PyTorch's
@@ -208,7 +207,7 @@ BOOST_AUTO_TEST_CASE(one_that_does_not_fit_changes_nothing) {
 
 BOOST_AUTO_TEST_CASE(of_another_optimizer) {
   const Model model;
-  Sgd sgd({.momentum = 0.9});
+  SGD sgd({.momentum = 0.9});
   model.train(sgd, 0, 1);
   State state = sgd.state();
   std::erase_if(state, [](const auto& item) { return !item.first.starts_with("encoder."); });
@@ -225,7 +224,7 @@ BOOST_AUTO_TEST_CASE(of_another_optimizer) {
 BOOST_AUTO_TEST_CASE(a_tied_parameter_has_one_state) {
   Model model;
   model.store.tie("generator.weight", model.encoder);
-  Sgd sgd({.learning_rate = 0.1, .momentum = 0.9});
+  SGD sgd({.learning_rate = 0.1, .momentum = 0.9});
   const auto one = [](double value) { return Tensor::full({2}, value, DType::f64); };
   sgd.load_state(model.store, {{"generator.weight.momentum_buffer", one(3)}});
   BOOST_TEST(identical(sgd.state().at("encoder.weight.momentum_buffer"), one(3)));

@@ -65,8 +65,8 @@ BOOST_AUTO_TEST_CASE(adam) {
 
 BOOST_AUTO_TEST_CASE(sgd) {
   check_same_bits([] {
-    return std::make_unique<Sgd>(
-        SgdOptions{.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.1, .nesterov = true});
+    return std::make_unique<SGD>(
+        SGDOptions{.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.1, .nesterov = true});
   });
 }
 

@@ -10,8 +10,8 @@
 
 namespace tapegrad::test {
 
-/// Named tensors of a case. What goes in: `in.0`, `in.1`, … (arguments), `const.NAME` (indices, masks),
-/// `param.PATH`, `dout.0`, … (cotangents of the outputs). What comes out: `out.0`, …, `grad.in.0`, …,
+/// Named tensors of a case. Inputs: `in.0`, `in.1`, … (arguments), `const.NAME` (indices, masks),
+/// `param.PATH`, `dout.0`, … (cotangents of the outputs). Results: `out.0`, …, `grad.in.0`, …,
 /// `grad.param.PATH`, and for optimizers `after.N.PATH`.
 using Tensors = std::map<std::string, Tensor>;
 
@@ -62,7 +62,7 @@ class CaseFamily {
   static const CaseFamily* first();
 };
 
-/// Uniform values in [low, high) that f32 holds exactly, so that every way starts from the same numbers. They
+/// Uniform values in [low, high) that f32 holds exactly, so that every way starts from equal numbers. They
 /// depend on seed, `name` and shape alone.
 Tensor drawn(std::uint64_t seed, std::string_view name, const Shape& shape, double low = -1, double high = 1);
 /// The nearest values that f32 holds, as f64.
@@ -70,13 +70,13 @@ Tensor as_f32_values(const Tensor& x);
 /// Indices and masks as they are, floating-point tensors in `dtype`.
 Tensor in_dtype(const Tensor& x, DType dtype);
 
-/// Whether `name` says that PyTorch computes it: `out.`, `grad.` or `after.` something.
+/// True for tensors that PyTorch computes, whose names begin with `out.`, `grad.` or `after.`.
 bool is_result(std::string_view name);
 /// The error of a case against its expected results (one flat tensor: results in order of their names,
 /// row-major): for each of `out`, `grad` and `after`, the largest |difference| over the largest entry of all
-/// tensors of that kind (at least 0.1: what cancels to less, of cotangents up to 1, is rounding in PyTorch
-/// too), and of these the largest. Infinite where NaN stands, or an infinity
-/// that is not expected. Throws Error when the number of values differs.
+/// tensors of that kind (at least 0.1: smaller values, of cotangents up to 1, are rounding in PyTorch too),
+/// and of these the largest. Infinite for a NaN or an infinity that is not expected. Throws Error when the
+/// number of values differs.
 double error_of_case(const Tensors& actual, const Tensor& expected);
 
 }  // namespace tapegrad::test

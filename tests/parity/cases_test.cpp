@@ -1,6 +1,5 @@
-// Every case of every family in every way, held against what PyTorch computed for it
-// (golden/FAMILY.safetensors). No list here hears of a new op, layer or optimizer: its file registers the
-// cases.
+// Compares every case of every family in every way with PyTorch's results (golden/FAMILY.safetensors). No
+// list here hears of a new op, layer or optimizer: its file registers the cases.
 #include <tests/parity/case.h>
 #include <tests/parity/golden.h>
 
@@ -20,7 +19,7 @@ constexpr const char* regenerate =
 
 bool has_no_counterpart(const ParityCase& parity) { return parity.torch.starts_with("none: "); }
 
-/// All of a family's cases that the golden file knows.
+/// All of a family's cases that are in the golden file.
 void check_values(const CaseFamily& family, const test::Golden& golden, const Way& way) {
   double largest = 0;
   std::string where = "-";
@@ -43,7 +42,7 @@ void check_values(const CaseFamily& family, const test::Golden& golden, const Wa
                                  way.name, compared, largest, where, way.limit()));
 }
 
-/// Names are unique, every case says what PyTorch calls it, and file and cases know each other.
+/// Names are unique, every case names its PyTorch counterpart, and file and cases match.
 void check_names(const CaseFamily& family, const test::Golden& golden) {
   std::set<std::string> names, without;
   for (const ParityCase& parity : family.make()) {

@@ -20,7 +20,7 @@ def without_comments(text):
 
 
 def block(text, begin):
-    """What stands in the brackets that open at `begin`."""
+    """The text inside the brackets that open at `begin`."""
     depth, (opens, closes) = 0, {"{": "{}", "(": "()"}[text[begin]]
     for at in range(begin, len(text)):
         depth += (text[at] == opens) - (text[at] == closes)
@@ -42,7 +42,7 @@ def split(text, separator):
 
 
 def bases_of(header):
-    """Class -> what it derives from, without namespaces and template arguments."""
+    """Class -> its base classes, without namespaces and template arguments."""
     found = {}
     for match in CLASS.finditer(header):
         bases = [re.sub(r"<.*", "", base, flags=re.DOTALL) for base in split(match[2] or "", ",")]
@@ -51,7 +51,7 @@ def bases_of(header):
 
 
 def derives(name, bases, seen=()):
-    """Whether `name` is a Layer, directly or not."""
+    """True when `name` is a Layer, directly or indirectly."""
     return name == "Layer" or name not in seen and any(derives(base, bases, (*seen, name))
                                                       for base in bases.get(name, ()))
 
@@ -148,7 +148,7 @@ class Block { template <class F> Block(const Scope& scope, F f); };
 struct Free { int x; };"""
 SOURCE = """layer_case<Conv>("Conv: strided", f(ConvOptions{.stride = 2, .pad = 0, .extra = {{1, 2}}}))
   layer_case<Conv>(fmt::format("Block: {}", 1))"""
-# What a later author may forget: a header, the cases, and the beginnings of all complaints.
+# Mistakes to find: a header, the cases, and the beginnings of all complaints.
 FORGOTTEN = (
     ("struct Gate : Layer<Gate> { Gate(Scope scope); };", "", ["Gate has no"]),
     ("struct Gate { explicit Gate(tapegrad::Scope scope, Index n); };", "", ["Gate has no"]),
@@ -170,7 +170,7 @@ FORGOTTEN = (
 
 
 def check_itself():
-    """The rules find what they are for."""
+    """The rules find planted mistakes."""
     fewer = HEADER.replace("Padding padding{}; ", "")
     found = "\n".join(problems({"nn/conv.h": fewer}, {"cases.cpp": SOURCE}))
     assert found.count("\n") == 2, found

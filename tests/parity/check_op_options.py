@@ -1,8 +1,8 @@
 """check_op_options.py ROOT: every field of an op's options is set in a sample or parity case.
 
-Reads the structs `...Options` of autograd/ops/*.h. Each field must be set to something else than its default
-(`.field = ...`) in the samples of the .cpp beside it, which come last there, or, as
-`OpOptions{.field = ...}`, in those of another op or in tests/parity/*.cpp.
+Reads the structs `...Options` of autograd/ops/**/X.h. Each field must be set to something else than its
+default (`.field = ...`) in tests/autograd/ops/**/X_samples.cpp or, as `OpOptions{.field = ...}`, in the
+samples of another op or in tests/parity/*.cpp.
 """
 import pathlib
 import re
@@ -11,29 +11,23 @@ import sys
 from check_layers import options_of, set_in, without_comments
 
 
-def samples_of(source):
-    """From the first function that makes samples on."""
-    begin = re.search(r"^[^\n;]*(?:\bSample>?\s+\w+\(|\bOpSamples\s+\w+\()", source, re.MULTILINE)
-    return source[begin.start():] if begin else ""
-
-
 def values_of(field, text):
-    """What `field` is set to by designated initializers."""
+    """The values of `field` in designated initializers."""
     found = re.findall(rf"[{{,]\s*\.{field}\s*=\s*([^,{{}}]*(?:\{{\}})?)", text)
     return {" ".join(value.split()) for value in found}
 
 
-def problems(headers, sources, cases):
-    """headers, sources: {stem: text} of autograd/ops; cases: the text of tests/parity."""
-    samples = {stem: samples_of(without_comments(source)) for stem, source in sources.items()}
+def problems(headers, samples, cases):
+    """headers: {stem: text} of autograd/ops; samples: those of tests/autograd/ops; cases: tests/parity."""
+    samples = {stem: without_comments(text) for stem, text in samples.items()}
     named = set_in("\n".join([*samples.values(), without_comments(cases)]))
     for stem, header in headers.items():
         for struct, field, default in options_of(without_comments(header)):
             values = values_of(field, samples.get(stem, "")) | named.get((struct, field), set())
             if not values - {default}:
                 yield (f"autograd/ops/{stem}.h: no sample sets {struct}::{field} to something else than its "
-                       f"default ({default or 'none'}): add one with {{.{field} = …}} to the OpSamples in "
-                       f"autograd/ops/{stem}.cpp, then run tests/parity/make_golden.py")
+                       f"default ({default or 'none'}): add one with {{.{field} = …}} to the OpSamples of "
+                       f"{stem}_samples.cpp, then run tests/parity/make_golden.py")
 
 
 HEADER = """struct CastOptions {
@@ -42,37 +36,38 @@ HEADER = """struct CastOptions {
       0;
 };
 Var cast(const Var& x, const CastOptions& options = {});"""
-SOURCE = """Var Cast::backward() { return cast(g, {.loss = 2, .mask = m}); }
-std::vector<Sample> some() { return {{.mask = causal, .loss = 3}}; }
+SAMPLES = """std::vector<Sample> some() { return {{.mask = causal, .loss = 3}}; }
 const OpSamples cast_samples("cast", [] { return some(); });"""
 
 
 def check_itself():
     """The rule finds what it is for."""
-    def found(header=HEADER, source=SOURCE, cases=""):
+    def found(header=HEADER, source=SAMPLES, cases=""):
         return [text.split(": ")[1].split(" to something")[0]
                 for text in problems({"cast": header}, {"cast": source}, cases)]
 
     loss, mask = "no sample sets CastOptions::loss", "no sample sets CastOptions::mask"
     assert found() == []
-    assert found(source=SOURCE.replace(".loss = 3", ".loss = 0")) == [loss]
-    assert found(source=SOURCE.replace(".mask = causal", ".mask = {}")) == [mask]
-    assert found(source=SOURCE.replace(", .loss = 3", "/* */ // {.loss = 3}\n")) == [loss]
-    assert found(source=SOURCE.split("\n")[0]) == [mask, loss]
+    assert found(source=SAMPLES.replace(".loss = 3", ".loss = 0")) == [loss]
+    assert found(source=SAMPLES.replace(".mask = causal", ".mask = {}")) == [mask]
+    assert found(source=SAMPLES.replace(", .loss = 3", "/* */ // {.loss = 3}\n")) == [loss]
+    assert found(source=SAMPLES.split("\n")[1]) == [mask, loss]
     assert found(source="", cases="CastOptions{.mask = m, .loss = 1} OtherOptions{.loss = 1}") == []
     assert found(source="", cases="CastOptions{.mask = m} OtherOptions{.loss = 1}") == [loss]
     assert found(header=HEADER.replace("Mask", "double z_loss = 0;\n  Mask")) == [
         "no sample sets CastOptions::z_loss"]
 
 
-def read(folder, pattern):
-    return {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob(pattern))}
+def read(folder, pattern, ending=""):
+    paths = sorted(folder.glob(pattern))
+    return {path.stem.removesuffix(ending): path.read_text(encoding="utf-8") for path in paths}
 
 
 def main(root):
     check_itself()
-    headers, sources = read(root / "autograd/ops", "*.h"), read(root / "autograd/ops", "*.cpp")
-    found = list(problems(headers, sources, "\n".join(read(root / "tests/parity", "*.cpp").values())))
+    headers = read(root / "autograd/ops", "**/*.h")
+    samples = read(root / "tests/autograd/ops", "**/*_samples.cpp", "_samples")
+    found = list(problems(headers, samples, "\n".join(read(root / "tests/parity", "*.cpp").values())))
     fields = [field for header in headers.values() for field in options_of(without_comments(header))]
     if len(fields) < 8:
         found.append(f"the scan finds only {len(fields)} fields of options")

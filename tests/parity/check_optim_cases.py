@@ -1,8 +1,8 @@
 """check_optim_cases.py ROOT: every optimizer, every option and every schedule is compared with PyTorch.
 
 Reads optim/*.h: classes derived from Optimizer, the fields of their options, the functions that give a
-Schedule or clip, with their default arguments; and the cases in tests/parity.  Prints what no case sets to
-another value than its default, and what to write.
+Schedule or clip, with their default arguments; and the cases in tests/parity.  Prints the options
+that no case sets to another value than the default, with the case to write.
 """
 import pathlib
 import re
@@ -119,16 +119,16 @@ def problems(headers, cases, rates):
                        "make it a field of its options")
 
 
-# What a later author may forget, each with the beginning of the complaint.
+# Omissions to find, each with the beginning of the complaint.
 FORGOTTEN = {
     "class Lion : public Optimizer {\n};": "Lion: no case;",
-    "class Fast : public Sgd {\n};": "Fast: no case;",
+    "class Fast : public SGD {\n};": "Fast: no case;",
     "class Faster : public Fast {\n};\nclass Fast final : public tapegrad::Adam {\n};": "Fast: no case;",
     "Schedule triangle(double rate);": "triangle: no case;",
     "void clip_each(const Gradients& gradients);": "clip_each: no case;",
 }
 NEW_FIELDS = {
-    "struct SgdOptions {": "SgdOptions::lasso: no case",
+    "struct SGDOptions {": "SGDOptions::lasso: no case",
     "struct AdamWOptions {": "AdamWOptions::lasso: no case",
     "struct GroupOptions {": "GroupOptions::lasso: no case",
 }
@@ -137,14 +137,14 @@ NEW_ARGUMENTS = {
     "constant_rate": "constant_rate: no case gives hard",
     "one_cycle": "one_cycle: no case gives hard",
     "clip_grad_value": "clip_grad_value: no case gives hard",
-    "explicit Sgd": "Sgd: its argument hard has a default (false)",
+    "explicit SGD": "SGD: its argument hard has a default (false)",
 }
 DECLARED = ("double lasso = 0;", "double ridge = 1, lasso = 0.5;",
             "std::optional<double> lasso = std::nullopt;")
 
 
 def self_test(headers, cases, rates):
-    """Yields what the scan would overlook."""
+    """Yields planted omissions that the scan overlooks."""
     wrong = [(headers + "\n" + text, cases, rates, begin) for text, begin in FORGOTTEN.items()]
     for struct, begin in NEW_FIELDS.items():
         for declared in DECLARED:
@@ -165,8 +165,8 @@ def self_test(headers, cases, rates):
 
 def main():
     root = pathlib.Path(sys.argv[1])
-    headers = "\n".join(path.read_text() for path in sorted((root / "optim").glob("*.h")))
-    cases, rates = (root / CASES).read_text(), (root / RATES).read_text()
+    headers = "\n".join(path.read_text(encoding="utf-8") for path in sorted((root / "optim").glob("*.h")))
+    cases, rates = ((root / path).read_text(encoding="utf-8") for path in (CASES, RATES))
     found = [*problems(headers, cases, rates), *self_test(headers, cases, rates)]
     for problem in found:
         print(f"FAIL: {problem}")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares what tapegrad computes now with PyTorch, case by case; needs PyTorch (see README.md).
+"""Compares tapegrad's results with PyTorch, case by case; needs PyTorch (see README.md).
 
     compare.py [--tool build/NAME/tests/parity_tool] [--seed N] [--dtype f32|f64] [FAMILY ...]
 
@@ -8,7 +8,7 @@ lines, and exits with 1 when an error is above its limit:
 
     max_error    largest |difference| over the largest entry of all gradients of the case, or of all its
                  outputs (at least 0.1); in f32 from the nearer of PyTorch in f32 and PyTorch in f64 on the
-                 same inputs, since PyTorch's own rounding is not tapegrad's error
+                 these inputs, since PyTorch's own rounding is not tapegrad's error
     pytorch_f32  (f32) that rounding: PyTorch in f32 against PyTorch in f64
     none         cases that have no counterpart in PyTorch, and why
 """

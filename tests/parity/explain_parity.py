@@ -173,7 +173,7 @@ def compare(recording, network):
 
 
 def run(program, *words):
-    subprocess.run([program, *map(str, words)], check=True, capture_output=True, text=True, timeout=300)
+    subprocess.run([program, *map(str, words)], check=True, capture_output=True, text=True, timeout=600)
 
 
 def main(program):

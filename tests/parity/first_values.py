@@ -2,9 +2,9 @@
 """First values of every layer case against PyTorch's: first_values.py TOOL [CASE ...].
 
 TOOL is the state_dict_tool of a build.
-Both make each layer many times. What is constant must be the same constant; of the rest, mean, deviation
-and largest |value| must agree within what so many draws allow. Where tapegrad starts elsewhere on purpose, it
-stands below with the reason. Prints a PASS: or FAIL: line a case; without PyTorch one SKIP: line.
+Both make each layer many times. Constants must be equal; of other values, mean, deviation and largest
+|value| must agree within the sampling error. Intended differences are in ON_PURPOSE with their reasons.
+Prints a PASS: or FAIL: line for each case; without PyTorch one SKIP: line.
 """
 import pytorch  # noqa: F401  first: without PyTorch it ends here
 import fnmatch
@@ -45,7 +45,7 @@ def pooled(tensors, parameter_of):
 
 
 def difference(ours, theirs):
-    """What tells the two samples apart, or None."""
+    """A significant difference of the two samples, or None."""
     if ours.min() == ours.max() or theirs.min() == theirs.max():
         same = ours.min() == theirs.min() and ours.max() == theirs.max()
         return None if same else f"{ours[0]:.4g} … against {theirs[0]:.4g} …"

@@ -25,7 +25,7 @@ class Golden {
   Index count(const std::string& key) const { return std::stoll(metadata(key)); }
   bool flag(const std::string& key) const { return metadata(key) == "True"; }
 
-  /// What follows `prefix` in the names that begin with it.
+  /// The rests of the names that begin with `prefix`.
   std::vector<std::string> under(const std::string& prefix) const {
     std::vector<std::string> names;
     for (const auto& [name, tensor] : file_.tensors)

@@ -10,7 +10,7 @@
 
 namespace tapegrad::test {
 
-/// Draws and records what a layer case feeds its layer, and keeps it under the names of the contract.
+/// Draws the inputs of a layer case and stores them under the names of case.h.
 class LayerInputs {
  public:
   LayerInputs(Tape& tape, std::uint64_t seed, Tensors& tensors)
@@ -41,7 +41,7 @@ struct LayerCase {
   std::string name;    ///< the layer's class, or `CLASS: what is special`
   std::string module;  ///< Python that makes the counterpart
   std::string torch;   ///< Python that calls it, `m(a)`
-  /// Makes the layer and returns what runs it.
+  /// Builds the layer and returns a function that runs it.
   std::function<Call(const Scope&)> build;
 };
 

@@ -162,7 +162,7 @@ const LayerCases weights([] {
   return cases;
 });
 
-/// The function of the same header.
+/// The function attention_by_score().
 struct AttentionByScore {
   Score score;
 

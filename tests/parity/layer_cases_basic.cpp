@@ -15,7 +15,7 @@ namespace tapegrad::test {
 using namespace nn;
 namespace {
 
-/// What runs a layer on one value of this shape.
+/// A function that runs a layer on one value of this shape.
 auto on(const Shape& shape) {
   return [=](const auto& layer, LayerInputs& in) { return layer(in.value(shape)); };
 }

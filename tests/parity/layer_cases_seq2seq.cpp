@@ -43,7 +43,7 @@ VarList logits_and_loss(const Seq2Seq& m, LayerInputs& in) {
   return {m(in.tape(), batch), m.loss_sum(in.tape(), batch, 0.1)};
 }
 
-/// The targets' padding is not masked: after the last token nothing looks at it but padding itself.
+/// The targets' padding is not masked: under the causal mask only padding attends to padding.
 constexpr const char* call =
     "(m(src, tgt_in), F.cross_entropy(m(src, tgt_in).flatten(0, 1), tgt_out.flatten(), ignore_index=m.pad, "
     "label_smoothing=0.1, reduction='sum'))";

@@ -7,7 +7,7 @@ namespace tapegrad::test {
 using namespace nn;
 namespace {
 
-/// Small, and away from the defaults; `nn.Transformer(4, 2, …)` below says the same.
+/// Small, and away from the defaults; equal to `nn.Transformer(4, 2, …)` below.
 constexpr TransformerOptions post_norm = TransformerOptions{.d_model = 4,
                                                             .nhead = 2,
                                                             .num_encoder_layers = 1,

@@ -50,7 +50,7 @@ def written_by_scripts():
 
 
 def differences(path, tensors, metadata):
-    """What stands in a golden file against what it should hold."""
+    """The differences between a golden file and its expected content."""
     if not path.exists():
         yield f"{path.name} is missing"
         return

@@ -1,5 +1,5 @@
-// Family "ops": every sample of every op that is linked in, and the points of op_points.cpp. No list here
-// hears of a new op.
+// Family "ops": every registered sample of every op, and the points of op_points.cpp. A new op's samples
+// join by being linked in.
 #include <tapegrad/autograd/gradcheck/samples.h>
 
 #include <tests/parity/case.h>
@@ -9,7 +9,7 @@ namespace tapegrad::test {
 namespace {
 
 /// The sample's own inputs for the golden seed and for points (whose inputs must stay). Other seeds stretch
-/// every element by a factor in [0.8, 1.2): signs and zeros stay, and what keeps away from the edge of a
+/// every element by a factor in [0.8, 1.2): signs and zeros stay, and values away from the edge of a
 /// function's domain does.
 std::vector<Tensor> inputs_of(const std::string& name, const Sample& sample, std::uint64_t seed) {
   std::vector<Tensor> inputs;
@@ -50,7 +50,7 @@ Tensors run(const std::string& name, const Sample& sample, const Way& way, std::
 
 ParityCase case_of(const char* op, const Sample& sample, bool stretch) {
   const std::string name = fmt::format("{}: {}", op, sample.label);
-  return {.name = name, .torch = sample.torch, .run = [=](const Way& way, std::uint64_t seed) {
+  return {.name = name, .torch = sample.reference, .run = [=](const Way& way, std::uint64_t seed) {
             return run(name, sample, way, seed, stretch);
           }};
 }

@@ -94,7 +94,7 @@ void add_embedding(std::vector<OpPoint>& points) {
                     {"row without a gradient",
                      {sample_values({6, 3}, -2, 2, 64), sample_values({5, 3}, -2, 2, 65)},
                      [=](const std::vector<Var>& in) {
-                       return embedding_positions(in[0], in[1], ids, {.scale = 1.5, .padding_idx = 0});
+                       return embed(in[0].tape(), ids, {in[0], 0}, {in[1]}, {.scale = 1.5});
                      },
                      "F.embedding(ids, a, padding_idx=0) * 1.5 + b[:4]",
                      {{"ids", ids}}}});

@@ -10,8 +10,8 @@ inline std::string python(double value) {
 }
 inline std::string python(bool value) { return value ? "True" : "False"; }
 
-/// Keyword arguments of a Python call; what equals the default is left out, so that defaults are compared
-/// too.
+/// Keyword arguments of a Python call; arguments equal to the default are omitted, so that defaults are
+/// compared too.
 class Keywords {
  public:
   template <class T>
@@ -29,7 +29,7 @@ class Keywords {
   std::string text_;
 };
 
-inline Keywords python(const optim::SgdOptions& o, const optim::SgdOptions& d = {}) {
+inline Keywords python(const optim::SGDOptions& o, const optim::SGDOptions& d = {}) {
   return Keywords()
       .add("lr", o.learning_rate, d.learning_rate)
       .add("momentum", o.momentum, d.momentum)
@@ -39,7 +39,7 @@ inline Keywords python(const optim::SgdOptions& o, const optim::SgdOptions& d = 
       .add("maximize", o.maximize, d.maximize);
 }
 
-/// What Adam's and AdamW's options share.
+/// The common options of Adam and AdamW.
 template <class Options>
 Keywords python_adam(const Options& o, const Options& d) {
   Keywords words;
@@ -83,8 +83,8 @@ inline Keywords python(const optim::AdagradOptions& o, const optim::AdagradOptio
 template <class T>
 struct Torch;
 template <>
-struct Torch<optim::Sgd> {
-  using Options = optim::SgdOptions;
+struct Torch<optim::SGD> {
+  using Options = optim::SGDOptions;
   static constexpr const char* name = "SGD";
 };
 template <>

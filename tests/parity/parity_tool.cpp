@@ -1,4 +1,4 @@
-// Writes what tapegrad computes for all cases of a family, for PyTorch to compare with:
+// Writes tapegrad's results for all cases of a family, for the comparison with PyTorch:
 //   parity_tool FAMILY OUT.safetensors [--seed N] [--dtype f32|f64]
 //   parity_tool --list        the families, one a line
 #include <tapegrad/nn/io/safetensors.h>

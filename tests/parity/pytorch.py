@@ -1,6 +1,6 @@
-"""Imported first by scripts that need PyTorch: without it they end well, with a line that counts as skipped.
+"""Imported first by scripts that need PyTorch: without it they exit with 0 and a line that counts as skipped.
 
-One thread and no random kernels: what PyTorch computes depends on its version and the processor alone.
+One thread and no random kernels: PyTorch's results depend on its version and the processor alone.
 """
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Cases of parity_tool, and what PyTorch computes for them.
+"""Cases of parity_tool, and PyTorch's results for them.
 
 A family's evaluator is `evaluate(case, tensors)` of torch_FAMILY.py, or of the torch_*.py whose `FAMILIES`
 names it: case = {"name", "torch", "module"}, tensors by name (`in.0`, `const.ids`, `param.weight`, `dout.0`,
@@ -47,7 +47,7 @@ def find_tool():
 
 
 def families(tool):
-    listed = subprocess.run([tool, "--list"], check=True, capture_output=True, text=True, timeout=60)
+    listed = subprocess.run([tool, "--list"], check=True, capture_output=True, text=True, timeout=600)
     return sorted(listed.stdout.split())
 
 
@@ -80,7 +80,7 @@ def evaluator(family):
 
 
 def explain(family, case):
-    """What is wrong with a case that says nothing of PyTorch, or None."""
+    """The fault of a case without a PyTorch counterpart, or None."""
     if case["torch"]:
         return None
     return (f"{family}: {case['name']} does not say what PyTorch calls it: give its Sample or ParityCase a "

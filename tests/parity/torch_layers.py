@@ -1,4 +1,4 @@
-"""The family "layers" in PyTorch: `evaluate` runs a case; what PyTorch lacks is written down here."""
+"""The family "layers" in PyTorch: `evaluate` runs a case. Layers that PyTorch lacks are written here."""
 import math
 import string
 

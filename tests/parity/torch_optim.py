@@ -75,7 +75,7 @@ class Training:
         return {path: parameter.detach().clone() for path, parameter in self.parameters.items()}
 
     def state(self):
-        """By PATH.NAME, without what PyTorch has not made."""
+        """State tensors by PATH.NAME, those that PyTorch has created."""
         return {f"{path}.{name}": torch.as_tensor(value).clone()
                 for path, parameter in self.parameters.items()
                 for name, value in self.optimizer.state[parameter].items() if value is not None}

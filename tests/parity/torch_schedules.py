@@ -35,7 +35,7 @@ def stepwise(optimizer, scheduler, count):
 
 
 def closed(rate, make, count):
-    """The rates of a scheduler that begins anew, as it says them directly."""
+    """The rates of a new scheduler by its closed form."""
     optimizer = optimizer_of(rate)
     scheduler = make(optimizer)
     if not hasattr(scheduler, "_get_closed_form_lr"):  # it computes every rate directly

@@ -79,8 +79,7 @@ BOOST_AUTO_TEST_CASE(batch_and_positions) {
 }
 
 // PyTorch's model also gets the targets' padding mask; ours has the causal mask alone. At real positions both
-// see the same keys, as padding comes after them; at padding the values differ, but these are no targets, and
-// nothing else looks at them.
+// see equal keys, as padding comes after them. At padding the values differ, but no target depends on them.
 BOOST_AUTO_TEST_CASE(loss_gradients_and_weights_after_one_step) {
   const Golden golden("transformer_train_step");
   const Seq2SeqBatch batch = make_batch(sources, targets, bos, eos, padding);

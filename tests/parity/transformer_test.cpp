@@ -67,7 +67,7 @@ void check_step(const std::string& name) {
   }
 }
 
-/// `inputs` names query, key and value in the file; one name stands for all three.
+/// `inputs` names query, key and value in the file; a single name is used for all three.
 void check_attention(const std::string& name, const std::vector<std::string>& inputs, const Mask& causal) {
   const Golden golden("mha");
   const Mask mask = causal & padding(golden, name + ".key_padding_mask");
@@ -111,7 +111,7 @@ BOOST_AUTO_TEST_CASE(no_bias_other_eps_no_masks) { check_step("transformer_step_
 
 BOOST_AUTO_TEST_CASE(self_attention) { check_attention("self", {"x"}, Mask::none()); }
 BOOST_AUTO_TEST_CASE(causal_self_attention) {
-  // The file holds the causal mask in full; ours must be the same.
+  // The file holds the causal mask in full; it must equal ours.
   const Tensor blocked = Golden("mha").at("self_causal.attn_mask");
   BOOST_TEST(identical(Mask::block(blocked).to_tensor(1, 1, 4, 4), Mask::causal().to_tensor(1, 1, 4, 4)));
   check_attention("self_causal", {"x"}, Mask::causal());

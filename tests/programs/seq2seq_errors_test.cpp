@@ -9,7 +9,6 @@
 #include <limits>
 
 using namespace tapegrad;
-using namespace tapegrad::nn;
 using namespace tapegrad::test;
 
 namespace {

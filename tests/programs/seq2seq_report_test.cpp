@@ -11,7 +11,6 @@
 #include <thread>
 
 using namespace tapegrad;
-using namespace tapegrad::nn;
 using namespace tapegrad::test;
 
 namespace {
@@ -123,7 +122,7 @@ BOOST_FIXTURE_TEST_CASE(resuming_goes_on_with_the_history, Reporting) {
   };
   BOOST_TEST_REQUIRE(train("whole", {"--steps", "60", "--schedule", "constant", "--report"}).code == 0);
   BOOST_TEST_REQUIRE(halves("32").code == 0);
-  // What a run leaves that ended without saving: lines beyond the checkpoint, and half a line.
+  // The files of a run that ended without saving: lines beyond the checkpoint, and half a line.
   folder.write("halves/report.jsonl",
                file("halves/report.jsonl") + "{\"kind\":\"valid\",\"step\":33,\"loss\":1}\n{\"kind\":\"sam");
   const ProgramResult second = halves("60");
@@ -172,7 +171,7 @@ struct Spoiling : Reporting {
     std::filesystem::create_directory(page, ignored);
     folder.write("ready", "\n");
   }};
-  /// What the program says of it.
+  /// The program's message about it.
   std::string failure() const { return page + ": cannot be put in place: Is a directory\n"; }
 };
 
@@ -197,7 +196,7 @@ BOOST_FIXTURE_TEST_CASE(a_report_that_fails_shows_in_the_code_at_the_end, Spoili
   BOOST_TEST((exists("run/checkpoint.safetensors") && exists("run/model.safetensors")));
   BOOST_TEST(result.err.ends_with("seq2seq: model and checkpoint are saved, the report is not: " + failure()),
              result.err);
-  // Where it fails from the start nothing is trained.
+  // When the report fails before the first step, nothing is trained.
   const std::string before = file("run/metrics.jsonl");
   const ProgramResult again =
       train("run", {"--steps", "1000000", "--minutes", "0.05", "--log-every", "1", "--resume", "--report"});
@@ -226,7 +225,7 @@ BOOST_FIXTURE_TEST_CASE(a_loss_that_is_not_finite_leaves_the_last_checkpoint, Re
   };
   BOOST_TEST_REQUIRE(with({"--steps", "4"}).code == 0);
   const std::string before = file("good/checkpoint.safetensors"), model = file("good/model.safetensors");
-  // The same checkpoint with a weight too large for f32's products.
+  // This checkpoint with a weight too large for f32's products.
   std::string poisoned = before;
   const std::size_t config = poisoned.find("\\\"lr\\\":0.001");
   BOOST_TEST_REQUIRE(config != std::string::npos);

@@ -49,7 +49,7 @@ struct Training {
   std::string model(const std::string& out) const { return contents(folder / (out + "/model.safetensors")); }
 };
 
-/// metrics.jsonl without what a clock says.
+/// metrics.jsonl without times.
 std::string metrics(const std::string& folder) {
   const std::string text = contents(folder + "/metrics.jsonl");
   return std::regex_replace(text, std::regex("\"(tokens_per_second|seconds)\":[^,}]*"), "");

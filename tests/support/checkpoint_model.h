@@ -2,6 +2,7 @@
 #pragma once
 #include <tapegrad/autograd/backward/checkpoint.h>
 #include <tapegrad/autograd/ops.h>
+#include <tapegrad/nn/layer.h>
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
@@ -19,7 +20,7 @@ inline Tensor values(const Shape& shape, std::uint64_t key) {
 
 struct Block : nn::Layer<Block> {
   Block(const Scope& s, Index width)
-      : nn::Layer(s),
+      : Layer(s),
         up(s.parameter("up", {2 * width, width}, fill)),
         down(s.parameter("down", {width, 2 * width}, fill)),
         gain(s.parameter("gain", {width}, fill)) {}
@@ -32,7 +33,7 @@ struct Block : nn::Layer<Block> {
   Var forward(const Var& x) const {
     Tape& tape = x.tape();
     const Var hidden = dropout(gelu(linear(x, tape[up])), 0.3);
-    if (tape.taps().wants(path(), "hidden")) tape.taps().add(path(), "hidden", hidden);
+    if (tape.observers().wants(path(), "hidden")) tape.observers().add(path(), "hidden", hidden);
     return rms_norm(x + dropout(linear(hidden, tape[down]), 0.2), tape[gain]);
   }
   Parameter up, down, gain;

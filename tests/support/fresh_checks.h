@@ -1,4 +1,4 @@
-/// What the raw backwards promise about accumulators that hold nothing yet (`BackwardArgs::fresh`).
+/// Checks of raw backwards with accumulators that hold no value yet (`BackwardArgs::fresh`).
 #pragma once
 #include <tests/support/op_checks.h>
 
@@ -14,7 +14,7 @@ inline bool all_equal(const Tensor& a, const Tensor& b) {
 /// The raw backward of one recorded node, called by hand.
 class NodeBackward {
  public:
-  /// `arrived` tells which of the visible results have a cotangent.
+  /// Bit k of `arrived` is set when visible result k has a cotangent.
   NodeBackward(const Tape& tape, const Node& node, unsigned arrived) : node_(node) {
     for (std::uint16_t i = 0; i < node.input_count; ++i) inputs_.push_back(tape.output(node.inputs[i]));
     for (std::uint16_t k = 0; k < node.output_count; ++k) {
@@ -54,7 +54,7 @@ class NodeBackward {
       });
     }
     std::vector<CotangentView> doutputs = doutputs_;
-    Results completed;  // what the op changes in place is changed in a copy
+    Results completed;  // copies of the cotangents that the op changes in place
     for (int k = 0; k < node_.op->outputs(); ++k) {
       if (!node_.op->completes(k)) continue;
       const auto at = static_cast<std::size_t>(k);
@@ -73,9 +73,9 @@ class NodeBackward {
   std::vector<Tensor> cotangents_;
 };
 
-/// Where an accumulator is fresh it is written with what would have been added to zeros, everything else is
-/// added to; outside of what the op overwrites nothing changes; and what passes on the cotangent gets no
-/// more.
+/// Checks that a fresh accumulator is written with the sum that zeros would have received, that other
+/// accumulators are added to, that elements outside of the op's `overwrites` stay unchanged, and that an
+/// accumulator which `passes_on` the cotangent receives nothing more.
 inline std::string fresh_is_written(const NodeBackward& node, double tolerance) {
   const Results added = node.run(0, false), written = node.run(0, true), on_top = node.run(8, false),
                 beside = node.run(8, true);
@@ -98,7 +98,7 @@ inline std::string fresh_is_written(const NodeBackward& node, double tolerance) 
   return {};
 }
 
-/// The same for every node of a sample; `names` gathers the ops of which some input can be fresh.
+/// Runs fresh_is_written on every node of a sample; `names` collects the ops with an input that can be fresh.
 inline std::string fresh_gradients(const Sample& sample, std::set<std::string>* names = nullptr) {
   for (const DType dtype : {DType::f32, DType::f64})
     for (const bool fused : {true, false}) {

@@ -24,7 +24,7 @@ void count() { calls.fetch_add(1, std::memory_order_relaxed); }
 
 }  // namespace
 
-// glibc's own entry points; what they return goes to glibc's free().
+// glibc's own entry points; glibc's free() releases their memory.
 extern "C" {
 
 void* __libc_malloc(std::size_t bytes) noexcept;

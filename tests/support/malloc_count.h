@@ -3,7 +3,7 @@
 
 namespace tapegrad::test {
 
-/// Whether calls are counted: not under sanitizers, which bring allocators of their own.
+/// True when calls are counted: false under sanitizers, which replace the allocator.
 bool counts_allocations();
 
 /// Calls of malloc, calloc, realloc, aligned_alloc, posix_memalign, memalign, valloc and (through them)

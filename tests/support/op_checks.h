@@ -1,5 +1,5 @@
-/// What every op promises about its gradients, as checks of one sample; the tests of all ops and the mutation
-/// test run the same ones.
+/// The properties of every op's gradients, as checks of one sample; for the tests of all ops and the mutation
+/// test.
 #pragma once
 #include <tapegrad/autograd/gradcheck/gradcheck.h>
 #include <tapegrad/autograd/gradcheck/samples.h>
@@ -85,7 +85,7 @@ inline bool same_bits(const Tensor& a, const Tensor& b) {
   return static_cast<bool>(a) == static_cast<bool>(b) && (!a || identical(a, b));
 }
 
-// Each check returns what is wrong, or nothing.
+// Each check returns a description of the failure, or an empty string.
 
 inline std::string near(const Results& a, const Results& b, double tolerance) {
   if (a.size() != b.size()) return fmt::format("{} results and {}", a.size(), b.size());
@@ -103,7 +103,7 @@ inline std::string same(const Results& a, const Results& b) {
   return {};
 }
 
-/// The raw backwards give what the pullbacks give.
+/// Raw backwards and pullbacks give equal gradients.
 inline std::string raw_equals_pullback(const Sample& sample) {
   const TapeOptions options = options_for(sample, DType::f64);
   return near(run(sample, options), run(sample, options, {.create_graph = true}), 1e-12);
@@ -137,7 +137,7 @@ inline std::string completed_equal_pullback(const Sample& sample) {
   return {};
 }
 
-/// Kernels and definitions give the same.
+/// Kernels and definitions give equal values and gradients.
 inline std::string kernel_equals_definition(const Sample& sample) {
   for (const DType dtype : {DType::f32, DType::f64}) {
     const std::string wrong =

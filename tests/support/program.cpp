@@ -18,7 +18,7 @@
 namespace tapegrad::test {
 namespace {
 
-constexpr auto time_limit = std::chrono::minutes(2);
+constexpr auto time_limit = std::chrono::minutes(10);
 
 /// In the child: standard streams to files, then the program.
 [[noreturn]] void become(const std::string& path, const std::vector<std::string>& arguments,

@@ -13,7 +13,7 @@ struct ProgramResult {
 ProgramResult run_program(const std::string& name, const std::vector<std::string>& arguments,
                           const std::string& input = "");
 
-/// The same, but sends SIGINT once the file `awaited` holds `count` lines.
+/// Runs the program as run_program does, and sends SIGINT when the file `awaited` has `count` lines.
 ProgramResult interrupt_program(const std::string& name, const std::vector<std::string>& arguments,
                                 const std::string& awaited, int count);
 

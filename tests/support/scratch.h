@@ -33,7 +33,7 @@ class ScratchFolder {
     return *this / name;
   }
 
-  /// `text` with every mention of this folder removed: what a message reads like from inside it.
+  /// `text` without the path of this folder, as a message that names relative paths.
   std::string without(std::string text) const {
     const std::string prefix = path_.string() + "/";
     for (std::size_t at; (at = text.find(prefix)) != std::string::npos;) text.erase(at, prefix.size());

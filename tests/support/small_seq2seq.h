@@ -23,7 +23,7 @@ inline nn::Seq2SeqOptions small_options(double dropout = 0, Index d_model = 8, I
           .max_length = 24};
 }
 
-/// `count` sentences of `shortest` to `longest` words below `vocabulary`, the same for the same key.
+/// `count` sentences of `shortest` to `longest` words below `vocabulary`, determined by `key`.
 inline Rows sentences(Index count, Index shortest, Index longest, Index vocabulary, std::uint64_t key) {
   std::uint64_t draws = 0;
   const auto below = [&](Index bound) {

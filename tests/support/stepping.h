@@ -1,6 +1,6 @@
 /// One backward pass, walked op by op, against the pass in one go.
 #pragma once
-#include <tapegrad/autograd/observe/steps.h>
+#include <tapegrad/autograd/backward/steps.h>
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
@@ -27,7 +27,7 @@ inline std::string label(const Tape& tape, std::uint32_t node) {
   return fmt::format("{} {} at {}", *n.path, n.op != nullptr ? n.op->name() : "leaf", node);
 }
 
-/// All that was recorded up to the loss, and the parameters with their order, have the same gradients.
+/// Checks that all values recorded up to the loss, and the parameters in their order, have equal gradients.
 inline void check_same_gradients(const Tape& tape, const Var& loss, const Gradients& a, const Gradients& b) {
   for (std::uint32_t i = 0; i <= loss.stamp().node; ++i)
     for (std::uint32_t k = 0; k < tape.node(i).output_count; ++k) {
@@ -43,8 +43,8 @@ inline void check_same_gradients(const Tape& tape, const Var& loss, const Gradie
   }
 }
 
-/// Gradients as sums of what the steps send. What a checkpoint sends, or an op completes inside, is not
-/// known.
+/// Gradients as sums of the contributions that steps send. Contributions of a checkpoint, and those that an
+/// op adds inside, are unknown.
 class Sent {
  public:
   void add(const Tape& tape, const Step& s) {
@@ -85,7 +85,7 @@ class Sent {
 inline int check_stepping(Tape& tape, const Var& loss, const StepOptions& options = {}) {
   const Gradients expected = tape.backward(loss, {.cotangent = options.cotangent});
   const std::size_t size = tape.size();
-  BackwardSteps steps = tape.backward_steps(loss, options);
+  BackwardSteps steps = backward_steps(loss, options);
   int count = 0;
   std::uint32_t before = loss.stamp().node + 1;
   Sent sent;
@@ -105,7 +105,7 @@ inline int check_stepping(Tape& tape, const Var& loss, const StepOptions& option
       BOOST_TEST(identical(s.incoming[k], expected[s.outputs[k]]), label(tape, s.node) << ", result " << k);
     }
     sent.add(tape, s);
-    for (const Var& x : s.inputs) static_cast<void>(steps.so_far(x));  // looking changes nothing
+    for (const Var& x : s.inputs) static_cast<void>(steps.so_far(x));  // reading changes nothing
   }
   BOOST_TEST(tape.size() == size);
   check_same_gradients(tape, loss, steps.gradients(), expected);

@@ -12,8 +12,7 @@ namespace tapegrad::test {
 using Pull = VarList (*)(const PullbackArgs&);
 using Raw = void (*)(const BackwardArgs&);
 
-/// An op of one or two inputs, element by element with broadcasting, whose pullback is whatever the test
-/// says.
+/// An elementwise op of one or two inputs with broadcasting, whose pullback the test supplies.
 template <auto F>
 struct Elementwise final : Primitive {
   Pull pull;
@@ -63,7 +62,7 @@ CheckedFunction op(Pull pull, Raw raw = nullptr) {
     return in.size() == 1 ? apply(mine, {in[0]}) : apply(mine, {in[0], in[1]});
   };
 }
-/// The same with one input in both places.
+/// The op of two inputs applied to one input twice.
 template <auto F>
 CheckedFunction twice(Pull pull, Raw raw = nullptr) {
   return [=](const std::vector<Var>& in) { return apply(Elementwise<F>(pull, raw), {in[0], in[0]}); };

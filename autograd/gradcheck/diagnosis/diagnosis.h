@@ -1,3 +1,5 @@
+/// Names the usual programming mistake behind a gradient that fails gradcheck: `diagnose` compares the
+/// analytic gradients with the numeric ones under each known mistake and returns a sentence.
 #pragma once
 #include <string>
 #include <vector>
@@ -6,32 +8,33 @@
 
 namespace tapegrad {
 
-/// What reaches a value through one of its uses, by finite differences.
+/// The part of a value's gradient that flows through one of its uses, by finite differences.
 struct GradientPart {
   std::string through;          ///< the use: `input 1 of mul`
-  Shape shape;                  ///< the value's, or the wider one that it is broadcast to in this use
+  Shape shape;                  ///< the value's shape, or the wider shape that it is broadcast to in this use
   std::vector<double> numeric;  ///< of every element of `shape`
 };
 
-/// Every derivative of the result, by finite differences.
+/// The Jacobian of the result, by finite differences.
 struct NumericJacobian {
   std::string transposed;  ///< the other input whose last two axes are swapped for it; empty for none
   /// By element of the subject, then of the result; an element that was not compared has none.
   std::vector<std::vector<double>> derivatives;
 };
 
-/// What a check knows about one input or parameter.
+/// One checked input or parameter with its analytic and numeric gradients.
 struct CheckedSubject {
   std::string name;  ///< `input 0`, `parameter 'layer.weight'`
   Shape shape;
   std::vector<double> value, analytic, numeric;
-  std::vector<bool> compared;                   ///< where `numeric` holds a derivative
+  std::vector<bool> compared;                   ///< true at elements whose derivative is in `numeric`
   std::vector<double> numeric_of_ones = {};     ///< as `numeric`, for a cotangent of ones; may be empty
   std::vector<double> analytic_again = {};      ///< of a second evaluation; may be empty
   std::vector<GradientPart> parts = {};         ///< one for every use, if they are known
   std::vector<NumericJacobian> jacobians = {};  ///< the first as it is; may be empty
 };
 
+/// The input of `diagnose`: every checked subject and the result of the function.
 struct CheckedGradients {
   std::vector<CheckedSubject> subjects;
   Shape result_shape;
@@ -40,12 +43,12 @@ struct CheckedGradients {
   std::vector<double> cotangent = {};             ///< that of the gradients; `jacobians` need it
 };
 
-/// The usual mistakes that fit, in plain words; empty when none does or when nothing is wrong. A mistake is
-/// named only where it explains every compared element of a subject to the tolerance, and, but for sign, 2
-/// and 1/2 (then said as `would fit`), at least two elements that are not 0. The first in this order is
-/// taken:
+/// Returns the mistakes that fit, in plain words; empty when none fits or when nothing is wrong. A mistake is
+/// named only if it explains every compared element of a subject to the tolerance and at least two elements
+/// that are not 0; the factors -1, 2 and 1/2 need only one such element and are then reported as `would fit`.
+/// The first mistake in this order is taken:
 ///
-///  1. another value or gradient when evaluated again, a value that is not finite; nothing else is said then
+///  1. another value or gradient in a second evaluation, or a value that is not finite; then nothing else
 ///  2. a gradient that is not finite
 ///  3. no gradient, or one for what the function does not depend on
 ///  4. the gradients of two inputs swapped, also with the sign

@@ -67,7 +67,7 @@ std::vector<Value> values(const GradientMatch& m, const CheckedGradients& all) {
   return found;
 }
 
-/// What the chain rule makes of a value.
+/// A factor that the chain rule derives from a value, such as v^2 or 1 - v.
 struct Form {
   const char* text;
   double (*of)(double);
@@ -93,7 +93,7 @@ std::string legend(const Value& one, const Value& two) {
   return both.empty() ? "" : fmt::format(" ({})", both);
 }
 
-/// The factor that explains the largest element, and how many speak for it.
+/// The factor that explains the largest element, and the number of elements that support it.
 struct Ratio {
   double factor = 0;
   Index support = 0;

@@ -13,13 +13,14 @@ Prediction gradient(const NumericJacobian& jacobian, Index i, const std::vector<
   return {std::inner_product(derivatives.begin(), derivatives.end(), cotangent.begin(), 0.0)};
 }
 
-/// Elements that a mask alone would explain do not count here.
+/// True when the Jacobian is known and at least two wrong elements are not 0; wrong zeros may come from a
+/// mask.
 bool may_tell(const GradientMatch& m, const CheckedGradients& all) {
   return !m.s.jacobians.empty() && all.cotangent.size() == pos(all.result_shape.size()) &&
          m.wrong_not_zero >= 2;
 }
 
-/// What a loop over the result leaves that assigns what it should add.
+/// Finds a loop over the result that assigns (`=`) contributions instead of adding them (`+=`).
 std::string overwritten(const GradientMatch& m, const CheckedGradients& all) {
   const auto last = [&](Index i) {
     const std::vector<double>& derivatives = m.s.jacobians.front().derivatives[pos(i)];
@@ -33,7 +34,7 @@ std::string overwritten(const GradientMatch& m, const CheckedGradients& all) {
          "result that each element reaches, look for = where += belongs in the pullback";
 }
 
-/// Whether numeric = y (dy - sum(y dy)) along some axis and analytic = y dy.
+/// True when numeric = y (dy - sum(y dy)) along some axis and analytic = y dy.
 bool lacks_the_sum_of_softmax(const GradientMatch& m, const CheckedGradients& all) {
   const auto first_term = [&](Index i) { return Prediction{all.result[pos(i)] * all.cotangent[pos(i)]}; };
   if (all.result.size() != all.cotangent.size() || !m.fits(first_term)) return false;

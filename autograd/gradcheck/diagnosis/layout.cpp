@@ -8,7 +8,7 @@ namespace {
 
 constexpr Index lies_outside = -1;
 
-/// For every element where the one comes from that a mistake would have put there.
+/// For every element, the source of the value that a mistake would have put there.
 using Sources = std::vector<Index>;
 
 std::string signed_match(const GradientMatch& m, const Sources& sources) {
@@ -123,8 +123,8 @@ std::string smeared(const GradientMatch& m) {
   return "";
 }
 
-/// What a use adds to every element of the subject, of those elements of the broadcast value that `keep`
-/// takes.
+/// The sum of one use's gradient for every element of the subject, over the elements of the broadcast value
+/// for which `keep` holds.
 template <class Keep>
 std::vector<double> summed(const GradientMatch& m, const GradientPart& part, Keep&& keep) {
   std::vector<double> sum(m.s.analytic.size());
@@ -225,7 +225,7 @@ std::string lost_sum(const GradientMatch& m) {
 }
 
 std::string wrong_layout(const GradientMatch& m) {
-  if (2 * m.compared < m.size()) return "";  // too little is known of where numbers may have gone
+  if (2 * m.compared < m.size()) return "";  // too few elements were compared
   for (const auto mistake : {swapped, shifted, smeared})
     if (std::string found = mistake(m); !found.empty()) return found;
   return "";

@@ -1,3 +1,5 @@
+/// Internal to the diagnosis: tests one suspected mistake against the gradient of one subject
+/// (`GradientMatch`), and declares the families of mistakes that diagnosis.cpp tries in turn.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -11,15 +13,16 @@
 
 namespace tapegrad::diagnosis {
 
-/// What a mistake would make of an element: `scale` is how much it magnifies the noise of `numeric`. NaN
-/// where the element that it would be made of was not compared.
+/// The value that a mistake predicts for an element. `scale` is the factor by which it magnifies the noise of
+/// `numeric`. The value is NaN if it depends on an element that was not compared.
 struct Prediction {
   double value = std::numeric_limits<double>::quiet_NaN(), scale = 1;
 };
 
 inline std::size_t pos(Index i) { return static_cast<std::size_t>(i); }
 
-/// Holds the analytic values of one subject against what a mistake would make of the numeric ones.
+/// Compares the analytic gradient of one subject with the values that a mistake predicts from the numeric
+/// gradient.
 class GradientMatch {
  public:
   GradientMatch(const CheckedGradients& all, const CheckedSubject& subject)
@@ -93,7 +96,7 @@ inline Index offset_of(const Shape& shape, const Shape& index) {
   return i;
 }
 
-/// Where element `i` of `to` comes from when `from` is broadcast to it.
+/// The element of `from` that element `i` of `to` is a copy of when `from` is broadcast to `to`.
 inline Index source_of(const Shape& from, const Shape& to, Index i) {
   const auto strides = broadcast_strides(from, to);
   const Shape index = index_of(to, i);
@@ -124,21 +127,22 @@ struct Slice {
 /// The slices for every choice of some of the axes, at most 256 for each.
 std::vector<Slice> slices(const Shape& shape, const std::vector<int>& axes);
 
-/// Whether the last two axes may be swapped in place, and would change something.
+/// True when the last two axes have equal extents above 1, so that they can be swapped in place.
 inline bool is_square(const Shape& shape) {
   const int rank = shape.rank();
   return rank > 1 && shape[rank - 1] == shape[rank - 2] && shape[rank - 1] > 1;
 }
-/// Where element `i` goes when the last two axes are swapped.
+/// The position of element `i` after the last two axes are swapped.
 inline Index transposed(const Shape& shape, Index i) {
   Shape index = index_of(shape, i);
   std::swap(index[shape.rank() - 1], index[shape.rank() - 2]);
   return offset_of(shape, index);
 }
 
-/// A finding about a subject, with `@` for its name; empty when nothing fits.
+/// Each of these returns a finding about a subject, with `@` for its name, or an empty string when nothing
+/// fits.
 std::string constant_factor(const GradientMatch& m, const CheckedGradients& all);
-/// `analytic = -numeric / 2` when a constant factor explains all.
+/// Returns, for example, `analytic = -numeric / 2` when a constant factor explains every element.
 std::string constant_multiple(const GradientMatch& m);
 std::string wrong_factor(const GradientMatch& m, const CheckedGradients& all);
 std::string lost_part(const GradientMatch& m);

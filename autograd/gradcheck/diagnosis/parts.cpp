@@ -19,7 +19,7 @@ Tensor repeated(const TensorView& narrow, const Shape& wide) {
   return result;
 }
 
-/// Runs again what lies between one input of one op and a result.
+/// Runs the ops between one input of one op and a result again.
 class NodeReplay {
  public:
   NodeReplay(const Tape& tape, std::uint32_t node, std::uint32_t slot, const Var& y)
@@ -38,12 +38,12 @@ class NodeReplay {
     }
   }
 
-  /// Whether this use has any part in the result.
+  /// True when the result depends on this use.
   bool reaches() const { return is_moved(y_); }
   const Node& node() const { return tape_.node(first_); }
   TensorView input() const { return tape_.output(node().inputs[slot_]); }
 
-  /// The input as the op broadcasts it, where it would take it so as well; otherwise as it is.
+  /// The input in its broadcast shape if the op accepts that, otherwise as recorded.
   Tensor widest() {
     const TensorView own = input();
     std::vector<Shape> candidates;
@@ -77,7 +77,7 @@ class NodeReplay {
     return number < moved_.size() && static_cast<bool>(moved_[number]);
   }
 
-  /// Whether the op makes the same of the repeated value.
+  /// True when the op gives the recorded result for the broadcast value.
   bool takes(const Tensor& value) {
     Shape nonsense = value.shape();
     for (int axis = 0; axis < nonsense.rank(); ++axis) ++nonsense[axis];
@@ -86,8 +86,8 @@ class NodeReplay {
     return std::equal(y.data<double>(), y.data<double>() + y.size(), run(value.view()));
   }
 
-  /// Whether the op's shape rule gives the recorded shapes for an input of this shape. One that also allows
-  /// nonsense does not check, and must not see what it was not written for.
+  /// True when the op's shape rule gives the recorded shapes for an input of this shape. An op whose shape
+  /// rule accepts any shape checks nothing, so it must not run on shapes that it was not written for.
   bool allows(const Shape& shape) const {
     const Node& n = node();
     ViewList inputs;

@@ -1,3 +1,4 @@
+/// Splits the numeric gradient of a recorded value into the contributions of its uses, for the diagnosis.
 #pragma once
 #include <iterator>
 
@@ -6,17 +7,19 @@
 
 namespace tapegrad {
 
-/// The gradient of <y, cotangent> with respect to `x`, apart for every use of `x` by an op on the way to `y`.
-/// Each op from there on is run again with that one input moved and all else as recorded (f64), so that the
-/// derivatives owe nothing to a pullback. Where an op broadcasts `x`, its part is that of the broadcast
-/// value. No more than `budget` elements are moved in all; a recording that takes more gives an empty list.
+/// The gradient of <y, cotangent> with respect to `x`, one part for every use of `x` by an op on the way to
+/// `y`. Each op from there on runs again with that one input moved and everything else as recorded (f64), so
+/// the derivatives are independent of every pullback. Where an op broadcasts `x`, its part is the gradient of
+/// the broadcast value. At most `budget` elements are moved in all; a recording that needs more gives an
+/// empty list.
 std::vector<GradientPart> gradient_parts(const Tape& tape, const Var& x, const Var& y,
                                          const std::vector<double>& cotangent, double step, Index budget);
 
-/// The steps that the five-point stencil is tried with where one does not do, as multiples of the usual one.
+/// The steps that the five-point stencil tries when one step is not accurate enough, as multiples of the
+/// default.
 constexpr double stencil_refinements[] = {4, 1, 1.0 / 4, 1.0 / 16, 1.0 / 64};
-/// Of estimates for ever smaller steps, the first of the two neighbours that agree best: they bound
-/// truncation and rounding.
+/// The index of the best of the estimates at these steps: the first of the two neighbours that agree best,
+/// where the sum of truncation and rounding errors is smallest.
 std::size_t steadiest(const double (&estimates)[std::size(stencil_refinements)]);
 
 }  // namespace tapegrad

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "../../observe/steps.h"
+#include "../../backward/steps.h"
 
 namespace tapegrad {
 

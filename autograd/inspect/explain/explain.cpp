@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "../../observe/without_gradient_hooks.h"
 #include "../record/recorder.h"
 #include "../replay/counterfactual.h"
 #include "broken_rules.h"
@@ -16,7 +15,8 @@ constexpr double most_work = 4e12;            // floating-point operations for n
 constexpr Index runs_per_cell = 8;            // of the five-point stencil, twice
 constexpr double least_work_per_value = 2e3;  // overhead of running one op again
 
-/// How many cells can be checked. It follows from the recording alone, so that it is the same on any machine.
+/// The number of elements that the work budget can check. It depends on the recording alone, not on the
+/// machine.
 double affordable_cells(const Tape& tape, const Var& loss) {
   double work = 0;
   for (std::uint32_t i = 0; i <= loss.stamp().node; ++i) {
@@ -30,7 +30,7 @@ double affordable_cells(const Tape& tape, const Var& loss) {
   return most_work / (static_cast<double>(runs_per_cell) * std::max(work, 1.0));
 }
 
-/// What the numerical checks may cost, and a notice when that is less than was asked for.
+/// The extent of the numerical checks within the work budget.
 struct Checks {
   Numeric numeric;
   Index small = 512, samples = 16;
@@ -61,7 +61,7 @@ Checks plan_checks(const Var& loss, Numeric wanted, std::vector<std::string>& no
   return plan;
 }
 
-/// Those of the labs' values that can be checked as a whole.
+/// The values of attention layers whose every element is checked within the budget.
 std::vector<std::uint32_t> watched(const TapeRecord& tape, double cells, std::vector<std::string>& notices) {
   std::vector<std::uint32_t> chosen;
   double left = cells / 2;
@@ -78,8 +78,8 @@ std::vector<std::uint32_t> watched(const TapeRecord& tape, double cells, std::ve
   return chosen;
 }
 
-/// Behind ops of one element, such as a factor, the cross-entropy that makes the loss. What it was asked for
-/// follows from the gradient of the logits: dz = (softmax(z) - wanted) / count, of no row all zeros.
+/// Finds the cross-entropy of the loss behind ops of one element, such as a factor. Its targets follow from
+/// the gradient of the logits, dz = (softmax(z) - target) / count, where no row is all zeros.
 std::optional<LossPlace> find_loss(const TapeRecord& tape, std::vector<std::string>& notices) {
   const RecordedValue* at = &tape[tape.loss];
   for (; at->op != "cross_entropy"; at = &tape[at->inputs[0]]) {
@@ -106,7 +106,7 @@ std::optional<LossPlace> find_loss(const TapeRecord& tape, std::vector<std::stri
     for (std::size_t j = 0; j < columns; ++j) total += p[row + j] = std::exp(z[j] - most);
     for (std::size_t j = 0; j < columns; ++j) p[row + j] /= total;
   }
-  // The steepest gradient is that of a target, and tells the count best.
+  // The largest gradient belongs to a target and determines the count most precisely.
   const bool exact = tape.dtype == DType::f64;
   const auto steepest = static_cast<std::size_t>(std::min_element(dz.begin(), dz.end()) - dz.begin());
   if (dz.empty() || !(dz[steepest] < 0)) return none(other);
@@ -159,7 +159,8 @@ void take_updates(Explanation& what, const ExplainOptions& options) {
   }
 }
 
-/// Each head's context and each source token's embedding, set to zero, but for nodes `behind` a checkpoint.
+/// Replays the run with each head's context and each source token's embedding set to zero, except for nodes
+/// `behind` a checkpoint.
 void take_what_ifs(Explanation& what, const Var& loss, const std::vector<bool>& behind) {
   Tape& tape = loss.tape("explain");
   const Tape::Mark before = tape.mark();
@@ -168,7 +169,7 @@ void take_what_ifs(Explanation& what, const Var& loss, const std::vector<bool>& 
   const auto ask = [&](std::string title, const std::string& path, const Var& x, const Tensor& value) {
     if (behind[x.stamp().node]) return;
     const Counterfactual found = what_if(loss, gradients, x, value);
-    // Beside a loss that was rounded to f32 the change alone is exact.
+    // A loss in f32 is rounded; only the change is exact.
     const double changed = what.tape.dtype == DType::f64 ? found.changed_loss : recorded + found.change;
     what.what_ifs.push_back({std::move(title), path, changed, found.change, found.predicted});
   };
@@ -200,7 +201,7 @@ Explanation explain(const Var& loss, const ExplainOptions& options) {
   const auto say = [&](const char* what) {
     if (options.progress) options.progress(what);
   };
-  const WithoutGradientHooks quiet(tape);
+  const auto quiet = tape.observers().mute_gradients();
   Explanation what;
   what.title = options.title;
   what.model = options.model;

@@ -12,16 +12,16 @@
 namespace tapegrad {
 namespace {
 
-/// FNV-1a, which the page computes again.
+/// FNV-1a; the page computes it again to detect changed numbers.
 std::string fingerprint(const std::string& text) {
   std::uint32_t hash = 0x811c9dc5;
   for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x01000193u;
   return fmt::format("{:08x}", hash);
 }
 
-/// What is left out of a page that would be too large.
+/// The reductions of a page that would be too large.
 struct Level {
-  bool rounded;                      // what no attention lab shows and no check needs is kept in f32
+  bool rounded;                      // values outside attention views and checks are stored in f32
   Numeric checks;                    // which checks are kept
   const KeptArrays* kept = nullptr;  // which arrays are kept; null: all
 };
@@ -36,7 +36,7 @@ class Writer {
       for (const auto& [name, id] : lab.values)
         if (level.kept == nullptr || !name.ends_with("proj_weight")) exact_.insert(id);
     if (what.output) exact_.insert(what.output->logits);
-    // The gradient of a key's bias is 0 but for rounding: what it is summed from is as exact as itself.
+    // The gradient of a key's bias is 0 up to rounding, so the values that it sums stay exact too.
     for (const RecordedValue& v : what.tape.values)
       for (const std::uint32_t input : v.inputs)
         if (what.tape[input].parameter && exact_.contains(input)) exact_.insert(v.id);
@@ -56,7 +56,7 @@ class Writer {
     tokens();
     json_.key("blob").string(arrays_.text64()).key("blob32").string(arrays_.text32());
     meta();
-    // The last key: over all that stands before it, so that no number can be changed unnoticed.
+    // The last key is a fingerprint of everything before it, which reveals changed numbers.
     return json_.text() + fmt::format(",\"fingerprint\":\"{}\"}}", fingerprint(json_.text()));
   }
 
@@ -69,7 +69,7 @@ class Writer {
   }
   bool exact(const RecordedValue& v) const { return exact_.contains(v.id) || v.id == what_.tape.loss; }
   bool kept(std::uint32_t id) const { return level_.kept == nullptr || level_.kept->values[id]; }
-  /// In place of an array, to six digits.
+  /// Writes the summary that replaces an array, to six digits.
   void summary(const std::vector<double>& values) {
     const ArraySummary found = summary_of(values);
     const auto number = [&](const char* name, double x) {
@@ -177,6 +177,7 @@ class Writer {
       json_.open('{').key("path").string(lab.path).key("kind").string(lab.kind).key("heads").integer(
           lab.heads);
       json_.key("head_dim").integer(lab.head_dim).key("scale").number(lab.scale);
+      if (lab.in_by_out) json_.key("in_by_out").boolean(true);
       json_.key("rows").strings(lab.rows).key("columns").strings(lab.columns).key("keep").integers(lab.keep);
       json_.key("nodes").open('{');
       for (const auto& [name, id] : lab.values) json_.key(name).integer(id);
@@ -267,7 +268,7 @@ class Writer {
   std::set<std::uint32_t> exact_;  // values of which no number is rounded
 };
 
-/// With as many arrays as fit; what they need is first estimated, then measured.
+/// Keeps as many arrays as fit; their size is first estimated, then measured.
 std::string cut_to_size(const Explanation& what, const PageOptions& options) {
   const auto written = [&](const KeptArrays& kept) {
     return Writer(what, options, {true, Numeric::none, &kept}).write();

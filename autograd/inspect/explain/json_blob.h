@@ -1,3 +1,4 @@
+/// Stores the arrays of a recording in two binary blocks for JSON, without duplicates.
 #pragma once
 #include <algorithm>
 #include <bit>
@@ -11,8 +12,8 @@
 
 namespace tapegrad {
 
-/// The arrays of a recording one behind the other, for base64: an f64 part and an f32 part, little-endian.
-/// Equal arrays are kept once. NaN and infinities live here, since JSON has no number for them.
+/// The arrays of a recording, concatenated for base64: an f64 part and an f32 part, little-endian. Equal
+/// arrays are stored once. The binary form also holds NaN and infinities, which JSON cannot.
 class JsonBlob {
  public:
   struct Place {
@@ -20,10 +21,11 @@ class JsonBlob {
     bool f32;
   };
 
-  /// `from_f32`: the numbers were computed in f32, so that those which fit are kept in f32 without loss.
+  /// With `from_f32` the numbers were computed in f32; arrays that f32 represents exactly are stored in f32.
   explicit JsonBlob(bool from_f32) : from_f32_(from_f32) {}
 
-  /// Not `exact`: rounded to f32, unless a number there is too large or all are too small for it.
+  /// Stores `values`. Without `exact` they are rounded to f32, unless one is too large or all are too small
+  /// for f32.
   Place put(const std::vector<double>& values, bool exact) {
     std::uint64_t hash = values.size();
     for (const double x : values)

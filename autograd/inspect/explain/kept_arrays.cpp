@@ -29,11 +29,11 @@ class Filler {
         numbers[part.to] += part.values.size();
       }
     for (const RecordedValue& v : what.tape.values) {
-      // What was sent alone is the gradient.
+      // A single part equals the gradient.
       parts_cost_[v.id] =
           parts[v.id] > 1 ? bytes_of(numbers[v.id], exact.contains(v.id)) + 60 * parts[v.id] : 0;
       cost_[v.id] = bytes_of(v.value.size() + v.gradient.size(), exact.contains(v.id));
-      if (cost_[v.id] <= bytes_of_summary) cost_[v.id] = 0;  // one of the two has to stand there
+      if (cost_[v.id] <= bytes_of_summary) cost_[v.id] = 0;  // the summary costs no less
     }
     kept_.values[what.tape.loss] = kept_.parts[what.tape.loss] = true;
   }
@@ -101,8 +101,8 @@ class Filler {
     }
   }
 
-  /// Those under the same module as the first self-attention and as the first of any other kind: an encoder's
-  /// and a decoder's first layer.
+  /// The attention layers in the module of the first self-attention and in that of the first attention of
+  /// another kind: the first encoder layer and the first decoder layer.
   std::vector<std::size_t> first_labs() const {
     const auto layer = [&](std::size_t i) {
       const std::string& path = what_.labs[i].path;

@@ -15,7 +15,7 @@ Names numbers(std::size_t count, std::size_t first = 0) {
 
 enum class Of { value, gradient };
 
-/// Takes matrices of one head out of a recording.
+/// Extracts the matrices of one head from a recording.
 class HeadTables {
  public:
   HeadTables(const Explanation& what, const AttentionLab& lab, Index head)
@@ -23,7 +23,7 @@ class HeadTables {
 
   bool has(const char* value) const { return lab_.values.contains(value); }
 
-  /// A matrix of this head; its columns are keys where `by_keys`.
+  /// A matrix of this head; its columns are keys when `by_keys` is true.
   void of_head(const char* step, const char* name, const char* formula, const char* value, Of of,
                const Names& rows, bool by_keys = false) {
     const RecordedValue& v = tape_[lab_.values.at(value)];
@@ -38,14 +38,20 @@ class HeadTables {
     take(step, name, formula, of == Of::value ? v.value : v.gradient, 0, rows,
          numbers(static_cast<std::size_t>(v.shape.cols())));
   }
-  /// This head's rows of the gradient of a projection.
+  /// This head's outputs of the gradient of a projection: rows, or columns of a weight [in, out].
   void projection(const char* name, const char* formula, const char* own, std::size_t third) {
     const bool packed = !has(own);
     const RecordedValue& w = tape_[lab_.values.at(packed ? "in_proj_weight" : own)];
     const auto dim = static_cast<std::size_t>(lab_.head_dim),
                columns = static_cast<std::size_t>(w.shape.cols());
     const std::size_t first = (packed ? third * dim * static_cast<std::size_t>(lab_.heads) : 0) + head_ * dim;
-    take("B9", name, formula, w.gradient, first * columns, numbers(dim, first), numbers(columns));
+    if (!lab_.in_by_out)
+      return take("B9", name, formula, w.gradient, first * columns, numbers(dim, first), numbers(columns));
+    if (w.gradient.empty()) return;
+    LabTable table{"B9", name, formula, numbers(w.gradient.size() / columns), numbers(dim, first), {}};
+    for (std::size_t row = 0; row < table.rows.size(); ++row)
+      for (std::size_t j = 0; j < dim; ++j) table.values.push_back(w.gradient[row * columns + first + j]);
+    tables.push_back(std::move(table));
   }
   /// D_i, the weighted mean of a row of dP.
   void row_means() {
@@ -81,17 +87,25 @@ class HeadTables {
 
 }  // namespace
 
+std::string path_of(const AttentionLab& lab) { return lab.path.empty() ? "the run" : lab.path; }
+
 std::vector<LabTable> lab_tables(const Explanation& what, const AttentionLab& lab, Index head) {
   HeadTables t(what, lab, head);
-  t.of_head("F1", "Q", "Q = X W_Q' + b_Q", "query", Of::value, lab.rows);
-  t.of_head("F1", "K", "K = X W_K' + b_K", "key", Of::value, lab.columns);
-  t.of_head("F1", "V", "V = X W_V' + b_V", "value", Of::value, lab.columns);
+  const auto by = [&](const char* in_by_out, const char* out_by_in) {
+    return lab.in_by_out ? in_by_out : out_by_in;
+  };
+  t.of_head("F1", "Q", by("Q = X W_Q", "Q = X W_Q' + b_Q"), "query", Of::value, lab.rows);
+  t.of_head("F1", "K", by("K = X W_K", "K = X W_K' + b_K"), "key", Of::value, lab.columns);
+  t.of_head("F1", "V", by("V = X W_V", "V = X W_V' + b_V"), "value", Of::value, lab.columns);
   t.of_head("F2", "S", "S = Q K' / sqrt(d)", "scores", Of::value, lab.rows, true);
   t.of_head("F4", "P", "P = softmax(mask(S))", "weights", Of::value, lab.rows, true);
   if (t.has("dropped")) t.of_head("F4", "dropped P", "P~ = dropout(P)", "dropped", Of::value, lab.rows, true);
   t.of_head("F5", "O", t.has("dropped") ? "O = P~ V" : "O = P V", "context", Of::value, lab.rows);
-  t.whole("F6", "Y", "Y = concat(O) W_O' + b_O", "output", Of::value, lab.rows);
-  t.of_head("B1", "dO", "dO = dY W_O", "context", Of::gradient, lab.rows);
+  const bool projected = t.has("output");
+  if (projected)
+    t.whole("F6", "Y", by("Y = concat(O) W_O", "Y = concat(O) W_O' + b_O"), "output", Of::value, lab.rows);
+  t.of_head("B1", "dO", !projected ? "dO = dloss / dO" : by("dO = dY W_O'", "dO = dY W_O"), "context",
+            Of::gradient, lab.rows);
   t.of_head("B2", "dV", t.has("dropped") ? "dV = P~' dO" : "dV = P' dO", "value", Of::gradient, lab.columns);
   t.of_head("B3", "dP", "dP = dO V'", "weights", Of::gradient, lab.rows, true);
   t.row_means();
@@ -99,12 +113,15 @@ std::vector<LabTable> lab_tables(const Explanation& what, const AttentionLab& la
   t.of_head("B6", "dQ", "dQ = dS K / sqrt(d)", "query", Of::gradient, lab.rows);
   t.of_head("B7", "dK", "dK = dS' Q / sqrt(d)", "key", Of::gradient, lab.columns);
   const bool cross = lab.values.at("x_query") != lab.values.at("x_key");
-  t.whole("B8", cross ? "dX_Q" : "dX", "dX = dQ W_Q + dK W_K + dV W_V + skip", "x_query", Of::gradient,
-          lab.rows);
-  if (cross) t.whole("B8", "dX_KV", "dX = dK W_K + dV W_V, of every use", "x_key", Of::gradient, lab.columns);
-  t.projection("dW_Q", "dW_Q = dQ' X", "q_proj_weight", 0);
-  t.projection("dW_K", "dW_K = dK' X", "k_proj_weight", 1);
-  t.projection("dW_V", "dW_V = dV' X", "v_proj_weight", 2);
+  t.whole("B8", cross ? "dX_Q" : "dX",
+          by("dX = dQ W_Q' + dK W_K' + dV W_V', of every use", "dX = dQ W_Q + dK W_K + dV W_V + skip"),
+          "x_query", Of::gradient, lab.rows);
+  if (cross)
+    t.whole("B8", "dX_KV", by("dX = dK W_K' + dV W_V', of every use", "dX = dK W_K + dV W_V, of every use"),
+            "x_key", Of::gradient, lab.columns);
+  t.projection("dW_Q", by("dW_Q = X' dQ", "dW_Q = dQ' X"), "q_proj_weight", 0);
+  t.projection("dW_K", by("dW_K = X' dK", "dW_K = dK' X"), "k_proj_weight", 1);
+  t.projection("dW_V", by("dW_V = X' dV", "dW_V = dV' X"), "v_proj_weight", 2);
   return t.tables;
 }
 

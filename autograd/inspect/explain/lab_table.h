@@ -1,3 +1,4 @@
+/// Tables of one attention head, forward and backward, for the text of an explanation.
 #pragma once
 #include <string>
 #include <vector>
@@ -6,14 +7,17 @@
 
 namespace tapegrad {
 
-/// One matrix of the attention lab, with names of its rows and columns.
+/// One matrix of an attention head, with names of its rows and columns.
 struct LabTable {
   std::string step, name, formula;
   std::vector<std::string> rows, columns;
   std::vector<double> values;  // row-major
 };
 
-/// The arrays of one head in the order of the lab's steps: Q K V S P O Y, dO dV dP D dS dQ dK dX dW.
+/// The path of the attention layer; "the run" for attention outside of layers.
+std::string path_of(const AttentionLab& lab);
+
+/// The arrays of one head in the order of computation: Q K V S P O Y, dO dV dP D dS dQ dK dX dW.
 std::vector<LabTable> lab_tables(const Explanation& what, const AttentionLab& lab, Index head);
 
 }  // namespace tapegrad

@@ -13,7 +13,6 @@ constexpr const char* lab_labels[] = {"query",   "key",     "value",   "scores",
 bool moves_only(const RecordedValue& v) {
   return v.op == "reshape" || v.op == "permute" || v.op == "transpose" || v.op == "slice";
 }
-bool is_linear(const RecordedValue& v) { return v.op == "linear" && v.inputs.size() >= 2; }
 
 template <class T>
 const T* attribute(const RecordedValue& v, std::string_view name) {
@@ -90,22 +89,40 @@ Scores scores_of(const Paths& paths, const RecordedValue& input) {
   return found;
 }
 
-/// Whether row 0 of the last head is row 0 of x times the rows of `weight` from `first` on (plus a bias), as
-/// exactly as the recording can tell.
-bool projects(const RecordedValue& x, const RecordedValue& weight, const RecordedValue* bias,
-              std::size_t first, const RecordedValue& heads, std::size_t head_count, DType dtype) {
-  const auto dim = static_cast<std::size_t>(heads.shape[-1]),
-             width = static_cast<std::size_t>(weight.shape[-1]);
-  const std::size_t last = head_count - 1, begin = first + last * dim;
-  if (weight.shape.rank() != 2 || x.shape[-1] != weight.shape[-1] ||
-      weight.value.size() < (begin + dim) * width)
-    return false;
-  if (bias != nullptr && bias->value.size() < begin + dim) return false;
-  const double* row = heads.value.data() + last * heads.value.size() / head_count;
-  for (std::size_t c = 0; c < dim; ++c) {
-    double sum = bias != nullptr ? bias->value[begin + c] : 0, terms = std::abs(sum);
-    for (std::size_t k = 0; k < width; ++k) {
-      const double term = x.value[k] * weight.value[(begin + c) * width + k];
+/// A product of tokens with a weight: x W' + b of `linear`, or x W of `matmul`.
+struct Projection {
+  const RecordedValue *x, *weight, *bias;
+  bool in_by_out;  // the weight is [in, out]
+};
+
+std::optional<Projection> projection_of(const Paths& paths, const RecordedValue& v) {
+  if (v.op == "linear" && v.inputs.size() >= 2)
+    return Projection{&paths[v.inputs[0]], &paths[v.inputs[1]],
+                      v.inputs.size() > 2 ? &paths[v.inputs[2]] : nullptr, false};
+  const bool* transpose_a = attribute<bool>(v, "transpose_a");
+  const bool* transpose_b = attribute<bool>(v, "transpose_b");
+  if (v.op != "matmul" || (transpose_a != nullptr && *transpose_a)) return std::nullopt;
+  return Projection{&paths[v.inputs[0]], &paths[v.inputs[1]], nullptr,
+                    transpose_b == nullptr || !*transpose_b};
+}
+
+/// Whether row 0 of the last head is row 0 of x times the outputs of the weight from `first` on, plus the
+/// bias from `bias_first` on, as exactly as the recording can tell.
+bool projects(const Projection& p, Index first, Index bias_first, const RecordedValue& heads,
+              Index head_count, DType dtype) {
+  const Shape& w = p.weight->shape;
+  if (w.rank() != 2) return false;
+  const Index in = w[p.in_by_out ? 0 : 1], out = w[p.in_by_out ? 1 : 0], dim = heads.shape[-1];
+  const Index own = (head_count - 1) * dim;
+  if (p.x->shape[-1] != in || out < first + own + dim) return false;
+  if (p.bias != nullptr && p.bias->shape.size() < bias_first + own + dim) return false;
+  const double* row = heads.value.data() + (head_count - 1) * heads.shape.size() / head_count;
+  for (Index c = 0; c < dim; ++c) {
+    const double* column = p.weight->value.data() + (first + own + c) * (p.in_by_out ? 1 : in);
+    double sum = p.bias != nullptr ? p.bias->value[static_cast<std::size_t>(bias_first + own + c)] : 0;
+    double terms = std::abs(sum);
+    for (Index k = 0; k < in; ++k) {
+      const double term = p.x->value[static_cast<std::size_t>(k)] * column[k * (p.in_by_out ? out : 1)];
       sum += term;
       terms += std::abs(term);
     }
@@ -134,11 +151,12 @@ class LabFinder {
       return std::nullopt;
     }
     why = "its projections were not found";
-    if (s.rank() > 4 || !output()) return std::nullopt;
+    if (s.rank() > 4) return std::nullopt;
     lab_.head_dim = value("query").shape[-1];
     const char* const names[] = {"query", "key", "value"};
-    for (std::size_t i = 0; i < 3; ++i)
+    for (Index i = 0; i < 3; ++i)
       if (!projection(names[i], i)) return std::nullopt;
+    output();
     why = "not all of its gradients were computed";
     for (const auto& [name, id] : lab_.values)
       if (paths_[id].gradient.empty() && !name.starts_with("x_") && name != "bias") return std::nullopt;
@@ -177,35 +195,30 @@ class LabFinder {
            value("value").shape[-1] == q.shape[-1];
   }
 
-  bool output() {
-    const RecordedValue& merged = paths_.moved(value("context"));
-    const RecordedValue* output = paths_.user(merged, "linear", 0);
-    if (output == nullptr) return false;
-    take("merged", merged), take("output", *output);
-    take("out_proj_weight", paths_[output->inputs[1]]);
-    if (output->inputs.size() > 2) take("out_proj_bias", paths_[output->inputs[2]]);
-    return true;
+  /// `third`: the part of a packed weight or bias.
+  bool projection(const std::string& name, Index third) {
+    const std::optional<Projection> p = projection_of(paths_, paths_.made_by(value(name.c_str())));
+    if (!p || (third > 0 && p->in_by_out != lab_.in_by_out)) return false;
+    lab_.in_by_out = p->in_by_out;
+    const Index width = lab_.heads * lab_.head_dim;
+    const bool packed = p->weight->shape.rank() == 2 && p->weight->shape[p->in_by_out ? 1 : 0] == 3 * width;
+    const bool packed_bias = p->bias != nullptr && p->bias->shape.size() == 3 * width;
+    take("x_" + name, *p->x);
+    take(packed ? "in_proj_weight" : name.substr(0, 1) + "_proj_weight", *p->weight);
+    if (p->bias != nullptr) take(packed_bias ? "in_proj_bias" : name.substr(0, 1) + "_proj_bias", *p->bias);
+    return projects(*p, packed ? third * width : 0, packed_bias ? third * width : 0, value(name.c_str()),
+                    lab_.heads, paths_.dtype());
   }
 
-  /// `at`: which third of a packed weight.
-  bool projection(const std::string& name, std::size_t at) {
-    const RecordedValue& product = paths_.made_by(value(name.c_str()));
-    if (!is_linear(product)) return false;
-    const RecordedValue &x = paths_[product.inputs[0]], &weight = paths_[product.inputs[1]];
-    const RecordedValue* bias = product.inputs.size() > 2 ? &paths_[product.inputs[2]] : nullptr;
-    const auto width = static_cast<std::size_t>(lab_.heads * lab_.head_dim);
-    const bool packed = weight.shape[0] == static_cast<Index>(3 * width);
-    const bool packed_bias = bias != nullptr && bias->value.size() == 3 * width;
-    take("x_" + name, x);
-    take(packed ? "in_proj_weight" : name.substr(0, 1) + "_proj_weight", weight);
-    if (bias != nullptr) take(packed_bias ? "in_proj_bias" : name.substr(0, 1) + "_proj_bias", *bias);
-    const RecordedValue without_bias{};
-    const auto heads = static_cast<std::size_t>(lab_.heads);
-    if (packed || !packed_bias)
-      return projects(x, weight, bias, packed ? at * width : 0, value(name.c_str()), heads, paths_.dtype());
-    RecordedValue part = *bias;  // a packed bias beside a weight of one's own
-    part.value.erase(part.value.begin(), part.value.begin() + static_cast<std::ptrdiff_t>(at * width));
-    return projects(x, weight, &part, 0, value(name.c_str()), heads, paths_.dtype());
+  void output() {
+    const RecordedValue& merged = paths_.moved(value("context"));
+    for (const std::uint32_t id : paths_.users(merged)) {
+      const std::optional<Projection> p = projection_of(paths_, paths_[id]);
+      if (!p || p->x != &merged || p->weight->shape.rank() != 2 || p->in_by_out != lab_.in_by_out) continue;
+      take("merged", merged), take("output", paths_[id]), take("out_proj_weight", *p->weight);
+      if (p->bias != nullptr) take("out_proj_bias", *p->bias);
+      return;
+    }
   }
 
   void mask() {
@@ -246,16 +259,18 @@ std::vector<AttentionLab> find_labs(const TapeRecord& tape, const std::vector<st
                                     std::vector<std::string>* notices) {
   const Paths paths(tape);
   std::vector<AttentionLab> labs;
+  std::map<std::string, int> found;  // labs by path
   for (const RecordedValue& weights : tape.values) {
     const Shape& s = weights.shape;
     if (weights.op != "masked_softmax" && weights.op != "softmax") continue;
     if (s.rank() < 2 || s.size() == 0) continue;
     std::string why;
     std::optional<AttentionLab> lab = LabFinder(paths, weights).find(why);
+    const std::string path = weights.module.empty() ? "the run" : weights.module;
     if (!lab && !why.empty() && notices != nullptr)
-      notices->push_back(
-          fmt::format("attention of {}: {}", weights.module.empty() ? "the run" : weights.module, why));
+      notices->push_back(fmt::format("attention of {}: {}", path, why));
     if (!lab) continue;
+    if (const int number = ++found[lab->path]; number > 1) lab->path = fmt::format("{} ({})", path, number);
     const bool decoder = lab->path.find("decoder") != std::string::npos, own = lab->kind != "cross";
     lab->rows = decoder ? names(s[-2], target, source) : names(s[-2], source, target);
     lab->columns = decoder && own ? names(s[-1], target, source) : names(s[-1], source, target);

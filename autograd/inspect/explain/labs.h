@@ -4,12 +4,13 @@
 namespace tapegrad {
 
 /// The attention layers of a recording of one sequence, found by their structure: weights P = softmax(S), S
-/// made of a product Q K' (scaled, masked, a bias added), the product O = P V, and around them the
-/// projections that Q, K and V come from and the one that O goes into. `source` and `target` name the rows
-/// and columns whose number fits; others are numbered. Left out: what does not have all of these parts, a
-/// batch of several sequences, a layer that not every gradient reached. A tape of fused ops shows an
-/// attention layer as one value: record with `.show_parts = true`. `notices` are told of attention that has
-/// no lab, and why.
+/// made of a product Q K' (scaled, masked, a bias added), the product O = P V, and before them the
+/// projections that Q, K and V come from, each a linear layer or a product x W. The projection that O goes
+/// into belongs to the lab where there is one. `source` and `target` name the rows and columns whose number
+/// fits; others are numbered. Left out: what does not have all of these parts, a batch of several sequences,
+/// a layer that not every gradient reached. A tape of fused ops shows an attention layer as one value: record
+/// with
+/// `.show_parts = true`. `notices` are told of attention that has no lab, and why.
 std::vector<AttentionLab> find_labs(const TapeRecord& tape, const std::vector<std::string>& source,
                                     const std::vector<std::string>& target,
                                     std::vector<std::string>* notices = nullptr);

@@ -20,8 +20,9 @@ std::size_t line_number(std::string_view text, std::size_t at) {
   return number;
 }
 
-/// One behind the brace that closes the first one opened from `at` on. Comments and strings are stepped over.
-std::size_t closing(std::string_view text, std::size_t at) {
+/// One behind the first `stop` from `at` on, outside of brackets that open there: `}` closes the first brace,
+/// `;` ends a statement. Comments and strings are stepped over.
+std::size_t closing(std::string_view text, std::size_t at, char stop = '}') {
   int depth = 0;
   for (; at < text.size(); ++at) {
     const char c = text[at];
@@ -29,10 +30,10 @@ std::size_t closing(std::string_view text, std::size_t at) {
       at = std::min(text.find('\n', at), text.size());
     } else if (c == '"') {
       for (++at; at < text.size() && text[at] != '"'; ++at) at += text[at] == '\\' ? 1 : 0;
-    } else if (c == '{') {
-      ++depth;
-    } else if (c == '}' && --depth == 0) {
-      return at + 1;
+    } else {
+      if (c == '(' || c == '[' || c == '{') ++depth;
+      if (c == ')' || c == ']' || c == '}') --depth;
+      if (c == stop && depth == 0) return at + 1;
     }
   }
   return text.npos;
@@ -73,20 +74,28 @@ std::optional<RuleText> find_rule(std::string_view source, std::string_view file
     if (at != source.npos) ++at;
   }
   if (at == source.npos || line == 0) return std::nullopt;
+  const auto rule = [&](std::size_t begin, char stop) -> std::optional<RuleText> {
+    const std::size_t indent = source.find_first_not_of(' ', source.rfind('\n', begin) + 1);
+    const std::size_t line_begin = source.rfind('\n', begin) + 1, end = closing(source, begin, stop);
+    if (end == source.npos) return std::nullopt;
+    return RuleText{fmt::format("{}:{}", file, line_number(source, begin)),
+                    without_indent(source.substr(begin, end - begin), indent - line_begin)};
+  };
+  const std::string_view first_line = source.substr(at, source.find('\n', at) - at);
+  if (const std::size_t call = first_line.find("elementwise("); call != first_line.npos) {
+    const std::size_t fused = first_line.find("fused_elementwise(");
+    return rule(at + std::min(call, fused), ';');
+  }
   const std::string_view type = type_around(source, at);
-  for (const std::string_view name : {"void backward(", "VarList pullback("}) {
+  for (const std::string_view name : {"void backward_kernel(", "void backward(", "VarList pullback("}) {
     const std::size_t found = type.find(name);
     if (found == type.npos) continue;
-    const auto begin = static_cast<std::size_t>(type.data() - source.data()) + found;
-    const std::size_t line_begin = source.rfind('\n', begin) + 1, end = closing(source, begin);
-    if (end == source.npos) continue;
-    return RuleText{fmt::format("{}:{}", file, line_number(source, begin)),
-                    without_indent(source.substr(line_begin, end - line_begin), begin - line_begin)};
+    if (auto text = rule(static_cast<std::size_t>(type.data() - source.data()) + found, '}')) return text;
   }
   return std::nullopt;
 }
 
-std::optional<RuleText> find_rule(const std::source_location& where) {
+std::optional<RuleText> find_rule(const SourceLocation& where) {
   const std::string path = where.file_name();
   for (const embedded::File& file : embedded::ops())
     if (("/" + path).ends_with("/" + std::string(file.name)))

@@ -1,4 +1,4 @@
-// Explanation -> the same steps and numbers for a terminal.
+// Explanation -> text for a terminal.
 #include "explanation.h"
 
 #include <algorithm>
@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::size_t most_columns = 16, most_rows = 24;
 
-/// A NaN without its sign, which means nothing and differs between machines.
+/// Drops the sign of a NaN, which has no meaning and differs between machines.
 double shown(double x) { return std::isnan(x) ? std::abs(x) : x; }
 
 std::string cell(double x) { return fmt::format("{:>11.4g}", shown(x)); }
@@ -113,7 +113,7 @@ std::string to_text(const Explanation& what) {
   for (const std::uint32_t id : tape.order) gradient_step(out, tape, tape[id], ++number, total);
   for (const AttentionLab& lab : what.labs)
     for (Index head = 0; head < lab.heads; ++head) {
-      out += fmt::format("Attention {} ({}), head {}\n\n", lab.path, lab.kind, head + 1);
+      out += fmt::format("Attention {} ({}), head {}\n\n", path_of(lab), lab.kind, head + 1);
       for (const LabTable& table : lab_tables(what, lab, head))
         out += fmt::format(
             "{}  {}   {}\n{}\n", table.step, table.name, table.formula,

@@ -1,4 +1,4 @@
-// State, address, keys and drawing. The state lives in the address alone, so a link shows what its writer saw.
+// State, address, keys and drawing. The address holds the whole state, so a link restores the view.
 
 class Explorer {
   constructor(root, text) {
@@ -10,7 +10,7 @@ class Explorer {
     this.backwardSteps = new Map(this.steps.flatMap((s, i) => s.pass === "backward" ? [[s.node.id, i]] : []));
     this.heads = new Map();
     const preferred = (navigator.language || "en").startsWith("zh") ? "zh" : "en";
-    this.state = {screen: "tape", step: this.#opening(), slice: 0, cell: [0, 0], open_cell: false, array: null, lab: 0, labStep: 0, head: 0,
+    this.state = {screen: "tape", step: this.#opening(), slice: 0, cell: [0, 0], open_cell: false, array: null, lab: 0, labStep: "F1", head: 0,
                   parameter: 0, quiz: 0, hint: 0, theme: "system", language: preferred, letters: true, shared: false, search: "",
                   show: {v: true, g: true, n: true}, open: new Set(), tables: new Set(), unfolded: false};
     this.altered = wasAltered(text, json);
@@ -25,14 +25,15 @@ class Explorer {
   dark() {
     return this.state.theme === "dark" || (this.state.theme === "system" && matchMedia("(prefers-color-scheme: dark)").matches);
   }
-  // A run with a value that is not finite opens there, one with a wrong gradient at that one.
+  // The step that opens by default: the first value that is not finite, or else the first wrong gradient.
   #opening() {
     const bad = this.recording.firstNonFinite();
     if (bad) return bad.nonfinite === "gradient" && this.backwardSteps.has(bad.id) ? this.backwardSteps.get(bad.id) : this.recording.nodes.indexOf(bad);
     const wrong = this.recording.firstWrong();
     return wrong ? this.#seenWhere(wrong) : 0;
   }
-  // The step that shows a gradient complete: its own, or, for a leaf, that of the rule that sent the last part.
+  // The step that shows the complete gradient of a node: its own, or, for a leaf, the rule that sent the last
+  // part.
   #seenWhere(node) {
     if (this.backwardSteps.has(node.id)) return this.backwardSteps.get(node.id);
     return node.parts.length ? this.backwardSteps.get(node.parts[node.parts.length - 1].from.id) : this.recording.nodes.indexOf(node);
@@ -42,6 +43,15 @@ class Explorer {
     const {lab, head} = this.state, key = `${lab}/${head}`;
     if (!this.heads.has(key)) this.heads.set(key, new Head(this.recording, this.recording.labs[lab], head));
     return this.heads.get(key);
+  }
+  labKeys() {
+    const lab = this.recording.labs[this.state.lab];
+    return lab ? labSteps(this.recording, lab) : [];
+  }
+  // The step of the lab; another lab may not have it.
+  labKey() {
+    const keys = this.labKeys();
+    return keys.includes(this.state.labStep) ? this.state.labStep : keys[0];
   }
   cellIn(grid) {
     return [Math.min(this.state.cell[0], Math.max(grid.rows - 1, 0)), Math.min(this.state.cell[1], Math.max(grid.cols - 1, 0))];
@@ -83,16 +93,23 @@ class Explorer {
   }
   move(by) {
     if (this.state.screen === "lab") {
-      const labStep = this.state.labStep + by;
-      if (labStep >= 0 && labStep < LAB_STEPS.length) this.go({labStep, open_cell: false});
+      const keys = this.labKeys(), labStep = keys[keys.indexOf(this.labKey()) + by];
+      if (labStep) this.go({labStep, open_cell: false});
       return;
     }
     const step = Math.min(Math.max(this.state.step + by, 0), this.steps.length - 1);
     if (step !== this.state.step) this.go({step});
   }
+  // To the first or the last step of the lab or the tape.
+  moveTo(end) {
+    const keys = this.labKeys();
+    if (this.state.screen !== "lab") this.go({step: end === "first" ? 0 : this.steps.length - 1});
+    else if (keys.length) this.go({labStep: end === "first" ? keys[0] : keys[keys.length - 1]});
+  }
   moveModule(by) {
     const {steps, state} = this, {module} = steps[state.step].node;
     if (state.screen === "lab") {
+      if (this.recording.labs.length === 0) return;
       const lab = Math.min(Math.max(state.lab + by, 0), this.recording.labs.length - 1);
       return this.go({lab, head: Math.min(state.head, this.recording.labs[lab].heads - 1), open_cell: false});
     }
@@ -105,14 +122,14 @@ class Explorer {
       const slices = this.steps[this.state.step].node.value.slices;
       return this.go({slice: (this.state.slice + by + slices) % Math.max(slices, 1)});
     }
-    const {heads} = this.recording.labs[this.state.lab];
+    const {heads} = this.recording.labs[this.state.lab] || {heads: 1};
     this.go({head: (this.state.head + by + heads) % heads});
   }
 
   // #s=B5&h=1&c=2,3 in the lab, #n=57&d=b on the tape.
   writeAddress() {
     const {state} = this, parts = [];
-    if (state.screen === "lab" || state.screen === "quiz") parts.push(["s", LAB_STEPS[state.labStep]], ["h", state.head], ["l", state.lab]);
+    if (state.screen === "lab" || state.screen === "quiz") parts.push(["s", state.labStep], ["h", state.head], ["l", state.lab]);
     else if (state.screen === "parameters") parts.push(["p", state.parameter]);
     else if (state.screen === "whatif") parts.push(["w", 1]);
     else parts.push(["n", this.steps[state.step].node.id], ["d", this.steps[state.step].pass[0]], ["k", state.slice]);
@@ -139,9 +156,8 @@ class Explorer {
       if (at >= 0) Object.assign(state, {screen: "tape", step: at, slice: number("k", 1e6)});
     }
     if (map.has("s") && recording.labs.length) {
-      const at = LAB_STEPS.indexOf(map.get("s"));
       state.lab = number("l", recording.labs.length - 1);
-      Object.assign(state, {screen: map.has("q") ? "quiz" : "lab", labStep: Math.max(at, 0), head: number("h", recording.labs[state.lab].heads - 1)});
+      Object.assign(state, {screen: map.has("q") ? "quiz" : "lab", labStep: LAB_STEPS.includes(map.get("s")) ? map.get("s") : "F1", head: number("h", recording.labs[state.lab].heads - 1)});
     }
     if (map.has("q")) Object.assign(state, {quiz: number("q", 1e6), hint: number("i", 3)});
     if (map.has("p")) Object.assign(state, {screen: "parameters", parameter: number("p", recording.parameters.length - 1)});
@@ -167,11 +183,10 @@ class Explorer {
       return event.preventDefault();
     }
     if (typing) return;
-    const step = this.steps[state.step], last = this.steps.length - 1;
+    const step = this.steps[state.step];
     const always = {
       ArrowRight: () => event.shiftKey ? this.moveModule(1) : this.move(1), ArrowLeft: () => event.shiftKey ? this.moveModule(-1) : this.move(-1),
-      Home: () => state.screen === "lab" ? this.go({labStep: 0}) : this.go({step: 0}),
-      End: () => state.screen === "lab" ? this.go({labStep: LAB_STEPS.length - 1}) : this.go({step: last})};
+      Home: () => this.moveTo("first"), End: () => this.moveTo("last")};
     const letters = {
       j: () => this.move(1), k: () => this.move(-1), h: () => this.moveHead(1), H: () => this.moveHead(-1),
       f: () => this.go({screen: "tape", step: this.recording.nodes.indexOf(step.node)}),
@@ -189,11 +204,11 @@ class Explorer {
   status() {
     const {state, words, steps, recording} = this;
     if (state.screen === "lab" && recording.labs.length) {
-      const arrays = labStep(this, this.head(), LAB_STEPS[state.labStep]).arrays, array = arrays[arrays.length - 1];
-      if (!array) return LAB_STEPS[state.labStep];
+      const arrays = labStep(this, this.head(), this.labKey()).arrays, array = arrays[arrays.length - 1];
+      if (!array) return this.labKey();
       const [i, j] = largestAt(array.grid);
       const place = `${array.rows ? array.rows[i] : i}, ${array.columns ? array.columns[j] : j}`;
-      return words.get("labStatus", LAB_STEPS[state.labStep], state.head + 1, array.name, short(largest(array.grid)), place);
+      return words.get("labStatus", this.labKey(), state.head + 1, array.name, short(largest(array.grid)), place);
     }
     const {node, pass} = steps[state.step], slice = Math.min(state.slice, Math.max(node.value.slices - 1, 0));
     if (pass === "forward") return words.get("forwardStatus", state.step + 1, steps.length, nodeName(node), `[${node.shape.join(", ")}]`, "");
@@ -233,16 +248,17 @@ class Explorer {
                                                onclick: () => this.go({screen, open_cell: false})}, name);
     const button = (key, text, act) => h("button", {type: "button", title: words.get(key), "aria-label": words.get(key), "data-focus": key, onclick: act}, text);
     const box = (name, checked, act, text) => h("label", {}, h("input", {type: "checkbox", checked, "data-focus": name, onchange: act}), " ", text);
-    const last = this.steps.length - 1;
+    const attention = recording.labs.length > 0 || recording.nodes.some((n) => n.value.leftOut);
     return [
       h("h1", {}, words.get("title"), " ", h("small", {}, `${meta.title || ""} · ${words.get("loss")} ${short(meta.loss, 6)}`)),
-      h("div", {class: "buttons", role: "group", "aria-label": words.get("screens")}, tab("tape", words.get("tape")), tab("lab", words.get("lab")),
-        tab("parameters", words.get("parameters")), recording.whatIfs.length ? tab("whatif", words.get("whatIf")) : null, tab("quiz", words.get("quiz"))),
+      h("div", {class: "buttons", role: "group", "aria-label": words.get("screens")}, tab("tape", words.get("tape")), attention ? tab("lab", words.get("lab")) : null,
+        recording.parameters.length ? tab("parameters", words.get("parameters")) : null,
+        recording.whatIfs.length ? tab("whatif", words.get("whatIf")) : null, attention ? tab("quiz", words.get("quiz")) : null),
       h("div", {class: "buttons", role: "group", "aria-label": words.get("steps")},
-        button("first", "⇤", () => state.screen === "lab" ? this.go({labStep: 0}) : this.go({step: 0})),
+        button("first", "⇤", () => this.moveTo("first")),
         button("previousModule", "«", () => this.moveModule(-1)), button("previous", "‹", () => this.move(-1)),
         button("next", "›", () => this.move(1)), button("nextModule", "»", () => this.moveModule(1)),
-        button("last", "⇥", () => state.screen === "lab" ? this.go({labStep: LAB_STEPS.length - 1}) : this.go({step: last})),
+        button("last", "⇥", () => this.moveTo("last")),
         button("toForward", "f", () => this.key({key: "f", target: document.body, preventDefault() {}})),
         button("toBackward", "b", () => this.key({key: "b", target: document.body, preventDefault() {}})),
         button("previousHead", "h−", () => this.moveHead(-1)), button("nextHead", "h+", () => this.moveHead(1))),

@@ -14,7 +14,7 @@ function fingerprint(text) {
   return hash.toString(16).padStart(8, "0");
 }
 
-// Was the document changed? Its last key holds the fingerprint of all that stands before it.
+// True when the document was changed. Its last key holds the fingerprint of everything before it.
 function wasAltered(text, json) {
   if (json.fingerprint === undefined)
     return json.meta.fingerprint !== undefined && fingerprint((json.blob || "") + (json.blob32 || "")) !== json.meta.fingerprint;
@@ -32,7 +32,7 @@ class Grid {
   get leftOut() { return false; }
   get rows() { return this.shape.length < 2 ? 1 : this.shape[this.shape.length - 2]; }
   get cols() { return this.shape.length < 1 ? 1 : this.shape[this.shape.length - 1]; }
-  // How many matrices [rows, cols] lie one behind the other.
+  // The number of matrices [rows, cols].
   get slices() { return this.rows * this.cols === 0 ? 0 : this.data.length / (this.rows * this.cols); }
   slice(number) {
     const size = this.rows * this.cols;
@@ -52,7 +52,7 @@ class Grid {
   rowRange(begin, end) { return Grid.make(end - begin, this.cols, (i, j) => this.at(begin + i, j)); }
 }
 
-// An array that the page has no room for: no numbers, but what its writer says of them, if it does.
+// An array that was omitted from the page: it has no numbers, only its summary, if there is one.
 class LeftOut extends Grid {
   constructor(shape, summary) {
     super(shape, new Float64Array(0));
@@ -106,7 +106,7 @@ class Recording {
     this.f64 = decodeBase64(json.blob || "", Float64Array);
     this.f32 = decodeBase64(json.blob32 || "", Float32Array);
     this.single = this.meta.dtype === "f32";
-    this.tolerance = this.single ? 1e-4 : this.f32.length ? 1e-5 : 1e-10;  // of what is computed again; some numbers may be rounded to f32
+    this.tolerance = this.single ? 1e-4 : this.f32.length ? 1e-5 : 1e-10;  // of recomputed numbers; some stored numbers may be rounded to f32
     this.nodes = json.nodes.map((n) => this.#node(n));
     this.byId = new Map(this.nodes.map((n) => [n.id, n]));
     this.order = json.order;
@@ -114,7 +114,7 @@ class Recording {
     for (const node of this.nodes) node.users = [];
     for (const node of this.nodes)
       node.inputs.forEach((id, position) => this.byId.get(id).users.push({node, position}));
-    // How many contributions a gradient is the sum of, and when the last of them arrives.
+    // The contributions to each gradient, in the order of arrival.
     for (const node of this.nodes) {
       node.parts = [];
       for (const {node: user, position} of node.users) {
@@ -152,14 +152,15 @@ class Recording {
     node.check = node.numeric && node.gradient ? this.#check(node) : null;
     return node;
   }
-  // Analytical against numerical gradient: absolute and relative (floor 1e-3) error, and where.
+  // Compares the analytical with the numerical gradient: absolute and relative (floor 1e-3) error, and its
+  // element.
   #check(node) {
     const check = {absolute: 0, relative: 0, cell: 0, count: 0, kinks: 0};
     const checked = node.cells ? new Set(node.cells) : null;
     for (let i = 0; i < node.gradient.data.length; ++i) {
       const numeric = node.numeric.data[i];
       if (checked && !checked.has(i)) continue;
-      if (Number.isNaN(numeric)) {  // the function bends there
+      if (Number.isNaN(numeric)) {  // a kink
         ++check.kinks;
         continue;
       }
@@ -177,11 +178,12 @@ class Recording {
     return check;
   }
   node(id) { return this.byId.get(id); }
-  // Whether an array is missing that the numbers of a value, or what its rule sends, follow from.
+  // True when the page lacks an array that the numbers of a value, or the gradients that its rule sends,
+  // depend on.
   incomplete(node) { return [node, ...node.inputs.map((id) => this.node(id))].some((n) => n.value.leftOut || (n.gradient && n.gradient.leftOut)); }
-  // Where in the backward pass a gradient is complete: when its last contribution has arrived.
+  // The step of the backward pass at which a gradient is complete.
   completeAt(node) { return node.parts.length ? node.parts[node.parts.length - 1].at : -1; }
-  // The first gradient to be complete that disagrees with the numbers.
+  // The first gradient, in the order of completion, that disagrees with its numerical gradient.
   firstWrong() {
     let first = null;
     for (const node of this.nodes)
@@ -189,7 +191,7 @@ class Recording {
     return first;
   }
   firstNonFinite() { return this.nodes.find((n) => n.nonfinite) || null; }
-  // The gradient as far as it has come once the backward pass has walked its first `walked` nodes.
+  // The partial gradient after the first `walked` nodes of the backward pass.
   gradientAt(node, walked) {
     if (!node.gradient) return {state: "none", grid: null, arrived: 0, total: 0};
     const total = node.parts.length;

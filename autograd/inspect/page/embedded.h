@@ -1,8 +1,8 @@
+/// Texts of the source tree that are compiled into the library. cmake/embed.cmake writes their definitions.
 #pragma once
 #include <span>
 #include <string_view>
 
-/// Files of the source tree that are part of the library as text; cmake/embed.cmake writes them.
 namespace tapegrad::embedded {
 
 struct File {
@@ -12,7 +12,7 @@ struct File {
 
 /// The explorer's page: page.html, style.css and its scripts.
 std::span<const File> page();
-/// The one of this name without folders.
+/// The text of the page's file of this name, without folders.
 std::string_view page_file(std::string_view name);
 /// The sources of all ops, whose backward rules the explorer shows.
 std::span<const File> ops();

@@ -1,9 +1,10 @@
-// Why a cell has its value: the numbers that went into it. An explanation is {title, line (the formula with its
-// numbers), rows: [[cells]], head, total, expected, marks: [{name, row, column}] (what is used), more: [DOM]}.
+// Explains the value of a cell by the numbers that it is computed from. An explanation is {title, line (the
+// formula with its numbers), rows: [[cells]], head, total, expected, marks: [{name, row, column}] (the cells
+// used), more: [DOM]}.
 
 const MOST_PRODUCTS = 16;
 
-// total = factor · Σ a_k b_k (+ plus), with every product shown, the smallest ones in one line beyond 16.
+// total = factor · Σ a_k b_k (+ plus). Shows every product; beyond 16 the smallest share one line.
 function dotProduct(words, title, a, b, {names, labels, factor = 1, plus = null, expected, marks} = {}) {
   const terms = a.map((x, k) => ({k, a: x, b: b[k], product: x * b[k]}));
   let shown = terms, rest = [];
@@ -91,7 +92,7 @@ const ELEMENTWISE = {
 
 const INFIX = {add: " + ", sub: " − ", mul: " · ", div: " / "};
 
-// Cell [i, j] of slice `slice` of a node's value, or null where there is nothing to add to the formula.
+// Cell [i, j] of slice `slice` of a node's value, or null when the formula needs no explanation.
 function explainNode(context, node, slice, i, j) {
   const {words, recording} = context;
   if (recording.incomplete(node)) return null;
@@ -173,7 +174,7 @@ function layerNormCell(words, title, inputs, row, j, expected, eps = 1e-5) {
                       `${inLine(gain)} · (${short(values[j])} − ${inLine(mean)}) / √(${short(variance)} + ${short(eps)}) + ${inLine(bias)}`);
 }
 
-// The element of the input that element `flat` of a result is a copy of, or null where the op computes.
+// The element of the input that element `flat` of a result copies, or null when the op computes the element.
 function movedFrom(node, inputs, flat) {
   if (node.op === "reshape") return flat;
   const {shape} = node, at = indices(shape, flat), from = inputs[0] && inputs[0].shape;
@@ -202,7 +203,7 @@ const place = (shape, flat) => indices(shape, flat).join(", ");
 
 const dropoutFactor = (node, flat) => node.value.data[flat] === 0 ? 0 : 1 / (1 - node.attrs.p);
 
-// Which row of the table a row of the result is.
+// The row of the table that a row of the result copies.
 function embeddingId(table, result, row) {
   for (let id = 0; id < table.rows; ++id) {
     let same = true;

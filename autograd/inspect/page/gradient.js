@@ -1,4 +1,4 @@
-// Why a rule sends what it sends: cell [i, j] of what `node` adds to the gradient of one of its inputs.
+// Explains the gradients that a rule sends: cell [i, j] of the contribution of `node` to an input's gradient.
 
 // d out / d in of ops that work element by element, from the inputs' elements and the result.
 const DERIVATIVES = {
@@ -7,7 +7,7 @@ const DERIVATIVES = {
   tanh: [(x, y) => 1 - y * y], sigmoid: [(x, y) => y * (1 - y)], abs: [(x) => Math.sign(x)],
 };
 
-// An explanation, or null where the page has nothing to add to the formula.
+// An explanation, or null when the formula needs none.
 function explainSent(context, node, edge, slice, i, j) {
   const {recording} = context, inputs = node.inputs.map((id) => recording.node(id)), input = inputs[edge.input];
   const flat = (slice * edge.grid.rows + i) * edge.grid.cols + j, dy = node.gradient;
@@ -30,7 +30,7 @@ function sentElementwise({words, node, inputs, edge, input, flat, dy, expected, 
     labels.push(place(node.shape, to));
   }
   if (left.length !== 1) return dotProduct(words, title, left, right, {names: ["dy", "∂y/∂x"], labels, expected});
-  // The rule of relu multiplies nothing: where x is not above 0 it sends 0, whatever dy is.
+  // The rule of relu selects: it sends 0 where x <= 0, even for a dy that is not finite.
   const total = node.op === "relu" && right[0] === 0 ? 0 : left[0] * right[0];
   return namedNumbers(title, [["dy", left[0]], ["∂y/∂x", right[0]]], total, expected, `${inLine(left[0])} · ${inLine(right[0])}`);
 }
@@ -42,7 +42,7 @@ const RULES = {
     return namedNumbers(title, [["scale", scale], ["dy", dy.data[flat]]], scale * dy.data[flat], expected, `${inLine(scale)} · ${inLine(dy.data[flat])}`);
   },
   dropout({node, inputs, flat, dy, expected, title}) {
-    // A 0 that was kept looks like one that was not.
+    // A kept 0 and a dropped element are equal in the result.
     const hidden = inputs[0].value.data[flat] === 0 && expected !== 0, kept = hidden ? 1 / (1 - node.attrs.p) : dropoutFactor(node, flat);
     return namedNumbers(title, [["dy", dy.data[flat]], ["kept / (1 − p)", kept]], kept * dy.data[flat], expected, `${inLine(dy.data[flat])} · ${inLine(kept)}`);
   },
@@ -95,7 +95,7 @@ const RULES = {
     const rows = dy.data.length / dy.cols, left = [], labels = [];
     for (let r = 0; r < rows; ++r) {
       const id = embeddingId(input.value, node.value, r);
-      if (id < 0) return null;  // a row of NaN does not tell which it is
+      if (id < 0) return null;  // a row of NaN cannot be found in the table
       if (id !== i) continue;
       left.push(dy.data[r * dy.cols + j]);
       labels.push(r);
@@ -126,7 +126,7 @@ function sentMoved({words, node, inputs, flat, dy, expected, title}) {
   return namedNumbers(title, [[words.get("notUsed"), 0]], 0, expected, "0");
 }
 
-// dx = y (dy − sum(dy y)), and the same as a row of the Jacobian times dy.
+// dx = y (dy − sum(dy y)), also as a row of the Jacobian times dy.
 function sentSoftmax({context, words, node, slice, i, j, dy, expected, title}) {
   const p = rowOf(node.value.slice(slice), i), d = rowOf(dy.slice(slice), i), {keep} = node.attrs, size = dy.rows * dy.cols;
   const masked = (k) => keep !== undefined && !keep[(keep.length > size ? slice * size : 0) + i * dy.cols + k];

@@ -1,3 +1,4 @@
+/// A JSON writer (JsonText), and the text encodings that pages need.
 #pragma once
 #include <fmt/format.h>
 
@@ -7,8 +8,8 @@
 
 namespace tapegrad {
 
-/// Writes JSON (RFC 8259) piece by piece; commas come by themselves. `<` is written as \u003c, so that no
-/// text ends the script element that it may stand in.
+/// Writes JSON (RFC 8259) piece by piece and inserts the commas. `<` is written as \u003c, so that no text
+/// can end an enclosing script element.
 class JsonText {
  public:
   JsonText& open(char bracket) {
@@ -34,7 +35,7 @@ class JsonText {
     quote(value);
     return *this;
   }
-  /// The shortest digits that read back as the same double; null for what JSON has no number for.
+  /// Writes the shortest digits that read back as this double; null for NaN and infinities.
   JsonText& number(double value);
   JsonText& integer(std::int64_t value) { return raw(fmt::format("{}", value)); }
   JsonText& boolean(bool value) { return raw(value ? "true" : "false"); }
@@ -67,10 +68,10 @@ class JsonText {
   bool after_key_ = false;
 };
 
-/// `text` with U+FFFD in the place of each byte that is not part of UTF-8.
+/// `text` with U+FFFD in place of each byte that is not valid UTF-8.
 std::string valid_utf8(std::string_view text);
 
-/// RFC 4648.
+/// Base64 (RFC 4648) of `count` bytes.
 std::string base64(const void* bytes, std::size_t count);
 
 }  // namespace tapegrad

@@ -1,5 +1,6 @@
 // The attention lab: one head of one attention layer, from Q, K and V to the gradients of its weights. Every
-// step names its arrays, computes them again from the ones before and compares.
+// step names its arrays, recomputes them from earlier arrays and compares. Weights are [out, in] and multiply
+// as x W', or [in, out] and multiply as x W (`in_by_out`).
 
 const LAB_STEPS = ["F1", "F2", "F3", "F4", "F5", "F6", "B0", "B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B9"];
 
@@ -54,6 +55,34 @@ const LAB_TEXT = {
        zh: ["参数的梯度", "每一个都是输入与返回梯度的乘积，对词元求和。"]},
 };
 
+// Texts for weights [in, out], and for attention without an output projection.
+const IN_BY_OUT = {
+  F1: {f: "Q = X W_Q; K = X W_K; V = X W_V",
+       en: ["Queries, keys and values", "Every token's vector is projected three times. This head owns its own columns of each weight."],
+       zh: ["查询、键与值", "每个词元的向量被投影三次；这个头占有每个权重中属于自己的列。"]},
+  F6: {...LAB_TEXT.F6, f: "Y = concat(O) W_O"},
+  B1: {...LAB_TEXT.B1, f: "dO = dY W_O'"},
+  B8: {...LAB_TEXT.B8, f: "dX = dQ W_Q' + dK W_K' + dV W_V'"},
+  B9: {...LAB_TEXT.B9, f: "dW_Q = X' dQ; dW_K = X' dK; dW_V = X' dV"},
+};
+const UNPROJECTED = {
+  B1: {f: "dO = dloss / dO",
+       en: ["Gradient of the context", "What the ops that read O send back, added up."],
+       zh: ["上下文的梯度", "读取 O 的各运算所送回的梯度之和。"]},
+};
+
+const isProjected = (lab) => lab.nodes.output !== undefined;
+
+function labText(lab, key) {
+  if (!isProjected(lab) && UNPROJECTED[key]) return UNPROJECTED[key];
+  const text = (lab.in_by_out && IN_BY_OUT[key]) || LAB_TEXT[key];
+  return lab.in_by_out && key === "B9" && isProjected(lab) ? {...text, f: `${text.f}; dW_O = concat(O)' dY`} : text;
+}
+
+// The steps that a lab has: F6 with an output projection, B0 where the loss is a cross-entropy.
+const labSteps = (recording, lab) =>
+  LAB_STEPS.filter((key) => (key !== "F6" || isProjected(lab)) && (key !== "B0" || recording.json.output));
+
 // All matrices of one head, by the names of the formulas.
 class Head {
   constructor(recording, lab, head) {
@@ -67,10 +96,12 @@ class Head {
     this.dQ = gradient("query"), this.dK = gradient("key"), this.dV = gradient("value");
     this.dS = gradient("scores"), this.dP = gradient("weights"), this.dO = gradient("context");
     this.X = node("x_query").value.slice(0), this.XK = node("x_key").value.slice(0), this.XV = node("x_value").value.slice(0);
-    this.C = node("merged").value.slice(0), this.Y = node("output").value.slice(0), this.dY = node("output").gradient.slice(0);
-    this.W_O = node("out_proj_weight").value, this.dW_O = node("out_proj_weight").gradient;
-    this.b_O = lab.nodes.out_proj_bias === undefined ? null : node("out_proj_bias").value;
-    this.db_O = this.b_O ? node("out_proj_bias").gradient : null;
+    if (isProjected(lab)) {
+      this.C = node("merged").value.slice(0), this.Y = node("output").value.slice(0), this.dY = node("output").gradient.slice(0);
+      this.W_O = node("out_proj_weight").value, this.dW_O = node("out_proj_weight").gradient;
+      this.b_O = lab.nodes.out_proj_bias === undefined ? null : node("out_proj_bias").value;
+      this.db_O = this.b_O ? node("out_proj_bias").gradient : null;
+    }
     this.rounded = Object.keys(lab.nodes).some((name) => /proj_weight$/.test(name) && [node(name).value, node(name).gradient].some((g) => g.data instanceof Float32Array));
     const parts = this.#projections(node, d, head);
     Object.assign(this, parts);
@@ -78,7 +109,7 @@ class Head {
     this.kept = (i, j) => lab.keep[i * this.S.cols + j] === 1;
     this.D = Grid.make(this.P.rows, 1, (i) => rowOf(this.P, i).reduce((s, p, j) => s + p * this.dP.at(i, j), 0));
   }
-  // What the values are mixed with: the weights, or what dropout left of them.
+  // The weights of the values: P, or P after dropout.
   #dropped(context, head) {
     if (this.lab.nodes.dropped !== undefined) {
       const left = this.recording.node(this.lab.nodes.dropped);
@@ -90,16 +121,18 @@ class Head {
     if (!mixed || mixed.op !== "dropout" || !mixed.gradient || mixed.gradient.leftOut) return {R: this.P, dR: this.dP, dropout: null};
     return {R: mixed.value.slice(head), dR: mixed.gradient.slice(head), dropout: mixed.attrs.p ?? 0};
   }
-  // Rows of the packed in-projection, or of three weights, that belong to this head.
+  // Rows of the packed in-projection, or of three weights, that belong to this head; columns of weights [in, out].
   #projections(node, d, head) {
     const {nodes, heads} = this.lab, width = heads * d, result = {};
     ["Q", "K", "V"].forEach((letter, at) => {
       const own = `${letter.toLowerCase()}_proj_weight`, packed = nodes[own] === undefined;
       const weight = node(packed ? "in_proj_weight" : own), first = (packed ? at * width : 0) + head * d;
-      result[`W_${letter}`] = weight.value.rowRange(first, first + d);
-      result[`dW_${letter}`] = weight.gradient.rowRange(first, first + d);
-      if (nodes.in_proj_bias === undefined) return;
-      const bias = node("in_proj_bias"), from = at * width + head * d;
+      const ownPart = (grid) => this.lab.in_by_out ? grid.columns(first, first + d) : grid.rowRange(first, first + d);
+      result[`W_${letter}`] = ownPart(weight.value);
+      result[`dW_${letter}`] = ownPart(weight.gradient);
+      const ownBias = `${letter.toLowerCase()}_proj_bias`, name = nodes[ownBias] === undefined ? "in_proj_bias" : ownBias;
+      if (nodes[name] === undefined) return;
+      const bias = node(name), from = (name === ownBias ? 0 : at * width) + head * d;
       result[`b_${letter}`] = bias.value.columns(from, from + d);
       result[`db_${letter}`] = bias.gradient.columns(from, from + d);
     });

@@ -1,4 +1,4 @@
-// What each step of the attention lab shows and checks.
+// The steps of the attention lab: the arrays that each one shows, and its checks.
 
 const plusBias = (grid, bias) => bias ? grid.map((x, i, j) => x + bias.data[j]) : grid;
 const columnSums = (grid) => Grid.make(1, grid.cols, (_, j) => columnOf(grid, j).reduce((a, b) => a + b, 0));
@@ -8,16 +8,16 @@ const rowSums = (grid) => Grid.make(grid.rows, 1, (i) => rowOf(grid, i).reduce((
 const agree = (text, a, b, tolerance = 1e-10) => ({text, error: difference(a, b), tolerance});
 const same = (text, a, b) => agree(text, a, b, 0);
 
-// What steps need of the projections' parameters; the page may have no room for them.
+// The parameters of projections that steps need; a page of limited size may lack them.
 const NEEDS = {F1: ["W_Q", "W_K", "W_V", "b_Q", "b_K", "b_V"], F6: ["W_O", "b_O"], B1: ["W_O"],
                B9: ["dW_Q", "dW_K", "dW_V", "dW_O", "db_Q", "db_K", "db_V", "db_O"]};
-// Then a step shows what there is, and checks nothing.
+// Without them a step shows these arrays, and checks nothing.
 const ALONE = {F1: ["X", "Q", "K", "V"], F6: ["C", "Y"], B1: ["dY", "dO"]};
 function labStep(context, head, key) {
   const needed = (NEEDS[key] || []).filter((name) => head[name]), {rows, columns} = head.lab;
   if (key === "B9" || !needed.some((name) => head[name].leftOut)) {
     const step = wholeLabStep(context, head, key);
-    // The page may hold weights in f32, beside activations in f64.
+    // The page may hold weights in f32 and activations in f64.
     if (head.recording.single || (needed.length && head.rounded))
       for (const check of step.checks) if (check.tolerance > 0) check.tolerance = Math.max(check.tolerance, head.recording.tolerance);
     return step;
@@ -26,7 +26,8 @@ function labStep(context, head, key) {
   return {arrays: [...ALONE[key], ...needed].map(named), checks: []};
 }
 
-// What step `key` of a head shows: {arrays: [{name, grid, rows, columns, masked, node, gradient, explain}], checks}.
+// The content of step `key` of a head: {arrays: [{name, grid, rows, columns, masked, node, gradient,
+// explain}], checks}.
 function wholeLabStep(context, head, key) {
   const {words} = context, {lab} = head, r = lab.rows, c = lab.columns, scale = lab.scale;
   const array = (name, grid, rows, columns, extra = {}) => ({name, grid, rows, columns, ...extra});
@@ -34,18 +35,21 @@ function wholeLabStep(context, head, key) {
     dotProduct(words, `${name}[${i}, ${j}]`, a(i, j), b(i, j), {names, labels, ...options, expected: options.of(i, j),
       marks: options.by ? [{name: names[0], [options.by[0]]: i}, {name: names[1], [options.by[1]]: j}] : []});
   const mask = {masked: head.kept};
-  // Behind dropout the weights have another name.
+  // After dropout the weights are R.
   const R = head.dropout === null ? "P" : "R";
+  // X W of weights [in, out], or X Wᵀ.
+  const weight = (name) => lab.in_by_out ? name : `${name}ᵀ`, times = (X, W) => multiply(X, lab.in_by_out ? W : W.transposed());
+  const output = (W, j) => lab.in_by_out ? columnOf(W, j) : rowOf(W, j), outputMark = (name, j) => ({name, [lab.in_by_out ? "column" : "row"]: j});
   switch (key) {
     case "F1": {
       const project = (letter, X, rows) => array(letter, head[letter], rows, null, {explain: (i, j) =>
-        dotProduct(words, `${letter}[${i}, ${j}]`, rowOf(X, i), rowOf(head[`W_${letter}`], j), {
-          names: ["X", `W_${letter}`], marks: [{name: "X", row: i}, {name: `W_${letter}`, row: j}], plus: head[`b_${letter}`] ? head[`b_${letter}`].data[j] : null,
+        dotProduct(words, `${letter}[${i}, ${j}]`, rowOf(X, i), output(head[`W_${letter}`], j), {
+          names: ["X", `W_${letter}`], marks: [{name: "X", row: i}, outputMark(`W_${letter}`, j)], plus: head[`b_${letter}`] ? head[`b_${letter}`].data[j] : null,
           expected: head[letter].at(i, j)})});
-      const check = (letter, X) => agree(`${letter} = X W_${letter}ᵀ + b`, head[letter],
-        plusBias(multiply(X, head[`W_${letter}`].transposed()), head[`b_${letter}`]));
-      return {arrays: [array("X", head.X, r), array("W_Q", head.W_Q), project("Q", head.X, r), project("K", head.XK, c),
-                       project("V", head.XV, c)],
+      const check = (letter, X) => agree(`${letter} = X ${weight(`W_${letter}`)}${lab.in_by_out ? "" : " + b"}`, head[letter],
+        plusBias(times(X, head[`W_${letter}`]), head[`b_${letter}`]));
+      return {arrays: [array("X", head.X, r), array("W_Q", head.W_Q), array("W_K", head.W_K), array("W_V", head.W_V),
+                       project("Q", head.X, r), project("K", head.XK, c), project("V", head.XV, c)],
               checks: [check("Q", head.X), check("K", head.XK), check("V", head.XV)]};
     }
     case "F2": {
@@ -90,17 +94,18 @@ function wholeLabStep(context, head, key) {
               checks: [agree(`O = ${R} V`, head.O, multiply(head.R, head.V)), ...dropoutCheck(head)]};
     case "F6":
       return {arrays: [array("concat(O)", head.C, r), array("W_O", head.W_O), array("Y", head.Y, r, null, {explain: (i, j) =>
-                dotProduct(words, `Y[${i}, ${j}]`, rowOf(head.C, i), rowOf(head.W_O, j),
+                dotProduct(words, `Y[${i}, ${j}]`, rowOf(head.C, i), output(head.W_O, j),
                            {names: ["O", "W_O"], plus: head.b_O ? head.b_O.data[j] : null, expected: head.Y.at(i, j)})})],
-              checks: [agree("Y = concat(O) W_Oᵀ + b", head.Y, plusBias(multiply(head.C, head.W_O.transposed()), head.b_O)),
+              checks: [agree(`Y = concat(O) ${weight("W_O")}${lab.in_by_out ? "" : " + b"}`, head.Y, plusBias(times(head.C, head.W_O), head.b_O)),
                        same("O ⊂ concat(O)", head.O, head.C.columns(head.head * lab.head_dim, head.head * lab.head_dim + head.O.cols))]};
     case "B0": return lossStep(context);
     case "B1": {
-      const W = head.W_O.columns(head.head * lab.head_dim, head.head * lab.head_dim + head.O.cols);
+      if (!isProjected(lab)) return contextStep(context, head, array);
+      const first = head.head * lab.head_dim, last = first + head.O.cols, W = lab.in_by_out ? head.W_O.rowRange(first, last).transposed() : head.W_O.columns(first, last);
       return {arrays: [array("dY", head.dY, r), array("W_O", W), array("dO", head.dO, r, null, {
                 explain: dot("dO", (i) => rowOf(head.dY, i), (i, j) => columnOf(W, j), ["dY", "W_O"], null,
                              {by: ["row", "column"], of: (i, j) => head.dO.at(i, j)}), node: "context"})],
-              checks: [agree("dO = dY W_O", head.dO, multiply(head.dY, W))]};
+              checks: [agree(`dO = dY ${lab.in_by_out ? "W_Oᵀ" : "W_O"}`, head.dO, multiply(head.dY, W))]};
     }
     case "B2":
       return {arrays: [array(R, head.R, r, c, mask), array("dO", head.dO, r), array("dV", head.dV, c, null, {
@@ -147,14 +152,24 @@ function wholeLabStep(context, head, key) {
   }
 }
 
-// What dropout left of the weights: exactly what was kept, divided by 1 - p.
+// The gradient of a context without an output projection: the sum of the gradients that its readers send.
+function contextStep({recording}, head, array) {
+  const {parts} = recording.node(head.lab.nodes.context), sent = parts.map((part) => part.grid.slice(head.head));
+  const total = head.dO.map((_, i, j) => sent.reduce((sum, grid) => sum + grid.at(i, j), 0));
+  return {arrays: [array("O", head.O, head.lab.rows), array("dO", head.dO, head.lab.rows, null, {node: "context", explain: (i, j) =>
+            namedNumbers(`dO[${i}, ${j}]`, parts.map((part, k) => [nodeName(part.from), sent[k].at(i, j)]), total.at(i, j), head.dO.at(i, j),
+                         sent.map((grid) => inLine(grid.at(i, j))).join(" + "))})],
+          checks: [agree("dO = ∑", head.dO, total)]};
+}
+
+// True when dropout removed weight [i, j]; kept weights are divided by 1 - p.
 const lost = (head, i, j) => head.R.at(i, j) === 0 && (head.P.at(i, j) !== 0 || head.dP.at(i, j) === 0);
 const withoutDropout = (context, head, array, mask) => head.dropout === null ? [] : [array("P", head.P, head.lab.rows, head.lab.columns,
   {...mask, note: context.words.get("dropoutHere", head.dropout)})];
 const dropoutCheck = (head) => head.dropout === null ? [] : [agree("R = P ∘ kept / (1 − p)", head.R,
   head.P.map((x, i, j) => lost(head, i, j) ? 0 : x / (1 - head.dropout)))];
 
-// dS[i, j] = P (dP − D), and the same as a row of the Jacobian times dP.
+// dS[i, j] = P (dP − D), also as a row of the Jacobian times dP.
 function scoreGradient(context, head, i, j) {
   const p = rowOf(head.P, i), dp = rowOf(head.dP, i), D = head.D.at(i, 0);
   const explanation = namedNumbers(`dS[${i}, ${j}]`, [["P", p[j]], ["dP", dp[j]], ["D = ∑ dP P", D], ["dP − D", dp[j] - D]],
@@ -213,13 +228,13 @@ function inputStep(context, head) {
   return {arrays, checks};
 }
 
-// The projections of a layer by what they send back, whatever their ops are called.
+// The projections of a layer, found by the gradients that they send rather than by the names of their ops.
 function senders(recording, lab) {
   const names = new Map();
   for (const [name, letter] of [["query", "Q"], ["key", "K"], ["value", "V"]]) {
     let at = recording.node(lab.nodes[name]);
     while (["reshape", "permute", "slice"].includes(at.op)) at = recording.node(at.inputs[0]);
-    const term = `d${letter} W_${letter}`;
+    const term = `d${letter} W_${letter}${lab.in_by_out ? "ᵀ" : ""}`;
     names.set(at.id, names.has(at.id) ? `${names.get(at.id)} + ${term}` : term);
   }
   for (const id of [lab.nodes.x_query, lab.nodes.x_key])
@@ -229,17 +244,18 @@ function senders(recording, lab) {
 
 function parameterStep(context, head) {
   const {words} = context, arrays = [], checks = [];
-  const add = (name, grid, left, right, names) => {
+  const add = (name, grid, ...factors) => {
+    const [[leftName, left], [rightName, right]] = head.lab.in_by_out ? factors.reverse() : factors, names = [leftName, rightName];
     if (grid.leftOut) return arrays.push({name, grid});
     arrays.push({name, grid, explain: (i, j) => dotProduct(words, `${name}[${i}, ${j}]`, columnOf(left, i), columnOf(right, j),
                                                            {names, labels: left.rows === head.lab.rows.length ? head.lab.rows : head.lab.columns,
                                                             expected: grid.at(i, j)})});
     checks.push(agree(`${name} = ${names[0]}ᵀ ${names[1]}`, grid, multiply(left.transposed(), right)));
   };
-  add("dW_Q", head.dW_Q, head.dQ, head.X, ["dQ", "X"]);
-  add("dW_K", head.dW_K, head.dK, head.XK, ["dK", "X"]);
-  add("dW_V", head.dW_V, head.dV, head.XV, ["dV", "X"]);
-  add("dW_O", head.dW_O, head.dY, head.C, ["dY", "O"]);
+  add("dW_Q", head.dW_Q, ["dQ", head.dQ], ["X", head.X]);
+  add("dW_K", head.dW_K, ["dK", head.dK], ["X", head.XK]);
+  add("dW_V", head.dW_V, ["dV", head.dV], ["X", head.XV]);
+  if (head.dW_O) add("dW_O", head.dW_O, ["dY", head.dY], ["O", head.C]);
   for (const [letter, gradient] of [["Q", head.dQ], ["K", head.dK], ["V", head.dV], ["O", head.dY]]) {
     const bias = head[`db_${letter}`];
     if (!bias) continue;
@@ -247,7 +263,7 @@ function parameterStep(context, head) {
     const sums = columnSums(gradient), grid = new Grid([1, bias.data.length], bias.data);
     arrays.push({name: `db_${letter}`, grid, rows: [""], explain: (_, j) =>
       namedNumbers(`db_${letter}[${j}]`, columnOf(gradient, j).map((x, t) => [t, x]), sums.at(0, j), grid.at(0, j))});
-    // A key's bias moves all scores of a row alike: its gradient is 0 but for rounding.
+    // A key's bias shifts all scores of a row equally, so its gradient is 0 up to rounding.
     checks.push({text: `db_${letter} = ∑ d${letter === "O" ? "Y" : letter}`, error: difference(grid, sums) * Math.max(largest(grid), largest(sums))
                  / Math.max(largest(gradient), 1e-300), tolerance: 1e-10});
   }

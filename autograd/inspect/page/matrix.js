@@ -1,10 +1,11 @@
 // One matrix as a table of coloured numbers, with the keyboard's grid pattern; larger ones as a picture.
 
 const MOST_CELLS = 1024;
-// Cells of one screen; what comes after them is drawn as a picture.
+// The number of cells on one screen; matrices beyond it are drawn as pictures.
 const MOST_CELLS_SHOWN = 1100;
 
-// Blue for negative, orange for positive, the ground for 0; text black or white, whichever reads better.
+// Blue for negative, orange for positive, the background for 0; text black or white, whichever has more
+// contrast.
 function shade(x, scale, dark) {
   if (!Number.isFinite(x)) return {back: dark ? "#5b1a5e" : "#f3c9f5", text: dark ? "#fff" : "#000"};
   const t = scale > 0 ? Math.min(Math.abs(x) / scale, 1) : 0;
@@ -16,7 +17,7 @@ function shade(x, scale, dark) {
   return {back: `rgb(${mixed.join(" ")})`, text: 1.05 / (light + 0.05) > (light + 0.05) / 0.05 ? "#fff" : "#000"};
 }
 
-// `gaps`: NaN stands for what was not computed.
+// With `gaps`, NaN marks cells that were not computed.
 function summary(words, grid, gaps = false) {
   let min = Infinity, max = -Infinity, sum = 0, squares = 0, count = 0;
   if (grid.leftOut)
@@ -47,7 +48,7 @@ function matrixView(context, options) {
   const caption = h("caption", {}, cap);
   if (options.note) cap.append(h("br"), h("span", {class: "note"}, options.note));
   if (options.absent) return absentView(options, caption);
-  if (grid.leftOut) return absentView({name, absent: words.get("leftOut"), size: [grid.rows, grid.cols]}, caption);
+  if (grid.leftOut) return absentView({name, absent: words.get("leftOut"), size: [grid.rows, grid.cols], class: "leftout"}, caption);
   const asked = context.state.tables.has(name);
   if (!asked && grid.data.length > Math.min(MOST_CELLS, context.room)) return picture(context, options, caption);
   context.room -= Math.min(grid.data.length, MOST_CELLS);
@@ -78,7 +79,7 @@ function matrixView(context, options) {
   return holder;
 }
 
-// A large table is laid out once it is scrolled to; until then it takes about the room that it will take.
+// A large table is laid out when it is scrolled into view; until then an estimate of its height is reserved.
 function drawLate(holder, rows, cols) {
   holder.classList.add("late");
   holder.style.containIntrinsicSize = `auto ${46 * cols + 40}px auto ${Math.min(25 * rows + 90, 540)}px`;
@@ -107,7 +108,7 @@ function cellView(options, look, i, j, active) {
   return cell;
 }
 
-// A cell's number in full, once it is pointed at.
+// Shows all digits of a cell under the pointer.
 function showInFull(event) {
   const cell = event.target.closest("td[data-value]");
   if (cell && !cell.title) cell.title = cell.dataset.value.replace(/-/g, "−");
@@ -147,10 +148,10 @@ function colourBar(scale) {
 function absentView(options, caption) {
   const [rows, cols] = options.size || [1, 1];
   return h("div", {class: "scroll"}, h("table", {class: "matrix absent", "data-name": options.name}, caption,
-      h("tbody", {}, h("tr", {}, h("td", {class: "notyet"}, `${options.absent} [${rows}, ${cols}]`)))));
+      h("tbody", {}, h("tr", {}, h("td", {class: options.class || "notyet"}, `${options.absent} [${rows}, ${cols}]`)))));
 }
 
-// Every cell one rectangle; the numbers on request.
+// A picture of one rectangle per cell; the numbers appear on request.
 function picture(context, options, caption) {
   const {grid, name} = options;
   const pixel = Math.max(2, Math.min(8, Math.floor(512 / Math.max(grid.cols, grid.rows))));

@@ -20,7 +20,7 @@ constexpr std::size_t most_cells = 1024;
 
 std::string static_table(const AttentionLab& lab, const LabTable& table) {
   std::string out =
-      fmt::format("<table><caption>{}: {} {}: {}</caption>\n<tr><td></td>", html_escaped(lab.path),
+      fmt::format("<table><caption>{}: {} {}: {}</caption>\n<tr><td></td>", html_escaped(path_of(lab)),
                   table.step, html_escaped(table.name), html_escaped(table.formula));
   for (const std::string& name : table.columns)
     out += fmt::format("<th scope=\"col\">{}</th>", html_escaped(name));

@@ -1,3 +1,4 @@
+/// Builds HTML from a template: escapes text and fills the template's {{name}} places.
 #pragma once
 #include <map>
 #include <string>
@@ -5,13 +6,13 @@
 
 namespace tapegrad {
 
-/// Text between tags or in an attribute of HTML.
+/// Escapes `text` for use between HTML tags or in an attribute.
 std::string html_escaped(std::string_view text);
-/// The same for a <title>, which windows and lists show: as `\u202e` what is not seen but has an effect, such
-/// as control characters and marks that turn the direction of writing.
+/// Escapes `text` for a <title>. Invisible characters with an effect, such as control characters and marks
+/// that change the direction of writing, are written as escapes such as `\u202e`.
 std::string title_escaped(std::string_view text);
 
-/// `form` with every {{name}} replaced, in one walk, so that nothing inside a value is taken for a place.
+/// Replaces every {{name}} of `form` in one pass; placeholders inside a value are not replaced.
 std::string filled(std::string_view form, const std::map<std::string_view, std::string>& values);
 
 }  // namespace tapegrad

@@ -23,7 +23,7 @@ const answerIsRight = (given, answer) => Math.abs(given - answer) <= 0.01 * Math
 function quizScreen(context) {
   const {state, words, recording} = context;
   if (recording.labs.length === 0) return h("p", {}, noLabs(context));
-  const {key, step, array, cell, answer} = quizQuestion(context), [i, j] = cell;
+  const {lab, key, step, array, cell, answer} = quizQuestion(context), [i, j] = cell;
   const section = h("section", {"aria-labelledby": "quiz-title"}, h("h2", {id: "quiz-title", tabindex: "-1"}, words.get("quiz")),
     h("p", {}, words.get("quizIntro")), h("p", {class: "question"}, words.get("quizAsk", array.name, i, j, state.head + 1, rowLabel(array, i), columnLabel(array, j))));
   const result = h("p", {role: "status", class: "result"}, state.quizMessage || "");
@@ -38,7 +38,7 @@ function quizScreen(context) {
     h("button", {type: "button", "data-focus": "hint", onclick: () => context.go({hint: Math.min(state.hint + 1, 2)})}, words.get("hint")), " ",
     h("button", {type: "button", "data-focus": "reveal", onclick: () => context.go({hint: 3})}, words.get("reveal")), " ",
     h("button", {type: "button", "data-focus": "another", onclick: () => context.go({quiz: state.quiz + 1, hint: 0})}, words.get("another"))), result);
-  if (state.hint >= 1) section.append(h("div", {class: "formula"}, formula(LAB_TEXT[key].f)));
+  if (state.hint >= 1) section.append(h("div", {class: "formula"}, formula(labText(lab, key).f)));
   const box = h("div", {class: "matrices"});
   const hides = hidesAll(state) ? () => true : (r, c) => r === i && c === j;
   for (const a of step.arrays.filter((a) => !PARTS_OF_ANSWER.includes(a.name) || state.hint >= 2)) {
@@ -52,12 +52,12 @@ function quizScreen(context) {
   return section;
 }
 
-// Steps on the way that would give the answer away.
+// Intermediate arrays that would reveal the answer.
 const PARTS_OF_ANSWER = ["exp(S − max)", "max, ∑"];
 const rowLabel = (array, i) => array.rows ? array.rows[i] : i;
 const columnLabel = (array, j) => array.columns ? array.columns[j] : j;
 
-// The numbers to work with, without their products.
+// The operands, without their products.
 const withoutAnswer = (explanation) => explanation.rows.map((row) => explanation.head ? row.slice(0, 3) : row);
 const hintTable = (rows) => h("div", {class: "scroll"}, h("table", {class: "explain"}, h("tbody", {}, rows.map((row) =>
   h("tr", {}, h("th", {scope: "row"}, row[0]), row.slice(1).map((x) => h("td", {}, typeof x === "number" ? short(x, 6) : x === null ? "" : x)))))));

@@ -3,19 +3,19 @@
 function labScreen(context) {
   const {state, words, recording} = context;
   if (recording.labs.length === 0) return h("p", {}, noLabs(context));
-  const lab = recording.labs[state.lab], key = LAB_STEPS[state.labStep], text = LAB_TEXT[key][words.language];
+  const lab = recording.labs[state.lab], key = context.labKey(), text = labText(lab, key)[words.language];
   const head = context.head(), step = labStep(context, head, key);
   const choose = h("select", {"data-focus": "lab", onchange: (event) => context.go({lab: Number(event.target.value), head: 0, open_cell: false})},
-    recording.labs.map((l, i) => h("option", {value: i, selected: i === state.lab}, `${l.path} — ${words.get("kind")[l.kind]}`)));
+    recording.labs.map((l, i) => h("option", {value: i, selected: i === state.lab}, [l.path, words.get("kind")[l.kind]].filter(Boolean).join(" — "))));
   const heads = h("div", {class: "buttons", role: "group", "aria-label": words.get("head")},
     [...Array(lab.heads).keys()].map((i) => h("button", {type: "button", "aria-pressed": String(i === state.head), "data-focus": `head:${i}`,
                                                          onclick: () => context.go({head: i})}, `${words.get("head")} ${i + 1}`)));
-  const stepper = h("ol", {class: "lab-steps"}, LAB_STEPS.map((k, i) => h("li", {}, h("button", {
-    type: "button", "aria-current": i === state.labStep ? "step" : null, "data-focus": `labstep:${k}`, title: LAB_TEXT[k][words.language][0],
-    onclick: () => context.go({labStep: i, open_cell: false})}, k))));
+  const stepper = h("ol", {class: "lab-steps"}, labSteps(recording, lab).map((k) => h("li", {}, h("button", {
+    type: "button", "aria-current": k === key ? "step" : null, "data-focus": `labstep:${k}`, title: labText(lab, k)[words.language][0],
+    onclick: () => context.go({labStep: k, open_cell: false})}, k))));
   const chosen = openArray(context, step), explanation = chosen && chosen.explain(...context.cellIn(chosen.grid));
   const section = h("section", {"aria-labelledby": "lab-title"}, h("div", {class: "buttons"}, h("label", {}, words.get("module"), " ", choose), heads), stepper,
-    h("h2", {id: "lab-title", tabindex: "-1"}, `${key} — ${text[0]}`), h("div", {class: "formula"}, formula(LAB_TEXT[key].f)),
+    h("h2", {id: "lab-title", tabindex: "-1"}, `${key} — ${text[0]}`), h("div", {class: "formula"}, formula(labText(lab, key).f)),
     numbersLine(explanation), h("p", {}, text[1]));
   section.append(labMatrices(context, head, step, chosen, explanation), labChecks(context, step));
   if (step.arrays.some((a) => a.grid.leftOut)) section.append(h("p", {class: "note"}, words.get("leftOutCells")));
@@ -29,10 +29,10 @@ function labScreen(context) {
   return section;
 }
 
-// Why there is no lab: none was found, or the page has no room for it.
+// The reason for having no lab: none was found, or it was omitted from the page.
 const noLabs = ({recording, words}) => recording.nodes.some((n) => n.value.leftOut) ? words.get("leftOut") : "—";
 
-// The array whose cells are explained: the step's last one that can be.
+// The array whose cells are explained: the last one of the step that has explanations.
 const openArray = (context, step) =>
   step.arrays.find((a) => a.name === context.state.array && a.explain) || [...step.arrays].reverse().find((a) => a.explain);
 
@@ -81,7 +81,7 @@ function parameterScreen(context) {
     h("p", {}, h("label", {}, words.get("parameters"), " ", select)), box, checkChip(context, node) || "", contributions(context, node, Infinity));
 }
 
-// The run again with something changed, beside what the gradient predicts.
+// Losses of changed runs beside their predictions from the gradient.
 function whatIfScreen(context) {
   const {words, recording} = context, list = recording.whatIfs;
   const section = h("section", {"aria-labelledby": "whatif-title"}, h("h2", {id: "whatif-title", tabindex: "-1"}, words.get("whatIf")), h("p", {}, words.get("whatIfIntro")));
@@ -102,7 +102,7 @@ function whatIfScreen(context) {
 }
 const whatIfTitle = (words, w) => words.language === "zh" ? w.title_zh || translated(words, w.title) : w.title;
 
-// A sentence of the writer of the page in the reader's language, where the page knows it.
+// Translates a sentence of the page's writer into the reader's language, if the page has a translation.
 function translated(words, text) {
   if (typeof text !== "string") return text[words.language] || text.en;
   for (const [pattern, there] of words.language === "zh" ? SENTENCES : [])

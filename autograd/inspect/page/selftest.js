@@ -1,5 +1,8 @@
-// `page.html#selftest`: walks all steps as a reader would and compares what is shown, what is stored and what
-// can be computed again. Ends with PASS n/n or FAIL k/n in #selftest.
+// `page.html#selftest`: walks all steps as a reader would and compares shown, stored and recomputed numbers.
+// Ends with PASS n/n or FAIL k/n in #selftest.
+
+// The page writer's name for the path of attention outside of layers.
+const THE_RUN = "the run";
 
 // As C++ prints {:.3g}.
 function threeDigits(x) {
@@ -10,7 +13,8 @@ function threeDigits(x) {
   return `${Number(digits)}e${exponent[0]}${String(size).padStart(2, "0")}`;
 }
 
-// Is `text` how x is printed? x may be rounded itself; noise of a sum that is 0 has no digits of its own.
+// True when `text` is x as printed. x may be rounded itself, and a sum that is 0 up to rounding has no exact
+// digits.
 function printedAs(text, x, tolerance, most) {
   if (Number.isNaN(x)) return text.replace("-", "") === "nan";
   return [x, x * (1 - tolerance), x * (1 + tolerance)].some((y) => threeDigits(y) === text)
@@ -37,7 +41,7 @@ class SelfTest {
     this.told();
     this.updates();
     this.withoutScript();
-    if (this.failures.length === 0) this.walk();  // else there is nothing to show
+    if (this.failures.length === 0) this.walk();  // the steps need sound data
     const total = this.passed + this.failures.length;
     return this.failures.length ? `FAIL ${this.failures.length}/${total}\n${this.failures.slice(0, 50).join("\n")}` : `PASS ${this.passed}/${total}`;
   }
@@ -46,7 +50,7 @@ class SelfTest {
     explorer.steps.forEach((step, number) => this.step(step, number));
     this.walkBack();
     explorer.recording.labs.forEach((lab, l) => [...Array(lab.heads).keys()].forEach((head) =>
-      LAB_STEPS.forEach((_, at) => this.lab(l, head, at))));
+      labSteps(explorer.recording, lab).forEach((key) => this.lab(l, head, key))));
     explorer.recording.parameters.forEach((_, at) => this.shown({screen: "parameters", parameter: at, open_cell: false}));
     this.broken();
   }
@@ -60,7 +64,7 @@ class SelfTest {
       this.expect(difference(node.gradient, new Grid(node.shape, sum)) <= tolerance, `sum of contributions: ${nodeName(node)}`);
     }
   }
-  // Every value that the page can explain, explained.
+  // Explains every value that the page can explain.
   values() {
     const {explorer} = this, state = explorer.state;
     for (const node of explorer.recording.nodes) {
@@ -77,7 +81,7 @@ class SelfTest {
     }
     explorer.state = state;
   }
-  // Every contribution that the page can explain, explained. A rule that was broken on purpose does not fit.
+  // Explains every contribution that the page can explain, except those of a rule that was broken on purpose.
   sent() {
     const {explorer} = this, {recording} = explorer;
     for (const node of recording.nodes)
@@ -94,7 +98,7 @@ class SelfTest {
         if (!recording.meta.broken) this.expect(worst <= recording.tolerance * Math.max(largest(edge.grid), recording.single ? 1e-2 : 1e-6), `${nodeName(node)} sends to its input ${edge.input}`);
       }
   }
-  // What the writer says of the checks is what the page finds.
+  // The stored results of the checks agree with the page's own.
   stored() {
     const same = (a, b, floor) => Object.is(a, b) || a === null || Math.abs(a - b) <= 1e-9 * Math.max(Math.abs(b), floor);
     for (const {check, num_err: said, nonfinite, ...node} of this.explorer.recording.nodes) {
@@ -103,7 +107,7 @@ class SelfTest {
                   && said.passed === check.passed, `stored check of ${nodeName(node)}`);
     }
   }
-  // What the writer says of the loss, and of the runs with something changed.
+  // The stored loss, and the losses of changed runs.
   told() {
     const {recording} = this.explorer, {meta} = recording, loss = recording.node(recording.json.loss);
     const close = (a, b) => Math.abs(a - b) <= 1e-12 * Math.max(Math.abs(a), Math.abs(b), 1);
@@ -114,7 +118,7 @@ class SelfTest {
       this.expect(slope === null || (predicted === null ? !Number.isFinite(slope) : close(predicted, -slope)), `${title}, ${path}: predicted`);
     }
   }
-  // Value times gradient over what the run was without.
+  // Value times gradient, summed over the elements that the changed run set to zero.
   #slope(title, path) {
     const {recording} = this.explorer, [, what, number] = /^without (head|source token) (\d+)/.exec(title) || [];
     const lab = recording.labs.find((l) => l.path === path);
@@ -126,7 +130,7 @@ class SelfTest {
     for (let i = begin; i < begin + size; ++i) sum += node.value.data[i] * node.gradient.data[i];
     return recording.f32.length && what !== "head" ? null : sum;
   }
-  // What the optimizer adds, by the rules that the page knows.
+  // The optimizer's updates, recomputed for the optimizers that the page implements.
   updates() {
     const {recording} = this.explorer, told = recording.meta.optimizer || "";
     const plain = /^gradient descent, learning rate (\S+)$/.exec(told);
@@ -150,7 +154,7 @@ class SelfTest {
     const tables = [...new DOMParser().parseFromString(holder ? holder.textContent : "", "text/html").querySelectorAll("table")];
     for (const table of tables) {
       const [path, step] = (table.caption ? table.caption.textContent : "").split(": "), name = (step || "").replace(/^\w+ /, "").replace("dropped P", "R");
-      const lab = recording.labs.find((l) => l.path === path);
+      const lab = recording.labs.find((l) => (l.path || THE_RUN) === path);
       if (!lab) continue;
       const grid = new Head(recording, lab, 0)[name], cells = [...table.querySelectorAll("td")].slice(1);
       if (!grid || grid.leftOut) continue;
@@ -182,7 +186,7 @@ class SelfTest {
       if (node.check && !explorer.recording.meta.broken) this.expect(node.check.passed, `numerical gradient: ${nodeName(node)}`);
     }
   }
-  // There and back again leaves the page as it was.
+  // A walk forward and back leaves the page unchanged.
   walkBack() {
     const {explorer} = this, last = explorer.steps.length - 1;
     Object.assign(explorer.state, {screen: "tape", step: 0, open: new Set()});
@@ -194,12 +198,12 @@ class SelfTest {
     if (explorer.recording.whatIfs.length) this.shown({screen: "whatif"});
     if (explorer.recording.labs.length) this.shown({screen: "quiz", quiz: 0, hint: 3, lab: 0, head: 0});
   }
-  lab(lab, head, at) {
+  lab(lab, head, key) {
     const {explorer} = this;
-    this.shown({screen: "lab", lab, head, labStep: at, open_cell: false});
-    const step = labStep(explorer, explorer.head(), LAB_STEPS[at]), broken = explorer.recording.meta.broken;
+    this.shown({screen: "lab", lab, head, labStep: key, open_cell: false});
+    const step = labStep(explorer, explorer.head(), key), broken = explorer.recording.meta.broken;
     for (const check of step.checks)
-      if (!broken) this.expect(check.error <= check.tolerance, `${explorer.recording.labs[lab].path} head ${head + 1} ${LAB_STEPS[at]}: ${check.text}`);
+      if (!broken) this.expect(check.error <= check.tolerance, `${explorer.recording.labs[lab].path} head ${head + 1} ${key}: ${check.text}`);
     const array = openArray({state: {array: null}}, step);
     if (!array) return;
     let worst = true;
@@ -209,16 +213,16 @@ class SelfTest {
         const e = array.explain(i, j);
         worst = e.expected === undefined || e.total === e.expected || Math.abs(e.total - e.expected) <= tolerance * Math.max(largest(array.grid), 1e-6);
       }
-    if (!broken) this.expect(worst, `${LAB_STEPS[at]}: cells of ${array.name}`);
+    if (!broken) this.expect(worst, `${key}: cells of ${array.name}`);
   }
-  // A page made with a broken rule must have found it.
+  // On a page with a broken rule, the checks must find that rule.
   broken() {
     const {recording} = this.explorer;
     if (recording.meta.broken) this.expect(recording.firstWrong() !== null, "the broken rule turned nothing red");
   }
 }
 
-// A page whose recording does not hold together says so instead of staying blank.
+// An inconsistent recording gives an error message instead of a blank page.
 function selfTest(root, text) {
   try {
     if (wasAltered(text, JSON.parse(text))) return "FAIL 1/1\nfingerprint of the numbers";

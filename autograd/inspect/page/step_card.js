@@ -1,6 +1,7 @@
-// The card of one step: formula, the same with numbers, matrices, what is sent where, the rule's source.
+// The card of one step: formula, formula with numbers, matrices, gradients sent, the rule's source.
 
-// Value, gradient, numerical gradient and their difference, side by side. `sent`: what the walked rule adds.
+// Value, gradient, numerical gradient and their difference, side by side. `sent` is the contribution of the
+// current rule.
 function nodeMatrices(context, node, walked, name, sent = null) {
   const {state, words, recording} = context, views = [];
   const slice = Math.max(Math.min(state.slice, node.value.slices - 1), 0), size = [node.value.rows, node.value.cols];
@@ -28,7 +29,7 @@ function nodeMatrices(context, node, walked, name, sent = null) {
   return views;
 }
 
-// The few cells that were checked, one a row.
+// The sampled cells that were checked, one per row.
 function sampledCells(context, node) {
   const {words} = context, name = words.get("sampled", node.cells.length, node.gradient.data.length);
   return h("div", {class: "scroll list", tabindex: "0", role: "group", "aria-label": name}, h("table", {class: "explain sampled"}, h("caption", {}, name),
@@ -49,7 +50,7 @@ function checkChip(context, node) {
   return h("p", {class: check.passed ? "chip good" : "chip bad", title: words.get("replayed")}, `${check.passed ? "✓" : "✗"} ${text}${kinks}`);
 }
 
-// What the selected cell explains: of the value, or of what the rule sends.
+// The explanation of the selected cell, of the value or of a gradient that the rule sends.
 function chosenCell(context, node, pass) {
   const {state, recording, words} = context, choices = [];
   const title = (of, kind) => `${of} — ${words.get(kind)}`, slice = (grid) => Math.max(Math.min(state.slice, grid.slices - 1), 0);
@@ -108,7 +109,7 @@ function inputValues(context, node) {
   return h("section", {}, h("h3", {}, words.get("inputs")), box);
 }
 
-// What this rule sends to each of its inputs, beside that input's value and its numerical gradient.
+// The gradients that this rule sends to its inputs, beside each input's value and numerical gradient.
 function sentGradients(context, node, now) {
   const {recording, words} = context, section = h("section", {}, h("h3", {}, words.get("sends")));
   for (const edge of node.edges) {

@@ -63,14 +63,15 @@ const countSteps = (module) => module.steps.length + [...module.children.values(
 
 const MOST_LINES = 25, MOST_FOUND = 200;
 
-// At most 25 lines: of a long run of steps those around the current one stay, the rest is one line that opens.
+// At most 25 lines: of a long run of steps those around the current one stay, the others are folded into one
+// line.
 function foldedLines(context) {
   const {state, steps} = context, lines = treeLines(context);
   if (state.search !== "") return lines.slice(0, MOST_FOUND);
   if (state.unfolded || lines.length <= MOST_LINES) return lines;
   const current = steps[state.step].node;
   const at = Math.max(lines.findIndex((line) => line.kind === "step" && steps[line.number].node === current), 0);
-  // Modules stay; steps go, the farthest first.
+  // Folds steps, the farthest first; modules stay.
   const candidates = lines.map((line, i) => ({line, i})).filter(({line}) => line.kind === "step").sort((a, b) => Math.abs(b.i - at) - Math.abs(a.i - at));
   const gone = new Set(), runs = () => lines.filter((_, i) => gone.has(i) && !gone.has(i - 1)).length;
   for (const {i} of candidates) {
@@ -129,7 +130,7 @@ function tapeList(context) {
 
 const badge = (node) => node.nonfinite ? "nonfinite" : !node.check ? "" : node.check.passed ? "checked" : "wrong";
 
-// Which tokens the rows of an array stand for.
+// The tokens of the rows of an array.
 function rowNames(context, node) {
   const {source, target} = context.recording.tokens;
   const time = node.shape.length >= 2 ? node.shape[node.shape.length - 2] : 0;
@@ -137,11 +138,14 @@ function rowNames(context, node) {
   const side = /(^|\.)encoder(\.|$)|^src_/.test(node.module) ? source : /(^|\.)decoder(\.|$)|^tgt_|^generator/.test(node.module) ? target : null;
   if (side && side.length === time) return side;
   const lab = context.recording.labs.find((l) => node.module.startsWith(l.path));
-  return lab && lab.rows.length === time ? lab.rows : null;
+  const weights = lab && Object.entries(lab.nodes).some(([name, id]) => id === node.id && name.endsWith("proj_weight"));
+  return lab && !weights && lab.rows.length === time ? lab.rows : null;
 }
 function columnNames(context, node) {
-  const lab = context.recording.labs.find((l) => l.path === node.module);
-  if (!lab || node.shape.length < 2) return null;
+  const {labs} = context.recording, byKeys = labs.find(({nodes}) => [nodes.scores, nodes.weights, nodes.dropped].includes(node.id));
+  if (byKeys) return byKeys.columns;
+  const lab = labs.find((l) => l.path === node.module);
+  if (!lab || node.shape.length !== 4) return null;
   const [rows, cols] = node.shape.slice(-2);
-  return rows === lab.rows.length && cols === lab.columns.length && node.shape.length === 4 ? lab.columns : null;
+  return rows === lab.rows.length && cols === lab.columns.length ? lab.columns : null;
 }

@@ -1,4 +1,4 @@
-// What the page says, in English and Chinese. `{}` stands for the arguments in order.
+// The texts of the page in English and Chinese. `{}` is replaced by the arguments in order.
 
 const TEXT = {
   en: {
@@ -54,7 +54,7 @@ const TEXT = {
       ["h H", "next, previous head"], ["↑ ↓ ← →", "move inside a matrix"], ["Enter", "explain the cell"],
       ["Esc", "close, back"], ["v g n", "show or hide value, gradient, numerical gradient"],
       ["t", "theme"], ["/", "search"], ["?", "this help"]],
-    signs: "Blue is negative, orange is positive, and every cell prints its number. Hatched: masked, or not computed yet.",
+    signs: "Blue is negative, orange is positive, and every cell prints its number. Hatched: masked, or left out. Dashed: not computed yet.",
     jacobian: "Jacobian of row {}: diag(p) − p pᵀ, times the row of dP",
     products: "products", total: "total",
     noscript: "This page needs JavaScript to step; the attention of head 1 stands below.",
@@ -129,7 +129,7 @@ const TEXT = {
       ["h H", "下一个头、上一个头"], ["↑ ↓ ← →", "在矩阵内移动"], ["Enter", "解释该单元"],
       ["Esc", "关闭、返回"], ["v g n", "显示或隐藏值、梯度、数值梯度"],
       ["t", "主题"], ["/", "搜索"], ["?", "本帮助"]],
-    signs: "蓝色为负，橙色为正，每个单元都印有数值。斜线：被遮蔽，或尚未计算。",
+    signs: "蓝色为负，橙色为正，每个单元都印有数值。斜线：被遮蔽，或已略去。虚线框：尚未计算。",
     jacobian: "第 {} 行的雅可比矩阵：diag(p) − p pᵀ，乘以 dP 的该行",
     products: "乘积", total: "合计",
     noscript: "逐步浏览需要 JavaScript；下面是第 1 个头的注意力。",

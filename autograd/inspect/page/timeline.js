@@ -9,7 +9,7 @@ function norm(values) { return Math.sqrt(values.reduce((sum, x) => sum + x * x, 
 function mean(values) { return values.reduce((sum, x) => sum + x, 0) / values.length; }
 function ratio(update, weight) { return weight > 0 ? update / weight : NaN; }
 
-// As head_state() in timeline.cpp.
+// Equals head_state() in timeline.cpp.
 function headState(sample, head) {
   if (sample.entropy[head] >= 0.99) return "uniform";
   if (sample.focus[head] >= 0.95) return "one_key";
@@ -141,7 +141,7 @@ class TimelinePage {
         caption: words.get("allNumbers"), columns: [words.get("step"), ...columns.map(([key]) => words.get(key))],
         rows: data.samples.map((s) => [s.step, ...columns.map(([, f]) => f(s))])})));
   }
-  // Its content is made when it is opened.
+  // A section whose content is created when it is first opened.
   details(id, title, open, make) {
     const box = h("details", {id, open: open.has(id)}, h("summary", {"data-focus": id}, title));
     const fill = () => { if (box.open && box.children.length === 1) box.append(make()); };
@@ -227,7 +227,7 @@ function shaded(element, p, dark) {
   return element;
 }
 
-// #selftest: what must hold in any timeline, as `PASS n/n` or `FAIL k/n`.
+// #selftest: checks the invariants of any timeline and prints `PASS n/n` or `FAIL k/n`.
 function timelineSelfTest(data) {
   let passed = 0, count = 0;
   const holds = (x) => { ++count; passed += Boolean(x); };

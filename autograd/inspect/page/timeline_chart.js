@@ -8,7 +8,7 @@ function svg(tag, attributes, ...children) {
   return element;
 }
 
-// Maps [low, high] to [0, 1]; logarithmic where asked for and all values are positive.
+// Maps [low, high] to [0, 1]; logarithmic when requested and all values are positive.
 class Scale {
   constructor(values, logarithmic) {
     const finite = values.filter((x) => Number.isFinite(x) && (!logarithmic || x > 0));
@@ -73,7 +73,7 @@ function lineChart(options) {
     here && Number.isFinite(y.at(here[1])) ? svg("circle", {class: "now", cx: atX(step), cy: atY(here[1]), r: 4.5}) : null);
 }
 
-// A line as high as a line of text, for the eye alone: the numbers stand beside it.
+// A decorative line of text height; the numbers are beside it.
 function sparkLine(points, step, low = null, high = null) {
   const x = new Scale(points.map((p) => p[0]), false), y = new Scale(low === null ? points.map((p) => p[1]) : [low, high], false);
   return svg("svg", {class: "spark", viewBox: "0 0 100 20", preserveAspectRatio: "none", "aria-hidden": "true"},

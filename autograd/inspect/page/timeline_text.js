@@ -1,4 +1,4 @@
-// What the timeline says, in English and Chinese. `{}` stands for the arguments in order.
+// The texts of the timeline in English and Chinese. `{}` is replaced by the arguments in order.
 
 const TIMELINE_TEXT = {
   en: {

@@ -47,11 +47,11 @@ std::string list(const std::vector<std::uint32_t>& ids) {
   return fmt::format("[{}]", text);
 }
 
-/// What two values' descriptions differ in; nothing when they agree.
+/// The difference between the descriptions of two values; empty when they agree.
 std::string structure(const RecordedValue& a, const RecordedValue& b) {
   if (a.op != b.op) return fmt::format("its op is {} and {}", a.op, b.op);
   if (a.parameter && a.label != b.label) return fmt::format("it is parameter {} and {}", a.label, b.label);
-  if (a.leaf() && a.shape == b.shape) return {};  // a tap may have named one of them
+  if (a.leaf() && a.shape == b.shape) return {};  // only one of them may have a tap's name
   if (a.shape != b.shape) return fmt::format("its shape is {} and {}", a.shape, b.shape);
   if (a.inputs != b.inputs) return fmt::format("its inputs are {} and {}", list(a.inputs), list(b.inputs));
   if (a.label == b.label && a.module != b.module)

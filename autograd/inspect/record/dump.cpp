@@ -6,7 +6,7 @@
 namespace tapegrad {
 namespace {
 
-/// `-1 … 2`, one number where there is no more, and how many are not finite.
+/// `-1 … 2`, or one number when all are equal, then the count of values that are not finite.
 std::string range(const std::vector<double>& values) {
   if (values.empty()) return "empty";
   double least = INFINITY, most = -INFINITY;

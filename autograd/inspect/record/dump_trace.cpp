@@ -33,7 +33,7 @@ class Trace {
   Index bytes(const Shape& shape) const {
     return shape.size() * static_cast<Index>(byte_size(record_.dtype));
   }
-  /// What is read and what is written.
+  /// Bytes read and written by the op.
   Index forward_bytes(const RecordedValue& v) const {
     Index count = bytes(v.shape);
     for (const std::uint32_t input : v.inputs) count += bytes(record_[input].shape);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "../../observe/without_gradient_hooks.h"
 #include "recorder.h"
 
 namespace tapegrad {
@@ -20,9 +19,9 @@ std::string before_last_dot(const std::string& path) {
 
 }  // namespace
 
-std::string source_place(const std::source_location& where) {
+std::string source_place(const SourceLocation& where) {
   constexpr std::string_view own = "autograd/inspect/record.cpp", view = "include/tapegrad/";
-  std::string_view top = std::source_location::current().file_name(), file = where.file_name();
+  std::string_view top = SourceLocation::current().file_name(), file = where.file_name();
   top.remove_suffix(top.ends_with(own) ? own.size() : top.size());
   if (const auto at = file.rfind(view); at != std::string_view::npos)
     file.remove_prefix(at + view.size());
@@ -57,7 +56,7 @@ TapeRecord Recorder::run() {
   return std::move(record_);
 }
 
-/// Every leaf and every result that users see, and also what an op keeps where another op reads it.
+/// Numbers every leaf and every visible result, and the saved arrays of an op that another op reads.
 void Recorder::find_values() {
   const std::uint32_t nodes = loss_.stamp().node + 1;
   record_.dtype = tape_.dtype();
@@ -109,7 +108,7 @@ void Recorder::describe(RecordedValue& v, const Node& n) {
 }
 
 void Recorder::name_values() {
-  for (const Taps::Tap& tap : tape_.taps().collected()) {
+  for (const Tap& tap : tape_.observers().collected()) {
     const Var& x = tap.value;
     if (x.stamp().node > loss_.stamp().node) continue;
     const std::uint32_t id = ids_[tape_.node(x.stamp().node).first_output + x.output()];
@@ -133,7 +132,7 @@ RecordedValue& Recorder::carrier(std::uint32_t i) {
 }
 
 void Recorder::walk() {
-  BackwardSteps steps = tape_.backward_steps(loss_, {.intervene = options_.intervene});
+  BackwardSteps steps = backward_steps(loss_, {.intervene = options_.intervene});
   for (const Step& step : steps) take(step);
   const Gradients gradients = steps.gradients();
   take_gradients(gradients);
@@ -181,7 +180,7 @@ void Recorder::count_flops() {
 TapeRecord record(const Var& loss, const RecordOptions& options) {
   Tape& tape = loss.tape("record");
   expects(tape.options().record, "record: this tape does not record (.record = false)");
-  const WithoutGradientHooks quiet(tape);
+  const auto quiet = tape.observers().mute_gradients();
   const Tape::Mark before = tape.mark();
   try {
     TapeRecord taken = Recorder(tape, loss, options).run();

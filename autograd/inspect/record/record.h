@@ -1,27 +1,29 @@
+/// Captures a recorded computation and its backward pass as plain data (`record`): the source of dumps,
+/// traces, comparisons and the explorer's page.
 #pragma once
 #include <cstdint>
 #include <functional>
-#include <source_location>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "../../attributes.h"
-#include "../../observe/steps.h"
+#include "../../backward/steps.h"
+#include "../../base/source_location.h"
 
 namespace tapegrad {
 
-/// How much of the gradients is checked by finite differences when a recording is taken down.
+/// The share of the gradients that a recording checks by finite differences.
 enum class Numeric {
   none,
-  sampled,  ///< all elements of watched values and of small leaves; a few of any other value
+  sampled,  ///< all elements of watched values and of small leaves; a few of every other value
   all,
 };
 
-/// What a rule adds to the gradient of one of its inputs.
+/// The contribution of one backward rule to the gradient of one of its inputs.
 struct RecordedPart {
   std::uint32_t input;  ///< position among the inputs
-  std::uint32_t to;     ///< the value that it is the gradient of
+  std::uint32_t to;     ///< id of the input's value
   Shape shape;
   std::vector<double> values;
 };
@@ -31,18 +33,19 @@ struct RecordedCheck {
   std::vector<Index> cells;
   std::vector<double> values;
   double absolute = 0, relative = 0;  ///< worst error; relative to the larger of both and 1e-3
-  Index cell = 0;                     ///< where the relative one is; 0 when there is none
+  Index cell = 0;                     ///< element of the relative error; 0 when there is none
   double tolerance = 1e-6;            ///< 1e-3 for a recording in f32
   bool passed() const { return relative <= tolerance; }
 };
 
-/// One recorded value: what it is, where it came from, its gradient and where that came from.
+/// One recorded value with its op, inputs and gradient, and the contributions that its rule sends to its
+/// inputs.
 ///
-/// Every leaf and every result that users see is one; what an op keeps for its rule is none. An op of several
-/// results makes several values, which share op, inputs and rule; what belongs to the op as a whole (`sent`,
-/// times, FLOPs) stands with one of them alone: the first that a gradient reaches, or else the first. The
-/// parts sent to a value sum to its gradient, but for the loss and for a result inside of an op
-/// (Op::completes), which its own op adds to.
+/// Every leaf and every visible result is a RecordedValue; arrays that an op saves for its rule are not. An
+/// op with several results makes several values, which share op, inputs and rule; the data of the op as a
+/// whole (`sent`, times, FLOPs) is stored with one of them, the first that a gradient reaches or else the
+/// first. The parts sent to a value sum to its gradient, except for the loss and for a result whose own op
+/// adds to its gradient (Op::completes).
 struct RecordedValue {
   std::uint32_t id = 0;  ///< its place in TapeRecord::values
   std::string op;        ///< `parameter`, `variable` or `constant` for leaves
@@ -54,7 +57,7 @@ struct RecordedValue {
   Shape shape;
   std::vector<std::uint32_t> inputs;
   Attributes attributes;
-  std::vector<double> value, gradient;     ///< no gradient: nothing flows here
+  std::vector<double> value, gradient;     ///< an empty gradient: no gradient flows here
   std::vector<RecordedPart> sent;          ///< by this value's rule, to its inputs
   RecordedCheck check;                     ///< empty when nothing was checked
   double forward_ns = 0, backward_ns = 0;  ///< 0 unless measured
@@ -64,12 +67,11 @@ struct RecordedValue {
   enum class NonFinite { none, value, gradient } non_finite = NonFinite::none;
 
   bool leaf() const { return rule.empty(); }
-  /// What dumps call it: `module.label`, a parameter's path, or else the path of the layer that ran it.
+  /// The name in dumps: `module.label`, a parameter's path, or else the path of the layer that ran the op.
   std::string name() const;
 };
 
-/// A recording and one backward pass over it, taken down in plain memory: what dumps, traces, comparisons and
-/// the explorer's page are written from. It outlives the tape.
+/// A recording and one backward pass over it in plain memory, independent of the tape's lifetime.
 struct TapeRecord {
   DType dtype = DType::f64;
   std::uint64_t seed = 0;
@@ -87,20 +89,22 @@ struct RecordOptions {
   bool time = false;   ///< measure each op, forward and backward, by running it again
   Index small = 512;   ///< leaves of at most so many elements are checked at each, with Numeric::sampled
   Index samples = 16;  ///< elements checked of other values
-  /// Ids of values whose gradients `Numeric::sampled` checks at every element. Asked when all else is taken
-  /// down.
+  /// Returns the ids of values whose gradients `Numeric::sampled` checks at every element. Called after
+  /// everything else is captured.
   std::function<std::vector<std::uint32_t>(const TapeRecord&)> watch = {};
-  /// As StepOptions::intervene: changes what rules send. Numerical checks then tell which rule is broken.
+  /// As StepOptions::intervene: changes the contributions of rules. Numerical checks then identify the broken
+  /// rule.
   std::function<void(Step&)> intervene = {};
 };
 
-/// Walks back from `loss` step by step and takes everything down that was recorded up to it. The gradients
-/// are those of `tape.backward(loss)`, bit for bit (without `intervene`). Taps that were collected name their
-/// values. A gradient for whose check a checkpoint would have to run stays unchecked. The tape is as before,
-/// and no gradient hook runs. Throws what `backward_steps` throws.
+/// Walks back from `loss` step by step and captures everything that was recorded up to it. Without
+/// `intervene` the gradients are those of `tape.backward(loss)`, bit for bit. Collected taps name their
+/// values. A gradient whose check needs a checkpoint to run stays unchecked. The tape stays unchanged and no
+/// gradient hook runs. Throws the errors of `backward_steps`.
 TapeRecord record(const Var& loss, const RecordOptions& options = {});
 
-/// `autograd/ops/matmul.cpp:41`: a file of this source tree from its top, of another the name alone.
-std::string source_place(const std::source_location& where);
+/// Returns, for example, `autograd/ops/matmul.cpp:41`: the path from the root of this source tree, or the
+/// file name alone for a file outside it.
+std::string source_place(const SourceLocation& where);
 
 }  // namespace tapegrad

@@ -1,4 +1,4 @@
-// Numerical gradients of what was taken down.
+// Numerical gradients of captured values.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -20,7 +20,7 @@ std::uint64_t scramble(std::uint64_t x) {  // splitmix64
   return x ^ (x >> 31);
 }
 
-/// The same `count` distinct cells of a value each time, in order.
+/// Chooses `count` distinct elements of a value, in ascending order, determined by the value's id.
 std::vector<Index> some_cells(std::uint32_t id, Index size, Index count) {
   std::set<Index> cells;
   for (std::uint64_t draw = 0; static_cast<Index>(cells.size()) < count; ++draw)
@@ -36,7 +36,7 @@ std::vector<bool> behind_checkpoint(const Var& loss) {
   const std::uint32_t last = loss.stamp().node;
   std::vector<std::uint32_t> owner;  // by flat output: its node
   std::vector<bool> wanted(last + 1), behind(last + 1);
-  // Another precision computes everything recorded again.
+  // In another precision a replay computes everything again, checkpoints included.
   for (std::uint32_t i = 0; i < tape.size() && tape.dtype() != DType::f64; ++i)
     if (tape.node(i).checkpoint) return std::vector<bool>(last + 1, true);
   for (std::uint32_t i = 0; i <= last; ++i) owner.insert(owner.end(), tape.node(i).output_count, i);
@@ -61,7 +61,7 @@ void Recorder::check_values() {
   for (RecordedValue& v : record_.values) {
     const Node& n = tape_.node(vars_[v.id].stamp().node);
     if (behind[vars_[v.id].stamp().node]) continue;
-    // A result inside of an op cannot move alone: the op would run with its own again.
+    // A result inside of an op cannot be moved alone: the op would recompute it.
     if (v.gradient.empty() || (n.completes && n.op->completes(static_cast<int>(v.output)))) continue;
     const bool named = !v.label.empty() && !v.parameter;
     v.check = check(v, options_.numeric == Numeric::all || watched.contains(v.id) || named ||

@@ -1,4 +1,4 @@
-// How long each op takes, forward and backward, run again by itself.
+// Measures the time of each op, forward and backward, by running it again alone.
 #include <algorithm>
 #include <chrono>
 #include <cstring>
@@ -9,7 +9,7 @@
 namespace tapegrad {
 namespace {
 
-/// Nanoseconds of one call: the best of a few batches, since whatever disturbs only adds.
+/// Nanoseconds of one call: the minimum over a few batches, since disturbances only add time.
 template <class F>
 double best_ns(F&& call) {
   using Clock = std::chrono::steady_clock;
@@ -69,7 +69,7 @@ double Recorder::time_backward(std::uint32_t node, const Gradients& gradients) {
   return best_ns([&] { n.op->backward({in, out, dinputs, doutputs}); });
 }
 
-/// A rule that is written in ops is recorded behind the end of the tape.
+/// Times a rule that is written in ops, by recording it at the end of the tape.
 double Recorder::time_pullback(std::uint32_t node, const Gradients& gradients) {
   const Node n = tape_.node(node);  // a copy: the tape grows
   std::vector<Var> inputs, outputs, cotangents;

@@ -1,3 +1,5 @@
+/// Internal: the class behind `record`. Its members are defined in record.cpp, record_check.cpp and
+/// record_time.cpp.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -6,11 +8,11 @@
 
 namespace tapegrad {
 
-/// By node up to the loss: whether the loss cannot be computed with its results changed, because a checkpoint
-/// would have to run (Replay).
+/// Returns, for each node up to the loss, true when a replay with changed results of the node is impossible
+/// because a checkpoint depends on them.
 std::vector<bool> behind_checkpoint(const Var& loss);
 
-/// Takes a recording down; for `record` alone.
+/// Captures a recording; used by `record` alone.
 class Recorder {
  public:
   Recorder(Tape& tape, const Var& loss, const RecordOptions& options)
@@ -36,7 +38,7 @@ class Recorder {
   double time_backward(std::uint32_t node, const Gradients& gradients);
   double time_pullback(std::uint32_t node, const Gradients& gradients);
 
-  /// The value that stands for the whole op of node i.
+  /// The value that holds the data of the whole op of node i.
   RecordedValue& carrier(std::uint32_t i);
 
   Tape& tape_;
@@ -44,7 +46,7 @@ class Recorder {
   const RecordOptions& options_;
   TapeRecord record_;
   std::vector<Var> vars_;           // by id
-  std::vector<std::uint32_t> ids_;  // by flat output number; `none` for what ops keep for their rules
+  std::vector<std::uint32_t> ids_;  // by flat output number; `none` for arrays that ops save for their rules
 };
 
 }  // namespace tapegrad

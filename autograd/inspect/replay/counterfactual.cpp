@@ -34,8 +34,7 @@ Counterfactual what_if(const Var& loss, const Gradients& g, const Var& x, const 
 
 namespace {
 
-/// A copy of x's value in which the elements of `block` of every `blocks` are `value`: x is seen as
-/// [.., blocks, inner].
+/// A copy of x's value, viewed as [.., blocks, inner], in which every element of block `block` is `value`.
 Tensor with_block(const Var& x, Index blocks, Index block, Index inner, double value) {
   Tensor result = x.value().clone();
   dispatch(result.dtype(), [&]<class T>(T) {

@@ -1,3 +1,5 @@
+/// Counterfactuals: the change of the loss when one recorded value is replaced (`what_if`), and common
+/// replacements such as a head or a token set to zero.
 #pragma once
 #include <initializer_list>
 
@@ -5,13 +7,13 @@
 
 namespace tapegrad {
 
-/// What another value in the place of a recorded one does to the loss.
+/// The change of the loss when one recorded value is replaced, with its first-order prediction.
 ///
-/// `predicted` is what the gradient says, <dloss/dx, new - old>: right to first order, for a change so small
-/// that the loss is straight over it. `change - predicted` is all that the gradient cannot see: curvature
-/// between the old and the new value, 1/2 (new - old)' H (new - old) + ..., and kinks. It shrinks with the
-/// square of the change. Where it is as large as `change` itself, as it often is for a head or a token that
-/// is dropped as a whole, the gradient at the old value does not tell what the head or the token is worth.
+/// `predicted` is the first-order prediction <dloss/dx, new - old>, valid for changes so small that the loss
+/// is linear over them. `change - predicted` is the remainder: curvature between the old and the new value,
+/// 1/2 (new - old)' H (new - old) + ..., and kinks. It shrinks with the square of the change. When it is as
+/// large as `change`, as it often is for a dropped head or token, the gradient at the old value does not
+/// measure the importance of the head or token.
 struct Counterfactual {
   double loss = 0;          ///< as recorded
   double changed_loss = 0;  ///< with the new value
@@ -19,29 +21,29 @@ struct Counterfactual {
   double predicted = 0;     ///< <dloss/dx, new - old>
 };
 
-/// Replays the recording with `value` in the place of x. `g` is a backward pass from `loss`; x any recorded
-/// value that needs a gradient. A recording in f32 is replayed in f64, so that small changes are not lost in
-/// rounding; elements of `value` that are the recorded ones count as unchanged. What the loss does not depend
-/// on changes nothing. Throws when `value` has not x's shape and dtype, when x is a constant, and what Replay
-/// throws.
+/// Replays the recording with `value` in place of x. `g` is a backward pass from `loss`; x is any recorded
+/// value that needs a gradient. A recording in f32 is replayed in f64, so small changes are not lost in
+/// rounding; elements of `value` that equal the recorded ones are unchanged. The change is 0 when the loss
+/// does not depend on x. Throws when `value` differs from x in shape or dtype, when x is a constant, and the
+/// errors of Replay.
 Counterfactual what_if(const Var& loss, const Gradients& g, const Var& x, const Tensor& value);
 
 // New values for `what_if` and Replay: x's recorded value with something changed, in x's dtype. An index out
 // of range throws.
 
-/// One element is another one: `with_element(scores, {batch, head, query, key}, 0)`.
+/// Replaces one element: `with_element(scores, {batch, head, query, key}, 0)`.
 Tensor with_element(const Var& x, std::initializer_list<Index> index, double value);
-/// Head `head` is zero.   x [.., heads, time, dim], as query, key, value, weights or context
+/// Sets head `head` to zero in x [.., heads, time, dim]: query, key, value, weights or context.
 Tensor without_head(const Var& x, Index head);
-/// The same where heads lie side by side.   x [.., heads * dim]
+/// Sets head `head` to zero in x [.., heads * dim], where each row holds the heads side by side.
 Tensor without_packed_head(const Var& x, Index heads, Index head);
-/// The token at `position` of example `batch` is zero.   x [batch, time, width], or [time, width] with batch
-/// 0
+/// Sets the token at `position` of example `batch` to zero in x [batch, time, width], or in x [time, width]
+/// with batch 0.
 Tensor without_token(const Var& x, Index batch, Index position);
-/// Key `key` is scored -1e30 for all queries, so that softmax gives it no weight, but where it is the only
-/// key that the mask keeps.   scores [.., query, key]
+/// Sets the score of key `key` to -1e30 for all queries in scores [.., query, key]. Softmax then gives it
+/// weight 0, unless it is the only key that the mask keeps.
 ///
-/// It is too far for a first-order prediction; the weights with a zero column are nearer by.
+/// The change is too large for a first-order prediction; weights with a zero column are a smaller change.
 Tensor without_key(const Var& scores, Index key);
 
 }  // namespace tapegrad

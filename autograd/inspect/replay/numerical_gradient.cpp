@@ -43,11 +43,11 @@ struct Derivative {
 
 Derivative derivative(Line& line, Index element, double step) {
   const double x = line.base(element), middle = line.at_base();
-  const double h = (x + step) - x;  // such that x + h is x moved by just h
+  const double h = (x + step) - x;  // x + h is then exact
   const double right = line.at(element, x + h), left = line.at(element, x - h);
   const double far_right = line.at(element, x + 2 * h), far_left = line.at(element, x - 2 * h);
   const double near = (right - left) / (2 * h), far = (far_right - far_left) / (4 * h);
-  // Beside a kink the two estimates differ; just on it, the jump of the slope does not shrink with h.
+  // Near a kink the two estimates differ; exactly on it, the jump of the slope does not shrink with h.
   const double bend = (right - 2 * middle + left) / h,
                far_bend = (far_right - 2 * middle + far_left) / (2 * h);
   const double noise = 64 * std::numeric_limits<double>::epsilon() * std::abs(middle) / h;

@@ -1,3 +1,4 @@
+/// Numerical gradients of recorded values, by replaying the recording in f64.
 #pragma once
 #include <span>
 #include <vector>
@@ -7,8 +8,9 @@
 namespace tapegrad {
 
 struct NumericalGradient {
-  std::vector<double> values;  ///< one for each element asked for
-  /// There is no derivative there: the function bends within the smallest step, or is not finite.
+  std::vector<double> values;  ///< one for each requested element
+  /// True at elements without a derivative: the function has a kink within the smallest step, or is not
+  /// finite.
   std::vector<bool> kink;
 };
 
@@ -16,12 +18,12 @@ struct NumericalGradient {
 ///
 ///     (-L(x + 2h) + 8 L(x + h) - 8 L(x - h) + L(x - 2h)) / 12h,
 ///
-/// h = 1e-4 max(1, |x|), down to a hundredth of that where the estimates of one and two steps disagree, as
-/// they do beside a kink. A recording in f32 is replayed in f64, dropout with the draws it took. x is any
-/// recorded value, not only a variable: the ops that computed it do not run. What the loss does not depend on
-/// has 0 everywhere. `loss` has one element; otherwise throws what Replay throws.
+/// h = 1e-4 max(1, |x|), reduced down to a hundredth of that when the estimates of one and two steps
+/// disagree, as they do near a kink. A recording in f32 is replayed in f64; dropout keeps its draws. x is any
+/// recorded value, not only a variable: the ops that computed it do not run. The gradient is 0 when the loss
+/// does not depend on x. `loss` must have one element. Throws the errors of Replay.
 NumericalGradient numerical_gradient(const Var& loss, const Var& x, std::span<const Index> elements);
-/// The same at every element: f64, of x's shape.
+/// dloss/dx at every element: f64, of x's shape.
 Tensor numerical_gradient(const Var& loss, const Var& x);
 
 }  // namespace tapegrad

@@ -11,16 +11,17 @@
 namespace tapegrad {
 namespace {
 
-constexpr double floor_of_gradients = 1e-3;  // as record's checks: below it errors are compared absolutely
+constexpr double floor_of_gradients =
+    1e-3;  // as in the checks of record: errors of smaller gradients are absolute
 constexpr double infinite = std::numeric_limits<double>::infinity();
 
-/// |a - b|; 0 where both are the same infinity or both NaN.
+/// |a - b|; 0 for equal infinities and for two NaNs.
 double distance(double a, double b) {
   if (a == b || (std::isnan(a) && std::isnan(b))) return 0;
   return std::isfinite(a) && std::isfinite(b) ? std::abs(a - b) : infinite;
 }
 
-/// Relative to the largest of `exact`, but to no less than `floor`.
+/// Fills in the error relative to the largest magnitude in `exact`, or to `floor` when that is larger.
 void compare(const TensorView& recorded, const TensorView& exact, NumericError& e, double floor = 0) {
   const float* a = recorded.data<float>();
   const double* b = exact.data<double>();
@@ -104,7 +105,7 @@ class Lens {
     return e;
   }
 
-  /// Runs the op in f64 on the recorded inputs, to tell its own rounding from what it was given.
+  /// Runs the op in f64 on the recorded inputs, to separate its own rounding from the errors of its inputs.
   void explain(const Node& n, const std::vector<double>& relative, NumericError* errors) {
     arena_.rewind(0);
     const auto like = [&](const TensorView& view) {

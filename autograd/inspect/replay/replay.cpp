@@ -34,7 +34,7 @@ void Replay::check() const {
       slot->tape == tape_ && tape_->alive(last_recorded_.stamp()),
       "replay: the tape was reset, rewound or destroyed after this replay was made; record again and make "
       "another one");
-  tape_->check_not_consumed("replay", {});
+  tape_->check_open("replay");
 }
 
 void Replay::refuse_checkpoint(const Node& n) {
@@ -45,7 +45,7 @@ void Replay::refuse_checkpoint(const Node& n) {
                   *n.path, n.path->empty() ? "" : ": "));
 }
 
-/// Every value in `dtype_`, from the converted leaves on.
+/// Computes every value in `dtype_` from the converted leaves.
 void Replay::compute_base() {
   base_.resize(owner_.size());
   for (std::uint32_t i = 0; i < nodes_; ++i) {
@@ -95,7 +95,7 @@ const TensorView& Replay::own(std::uint32_t flat) {
   return own_[flat];
 }
 
-/// Values handed out so far become stale.
+/// Makes all values handed out so far stale.
 void Replay::touch() {
   slot_->live_pass = slot_->next_serial++;
   ready_ = false;
@@ -103,7 +103,7 @@ void Replay::touch() {
   walked_.reset();
 }
 
-/// The place of a value that is to be changed, holding what it is now.
+/// The replay's own copy of a value that is about to be changed.
 const TensorView& Replay::change(std::uint32_t flat) {
   if (state_[flat] == State::changed) return own_[flat];
   const Node& n = tape_->node(owner_[flat]);
@@ -160,7 +160,7 @@ void Replay::clear() {
   ready_ = true;
 }
 
-/// Whether nothing that others can read of this node is left to compute.
+/// True when every visible result of this node is changed, so that the op need not run.
 bool Replay::all_changed(const Node& n) const {
   for (int k = 0; k < n.op->outputs(); ++k)
     if (state_[n.first_output + static_cast<std::uint32_t>(k)] != State::changed) return false;
@@ -249,8 +249,8 @@ Tensor Replay::operator[](const Var& x) const {
   return recorded ? x.value() : Tensor::borrowed(current(flat), {slot_.get(), slot_->live_pass, Stamp::pass});
 }
 
-/// The nodes up to the loss are put on a tape of their own, numbered alike. Ops, and the arrays they keep,
-/// stay the recording's.
+/// Copies the nodes up to the loss to a tape of the replay, with equal numbers. It shares the recording's ops
+/// and the arrays that they save.
 void Replay::backward(const Var& loss) {
   const std::uint32_t flat = number_of(loss), last = owner_[flat];
   expects(ready_, "replay: a value was changed; run() comes before backward()");
@@ -282,7 +282,7 @@ void Replay::backward(const Var& loss) {
       copy.op = nullptr;
       copy.input_count = 0;
     }
-    if (any || !base_.empty()) copy.parameter = nullptr;  // its version does not matter
+    if (any || !base_.empty()) copy.parameter = nullptr;  // not read, so its version is not checked
     walked->number(copy);
     copy.path = n.path;
   }
@@ -296,13 +296,6 @@ Tensor Replay::gradient(const Var& x) const {
   if (x.stamp().node >= walked_->size()) return {};
   const Var same = walked_->handle(x.stamp().node, x.output());
   return gradients_.contains(same) ? gradients_[same] : Tensor();
-}
-
-Replay Tape::replay_from(const Var& x, const Tensor& value) const {
-  Replay replay(*this);
-  replay.set(x, value);
-  replay.run();
-  return replay;
 }
 
 }  // namespace tapegrad

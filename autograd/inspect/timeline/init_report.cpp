@@ -32,7 +32,7 @@ Moments moments(const Tensor& x) {
   return result;
 }
 
-/// All elements are one number.
+/// True when all elements are equal and finite.
 bool constant(const Tensor& x, double mean) {
   return dispatch(x.dtype(), [&]<class T>(T) {
     const T* data = x.data<T>();
@@ -68,7 +68,7 @@ double median(std::vector<double> values) {
 
 std::string shown(double x) { return std::isnan(x) ? "-" : fmt::format("{:.3g}", x); }
 
-/// `encoder.layers.0.norm1` -> `encoder.layers.*.norm1`: like layers share a row.
+/// `encoder.layers.0.norm1` -> `encoder.layers.*.norm1`: repeated layers share a row.
 std::string starred(const std::string& path) {
   std::string out;
   for (std::size_t at = 0; at <= path.size();) {
@@ -81,12 +81,12 @@ std::string starred(const std::string& path) {
   return out;
 }
 
-/// Rows of texts and numbers; rows of the same texts become one, with the range of each number.
+/// Rows of texts and numbers; rows with equal texts are merged into one with the range of each number.
 class Table {
  public:
   explicit Table(std::vector<std::string> names) : names_(std::move(names)) {}
 
-  /// The first two texts stand before the numbers, others behind them.
+  /// Adds a row: two texts, the numbers, then the other texts.
   void add(const std::vector<std::string>& texts, const std::vector<double>& numbers) {
     auto at = std::find_if(rows_.begin(), rows_.end(), [&](const Row& row) { return row.texts == texts; });
     if (at == rows_.end()) at = rows_.insert(rows_.end(), {texts, {}});
@@ -162,13 +162,13 @@ InitReport init_report(const ParameterStore& params, const std::function<Var(Tap
 
   Tape tape({.dtype = params.dtype()});
   std::vector<Var> results;
-  tape.hooks().add("*", [&](const std::string& path, const Var& result) {
+  tape.observers().on_value("*", [&](const std::string& path, const Var& result) {
     report.layers.push_back({path, result.shape(), moments(result.value()).deviation, nan});
     results.push_back(result);
   });
   const Var total = loss(tape);
   const Gradients gradients = tape.backward(total);
-  // A deviation that is not a number would read as "none": infinity stands for it.
+  // A NaN deviation would print as "none", so it is reported as infinity.
   const auto finite_or = [](double x) { return std::isnan(x) ? std::numeric_limits<double>::infinity() : x; };
   for (std::size_t i = 0; i < results.size(); ++i) {
     report.layers[i].activation = finite_or(report.layers[i].activation);

@@ -1,3 +1,5 @@
+/// Reports the state of a model before training: parameters against their initialisers, and the signal
+/// through its layers.
 #pragma once
 #include <functional>
 #include <string>
@@ -12,13 +14,13 @@ struct ParameterStart {
   std::string name;
   Shape shape;
   double mean = 0, deviation = 0;
-  std::string rule;         ///< formula of its initialiser, or nothing when that tells none
+  std::string rule;         ///< formula of its initialiser, or empty when it has none
   double promised = 0;      ///< the standard deviation that the rule promises; NaN when none does
-  bool suspicious = false;  ///< farther from it than 6 standard errors
+  bool suspicious = false;  ///< more than 6 standard errors away from `promised`
 };
 
-/// What passes through one layer at step 0: standard deviations over all elements of its result, and of the
-/// loss's gradient there (NaN when none was reached).
+/// The signal of one layer at step 0: the standard deviation of its result, and of the loss's gradient there
+/// (NaN when no gradient reaches it).
 struct LayerSignal {
   std::string path;
   Shape shape;
@@ -31,13 +33,14 @@ struct InitReport {
   std::vector<std::string> warnings;
 };
 
-/// Looks at a model before training: the parameters against the rules that filled them, and one forward and
-/// backward pass of `loss`, without dropout, on a tape of the parameters' dtype. A signal is warned of when
-/// it is not finite, or when it is more than 1,000 times smaller (vanishing) or larger (exploding) than the
-/// median of its kind over all layers. Nothing is changed.
+/// Checks a model before training: compares the parameters with their initialisers, and runs one forward and
+/// backward pass of `loss`, without dropout, on a tape of the parameters' dtype. Warns of a signal that is
+/// not finite, or more than 1,000 times smaller (vanishing) or larger (exploding) than the median of its kind
+/// over all layers. The model stays unchanged.
 InitReport init_report(const ParameterStore& params, const std::function<Var(Tape&)>& loss);
 
-/// The report as tables for a terminal: like layers (`layers.*`) share a row, with the range of each number.
+/// The report as tables for a terminal. Repeated layers (`layers.*`) share a row with the range of each
+/// number.
 std::string to_text(const InitReport& report);
 
 }  // namespace tapegrad

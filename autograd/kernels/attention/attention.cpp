@@ -1,5 +1,5 @@
+#include "attention.h"
 #include "../gemm/packed_gemm.h"
-#include "../variants.h"
 #include "../workspace.h"
 #include "lanes.h"
 #include "taps.h"
@@ -60,6 +60,8 @@ struct Head {
   }
 };
 
+}  // namespace
+
 template <class T>
 void attention_forward(const AttentionArgs<T>& args) {
   const bool lanes = fits_lanes(args);
@@ -72,6 +74,8 @@ void attention_forward(const AttentionArgs<T>& args) {
   if (!lanes) tapped.weights = nullptr;
   AttentionTaps<T>(tapped).values();
 }
+
+namespace {
 
 /// Where the gradients of keys and values are written, not added to: the keys that the first block of queries
 /// does not see.
@@ -183,6 +187,8 @@ const T* arrived(const AttentionArgs<T>& args, const T* cotangents) {
   return nullptr;
 }
 
+}  // namespace
+
 template <class T>
 void attention_backward(const AttentionArgs<T>& args, const AttentionGradients<T>& given) {
   AttentionGradients<T> grads = given;
@@ -199,14 +205,7 @@ void attention_backward(const AttentionArgs<T>& args, const AttentionGradients<T
     AttentionTaps<T>(args).gradients(grads);
 }
 
-}  // namespace
-
-template <class T>
-void fill_attention(Table<T>& table) {
-  table.attention_forward = &attention_forward<T>;
-  table.attention_backward = &attention_backward<T>;
-}
-template void fill_attention(Table<float>&);
-template void fill_attention(Table<double>&);
+TAPEGRAD_INSTANTIATE(attention_forward)
+TAPEGRAD_INSTANTIATE(attention_backward)
 
 }  // namespace tapegrad::kernels::TAPEGRAD_ISA

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "../dropout.h"
+#include "../kernel.h"
 
 #include <cstdint>
 
@@ -89,15 +90,14 @@ struct AttentionGradients {
 /// changes no bit of its results. `weights` and `scores`, when asked for, change no bit of `out`, and scores
 /// are those of keys outside the bounds, too.
 /// row_max and row_inverse_sum may both be null when no backward follows.
-template <class T>
-void attention_forward(const AttentionArgs<T>& args);
+TAPEGRAD_KERNEL(void, attention_forward, (const AttentionArgs<T>& args), (args))
 
 /// Adds the gradients of attention_forward, recomputing the weights with the same bits from row_max and
 /// row_inverse_sum. dout null means zero (then dvalue gets nothing). Does not read `args.weights` or
 /// `args.scores`. `weights_gradient` and `scores_gradient`, when asked for, change no bit of the others; like
 /// `dscores`, they are of keys outside the bounds, too.
-template <class T>
-void attention_backward(const AttentionArgs<T>& args, const AttentionGradients<T>& grads);
+TAPEGRAD_KERNEL(void, attention_backward, (const AttentionArgs<T>& args, const AttentionGradients<T>& grads),
+                (args, grads))
 
 /// One query a row over keys and values that were kept from earlier steps. Row r reads place `slots[r]` of
 /// the caches; element p of head h of its key j lies at keys[slot * slot_keys + (h * head_dim + p) *
@@ -121,7 +121,6 @@ struct AttentionStepArgs {
 
 /// out = softmax(scale * query key^T) value for every row and head; a row has the bits that attention_forward
 /// gives it among others.
-template <class T>
-void attention_step(const AttentionStepArgs<T>& args);
+TAPEGRAD_KERNEL(void, attention_step, (const AttentionStepArgs<T>& args), (args))
 
 }  // namespace tapegrad::kernels

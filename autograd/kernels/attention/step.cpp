@@ -1,10 +1,9 @@
 #include "../gemm/packed_gemm.h"
-#include "../variants.h"
 #include "../workspace.h"
+#include "attention.h"
 #include "row.h"
 
 namespace tapegrad::kernels::TAPEGRAD_ISA {
-namespace {
 
 template <class T>
 void attention_step(const AttentionStepArgs<T>& args) {
@@ -28,13 +27,6 @@ void attention_step(const AttentionStepArgs<T>& args) {
   }
 }
 
-}  // namespace
-
-template <class T>
-void fill_attention_step(Table<T>& table) {
-  table.attention_step = &attention_step<T>;
-}
-template void fill_attention_step(Table<float>&);
-template void fill_attention_step(Table<double>&);
+TAPEGRAD_INSTANTIATE(attention_step)
 
 }  // namespace tapegrad::kernels::TAPEGRAD_ISA

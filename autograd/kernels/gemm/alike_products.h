@@ -1,11 +1,12 @@
-/// Internal: many products of small matrices of the same extents, one after another.
+/// Internal: many consecutive products of small matrices of equal extents.
 #pragma once
 
 #include "packed_gemm.h"
 
 namespace tapegrad::kernels::TAPEGRAD_ISA {
 
-/// C = op(A) B or C += op(A) B as by `gemm`, with its bits; which kernels to call is found once.
+/// C = op(A) B or C += op(A) B with the bits of `gemm`. The constructor chooses the kernels once for all
+/// products.
 template <class T>
 class AlikeProducts {
  public:

@@ -1,28 +1,28 @@
-#include "../variants.h"
+#include "gemm.h"
 #include "../workspace.h"
 #include "gemm_pack.h"
 #include "packed_gemm.h"
 
-// Blocking changes no bit: a product over a block of k goes on from the C that the block before it stored.
+// Blocking changes no bit: the product over a block of k continues from the C that the previous block stored.
 
 namespace tapegrad::kernels::TAPEGRAD_ISA {
 namespace {
 
 constexpr Index kBlockK = 256;         // rows of a packed block of B
-constexpr Index kBlockKLong = 512;     // the same where A lies row by row: C is read and stored less often
+constexpr Index kBlockKLong = 512;     // for A in rows: C is read and stored less often
 constexpr Index kBlockBytes = 524288;  // of a packed block, a quarter of a level-2 cache
-constexpr Index kBlockInPlace = 1024;  // rows of a block of B that is read where it lies
-constexpr Index kGroupRows = 168;      // rows of C whose A stays in the cache while all panels pass
-constexpr Index kSlabRows = 112;       // the same where A is copied
+constexpr Index kBlockInPlace = 1024;  // rows of a block of B that is read in place
+constexpr Index kGroupRows = 168;      // rows of C whose A stays in the cache for all panels
+constexpr Index kSlabRows = 112;       // as kGroupRows, when A is copied
 constexpr Index kLevel1Bytes = 32768;
-constexpr Index kFarBytes = 2048;  // rows so far apart are half a page each
+constexpr Index kFarBytes = 2048;  // a row stride of at least half a page
 
 template <class T>
 T* scratch(Scratch which, Index count) {
   return static_cast<T*>(workspace(which, static_cast<std::size_t>(count) * sizeof(T)));
 }
 
-/// `total` in equal parts of at most `most`: the size of one.
+/// The size of equal parts of `total` with at most `most` each.
 Index equal_parts(Index total, Index most) {
   if (total <= most) return max_of<Index>(total, 1);
   const Index parts = (total + most - 1) / most;
@@ -41,7 +41,8 @@ struct Product {
   const T* a_at(Index i, Index p) const { return trans_a ? a + p * lda + i : a + i * lda + p; }
 };
 
-/// A block of op(B): column j of its row p, j where a tile begins, at panel(j) + p * ld(j).
+/// A block of op(B). Column j of its row p, where j is the first column of a tile, is at panel(j) + p *
+/// ld(j).
 template <class T>
 struct RightBlock {
   const T* data;
@@ -57,7 +58,7 @@ struct RightBlock {
 template <class T>
 void multiply_block(const Product<T>& x, Index first_k, Index n, Index k, const RightBlock<T>& b,
                     const T* bias, bool accumulate, bool rectify) {
-  // Rows of A^T that lie far apart cost a cache line and often a page for every few values.
+  // A^T with a large row stride costs a cache line and often a page for every few values.
   const bool copy_a =
       x.trans_a && x.lda * Index{sizeof(T)} >= kFarBytes && n >= 4 * kPanel<T> && x.m > kMaxRows;
   const Index group = equal_parts(x.m, copy_a ? kSlabRows : kGroupRows);
@@ -90,26 +91,13 @@ void store_start(Index m, Index n, T* c, Index ldc, const T* bias, bool accumula
 }
 
 template <class T>
-double multiply_add_loop(Index rounds) {
-  constexpr int chains = 2 * kMaxRows;
-  Vector<T> acc[chains];
-  const Vector<T> factor = splat<T>(static_cast<T>(0.5)), term = splat<T>(1);
-  _Pragma("GCC unroll 28") for (int i = 0; i < chains; ++i) acc[i] = splat<T>(static_cast<T>(i));
-  for (Index r = 0; r < rounds; ++r) {
-    _Pragma("GCC unroll 28") for (int i = 0; i < chains; ++i) acc[i] = fma(acc[i], factor, term);
-  }
-  Vector<T> sum{};
-  _Pragma("GCC unroll 28") for (int i = 0; i < chains; ++i) sum += acc[i];
-  return 2.0 * chains * kWidth<T> * static_cast<double>(rounds) + 0 * static_cast<double>(sum[0]);
-}
-
-template <class T>
 void multiply(bool trans_a, bool trans_b, Index m, Index n, Index k, const T* a, Index lda, const T* b,
               Index ldb, T* c, Index ldc, const T* bias, bool accumulate, bool rectify) {
   if (m <= 0 || n <= 0) return;
   if (k <= 0) return store_start(m, n, c, ldc, bias, accumulate, rectify);
   Product<T> x{trans_a, m, a, lda, c, ldc};
-  // Where every panel is read once, by one block of rows, it goes through a few kilobytes of level-1 cache.
+  // Panels that are read once, by one block of rows, are packed into a few kilobytes that stay in level-1
+  // cache.
   const bool read_once = trans_b && m <= kMaxRows;
   const bool far = ldb * Index{sizeof(T)} >= kFarBytes && k > kBlockK;
   const bool pack =
@@ -191,24 +179,11 @@ void gemm_packed(bool trans_a, Index m, Index n, Index k, const T* a, Index lda,
   }
 }
 
-template <class T>
-void fill_gemm(Table<T>& table) {
-  table.gemm = &gemm<T>;
-  table.gemm_relu = &gemm_relu<T>;
-  table.multiply_add_loop = &multiply_add_loop<T>;
-}
-
-#define TAPEGRAD_INSTANTIATE(T)                                                                              \
-  template void fill_gemm(Table<T>&);                                                                        \
-  template void gemm(bool, bool, Index, Index, Index, const T*, Index, const T*, Index, T*, Index, const T*, \
-                     bool);                                                                                  \
-  template MicroKernel<T> kernel_for<T>(int, Index, bool);                                                   \
-  template Index packed_size<T>(Index, Index);                                                               \
-  template void pack_b(bool, Index, Index, const T*, Index, T*);                                             \
-  template void gemm_packed(bool, Index, Index, Index, const T*, Index, const T*, Index, Index, T*, Index,   \
-                            bool);
-TAPEGRAD_INSTANTIATE(float)
-TAPEGRAD_INSTANTIATE(double)
-#undef TAPEGRAD_INSTANTIATE
+TAPEGRAD_INSTANTIATE(gemm)
+TAPEGRAD_INSTANTIATE(gemm_relu)
+TAPEGRAD_INSTANTIATE(kernel_for)
+TAPEGRAD_INSTANTIATE(packed_size)
+TAPEGRAD_INSTANTIATE(pack_b)
+TAPEGRAD_INSTANTIATE(gemm_packed)
 
 }  // namespace tapegrad::kernels::TAPEGRAD_ISA

@@ -1,11 +1,11 @@
-/// Matrix product: the kernel under linear layers, attention and everything else that contracts.
+/// Matrix product: the kernel of linear layers, attention and every other contraction.
 #pragma once
 
 #include <cstdint>
 
-namespace tapegrad::kernels {
+#include "../kernel.h"
 
-using Index = std::int64_t;
+namespace tapegrad::kernels {
 
 /// C = op(A) op(B), all matrices row-major, op(X) = X or, with `trans_*`, X^T.
 ///
@@ -18,13 +18,15 @@ using Index = std::int64_t;
 /// multiply-add (multiply, then add, in the generic variant). It therefore depends on its row of op(A) and
 /// its column of op(B) alone: never on m, n, blocking or neighbours. Any size may be 0; with k = 0 the start
 /// value is stored. C must not overlap A, B or bias.
-template <class T>
-void gemm(bool trans_a, bool trans_b, Index m, Index n, Index k, const T* a, Index lda, const T* b, Index ldb,
-          T* c, Index ldc, const T* bias = nullptr, bool accumulate = false);
+TAPEGRAD_KERNEL(void, gemm,
+                (bool trans_a, bool trans_b, Index m, Index n, Index k, const T* a, Index lda, const T* b,
+                 Index ldb, T* c, Index ldc, const T* bias = nullptr, bool accumulate = false),
+                (trans_a, trans_b, m, n, k, a, lda, b, ldb, c, ldc, bias, accumulate))
 
 /// C = max(op(A) op(B) + bias, 0): the bits of `gemm` and then `relu`, without a second pass over C.
-template <class T>
-void gemm_relu(bool trans_a, bool trans_b, Index m, Index n, Index k, const T* a, Index lda, const T* b,
-               Index ldb, T* c, Index ldc, const T* bias = nullptr);
+TAPEGRAD_KERNEL(void, gemm_relu,
+                (bool trans_a, bool trans_b, Index m, Index n, Index k, const T* a, Index lda, const T* b,
+                 Index ldb, T* c, Index ldc, const T* bias = nullptr),
+                (trans_a, trans_b, m, n, k, a, lda, b, ldb, c, ldc, bias))
 
 }  // namespace tapegrad::kernels

@@ -6,8 +6,8 @@
 namespace tapegrad::kernels::TAPEGRAD_ISA {
 
 /// Tiles of C: kTileRows[v] is the most rows of a tile v vectors wide, 0 where there is no such tile. A tile
-/// of kPanelVectors fits most products: the wider it is, the fewer values it loads a multiply-add; narrower
-/// ones are for the last columns, wider ones for products of few rows, which need many columns to keep the
+/// of kPanelVectors fits most products: a wider tile loads fewer values per multiply-add. Narrower tiles are
+/// for the last columns, wider tiles for products of few rows, which need many columns to keep the
 /// multipliers busy.
 #if defined(__AVX512F__)
 // 6 x 4 accumulators, 4 vectors of B, broadcasts in the 4 that are left.
@@ -21,7 +21,7 @@ constexpr int kTileRows[] = {0, 4, 4, 0, 2, 0, 0, 0, 1};
 constexpr int kPanelVectors = 2;
 #endif
 constexpr int kMaxRows = kTileRows[1];
-constexpr Index kFewSteps = 96;  // so few steps are taken one by one: small products like small code
+constexpr Index kFewSteps = 96;  // up to here the loop is not unrolled: small products profit from small code
 
 /// Columns of a packed panel.
 template <class T>
@@ -55,7 +55,7 @@ void micro_kernel(const MicroArgs<T>& args, const T* a, const T* b, T* c) {
     TAPEGRAD_UNROLL
     for (int i = 0; i < rows; ++i) acc[i][v] = start;
   }
-  // Row after row of C; the compiler would keep the addresses of all of them, in memory, until the end.
+  // Walks C by a running pointer; otherwise the compiler spills the addresses of all rows to memory.
   T* old = c;
   if (args.accumulate) {
     TAPEGRAD_UNROLL
@@ -69,8 +69,8 @@ void micro_kernel(const MicroArgs<T>& args, const T* a, const T* b, T* c) {
       asm("" : "+r"(old));
     }
   }
-  // A pointer for three rows (the offsets 0, lda and 2 lda need no more registers), kept from the compiler's
-  // sight, or it would hold an offset for each row and reload most of them at every step.
+  // One pointer for three rows (the offsets 0, lda and 2 lda need no more registers), opaque to the compiler,
+  // which would otherwise keep an offset for each row and reload most of them at every step.
   constexpr int groups = trans_a ? 1 : (rows + 2) / 3;
   const T* group[groups];
   TAPEGRAD_UNROLL
@@ -149,7 +149,8 @@ TAPEGRAD_INLINE MicroKernel<T> pick_tail(int rows, bool tail, bool trans_a) {
   }
 }
 
-/// Columns of the next tile when `left` are, in a product of `rows` rows: whole vectors but for the last.
+/// Columns of the next tile when `left` columns remain, in a product of `rows` rows: whole vectors except for
+/// the last.
 template <class T>
 TAPEGRAD_INLINE Index next_columns(Index rows, Index left) {
   constexpr Index width = kWidth<T>;

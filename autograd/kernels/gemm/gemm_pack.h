@@ -1,4 +1,4 @@
-/// Internal: copies of operands in the order in which the inner product of gemm reads them.
+/// Internal: copies operands into the order in which the inner product of gemm reads them.
 #pragma once
 
 #include "gemm_micro.h"
@@ -14,8 +14,8 @@ TAPEGRAD_INLINE void load_transposed(const T* src, Index ld, Vector<T> (&columns
 }
 
 #if defined(__AVX512F__)
-/// Quarters of rows i, i + 4, i + 8 and i + 12 meet in one vector as they are loaded; what is left are 4 x 4
-/// blocks inside the quarters, half the shuffles of the general way.
+/// Loads quarters of rows i, i + 4, i + 8 and i + 12 into one vector. Only 4 x 4 blocks inside the quarters
+/// remain to be transposed, with half the shuffles of the general version.
 template <class Row>
 TAPEGRAD_INLINE void load_transposed(Row row_at, VF (&columns)[16]) {
   TAPEGRAD_UNROLL
@@ -57,7 +57,7 @@ TAPEGRAD_INLINE void transpose_into(const T* src, Index ld_src, T* dst, Index ld
 }
 
 #if defined(__AVX512F__)
-/// Through half vectors, in pieces of 4 rows of the result: shuffles of whole vectors have but one port.
+/// Uses half vectors, in pieces of 4 rows of the result: shuffles of whole vectors run on one port only.
 TAPEGRAD_INLINE void transpose_into(const float* src, Index ld_src, float* dst, Index ld_dst) {
   for (int j = 0; j < 16; j += 8) {
     TAPEGRAD_UNROLL
@@ -124,13 +124,13 @@ void pack_straight(const T* src, Index ld_src, Index columns, Index k, T* dst, I
   }
 }
 
-/// Columns of the panel that begins where `left` columns are left.
+/// Columns of the next panel when `left` columns remain.
 template <class T>
 TAPEGRAD_INLINE Index panel_width(Index left) {
   return min_of<Index>(kPanel<T>, round_up(left, kWidth<T>));
 }
 
-/// One block of rows of op(B) [k, n] into panels; returns the end of what it wrote.
+/// Packs one block of rows of op(B) [k, n] into panels and returns the end of the output.
 template <class T>
 T* pack_panels(bool trans_b, Index k, Index n, const T* b, Index ldb, T* to) {
   for (Index j = 0; j < n; j += kPanel<T>) {

@@ -1,15 +1,11 @@
-/// Internal: gemm for other kernels of the same instruction set, with the right operand packed once and used
-/// often.
+/// Internal: gemm for other kernels of this instruction set, with a right operand that is packed once and
+/// used often.
 #pragma once
 
+#include "gemm.h"
 #include "gemm_micro.h"
 
 namespace tapegrad::kernels::TAPEGRAD_ISA {
-
-/// As kernels::gemm.
-template <class T>
-void gemm(bool trans_a, bool trans_b, Index m, Index n, Index k, const T* a, Index lda, const T* b, Index ldb,
-          T* c, Index ldc, const T* bias, bool accumulate);
 
 /// The inner product for a tile: `columns` at most kPanel<T>, `rows` at most kTileRows for these columns.
 template <class T>

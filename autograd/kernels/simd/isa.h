@@ -1,6 +1,6 @@
-/// Internal: vectors for the sources that are compiled once per instruction set. Everything lives in a
-/// namespace named after that set, so that code of different sets never merges at link time. No std::
-/// templates here, for the same reason.
+/// Internal: vectors for the sources that are compiled once per instruction set. Everything is in a namespace
+/// named after the set, so that the linker never merges code of different sets; std:: templates are avoided
+/// for that reason too.
 #pragma once
 
 #include <cstddef>
@@ -11,8 +11,8 @@
 #include <immintrin.h>
 #endif
 
-#ifndef TAPEGRAD_ISA
-#error "define TAPEGRAD_ISA as generic, avx2 or avx512"
+#ifndef TAPEGRAD_ISA  // set by cmake/kernels.cmake; editors without a build see `generic`
+#define TAPEGRAD_ISA generic
 #endif
 
 #define TAPEGRAD_INLINE inline __attribute__((always_inline))
@@ -89,8 +89,8 @@ TAPEGRAD_INLINE void store(T* p, Vector<T> v) {
 
 // a * b + c: fused, except in the generic variant.
 #if defined(__AVX512F__)
-// The masked forms of some intrinsics, all lanes live, are there for a false warning of GCC 12 about the
-// plain ones.
+// Some intrinsics are used in their masked form with all lanes live, because GCC 12 warns falsely about the
+// plain form.
 TAPEGRAD_INLINE VF fma(VF a, VF b, VF c) { return (VF)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
 TAPEGRAD_INLINE VD fma(VD a, VD b, VD c) { return (VD)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c); }
 TAPEGRAD_INLINE VF sqrt(VF a) { return (VF)_mm512_maskz_sqrt_ps(0xffff, (__m512)a); }
@@ -113,7 +113,7 @@ TAPEGRAD_INLINE VD sqrt(VD a) {
 }
 #endif
 
-/// Scalars with the same rule.
+/// Scalar a * b + c by this rule.
 #if defined(__FMA__)
 TAPEGRAD_INLINE float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 TAPEGRAD_INLINE double fma(double a, double b, double c) { return __builtin_fma(a, b, c); }
@@ -202,7 +202,7 @@ TAPEGRAD_INLINE VF vmin(VF a, VF b) { return (VF)_mm512_maskz_min_ps(0xffff, (__
 TAPEGRAD_INLINE VD vmin(VD a, VD b) { return (VD)_mm512_maskz_min_pd(0xff, (__m512d)a, (__m512d)b); }
 #endif
 
-/// Whether every lane of a comparison holds.
+/// True when a comparison holds in every lane.
 template <class T>
 TAPEGRAD_INLINE bool all_of(IntVector<T> v) {
 #if defined(__AVX512F__)
@@ -217,7 +217,7 @@ TAPEGRAD_INLINE bool all_of(IntVector<T> v) {
 #endif
 }
 
-/// Lanes `first`, first + 1, ... of a and b behind one another.
+/// Lanes `first`, first + 1, ... of the concatenation of a and b.
 template <int first, class V, int... lane>
 TAPEGRAD_INLINE V shift_lanes(V a, V b, std::integer_sequence<int, lane...>) {
   return __builtin_shufflevector(a, b, (lane + first)...);

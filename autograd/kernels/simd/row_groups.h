@@ -1,4 +1,4 @@
-/// Internal: reductions of some neighbouring rows at once, with the bits of one row after the other.
+/// Internal: reductions of several neighbouring rows at once, with the bits of reducing each row alone.
 #pragma once
 
 #include "rows.h"
@@ -88,7 +88,7 @@ struct RowValues<float, 4> {
   }
 };
 
-/// The tree of `Lanes` for four rows: what is left of two rows after a step stands side by side in the next.
+/// The reduction tree of `Lanes` for four rows: each step packs the partial sums of two rows into one vector.
 template <>
 struct RowLanes<float, 4> {
   struct {

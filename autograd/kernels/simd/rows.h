@@ -1,7 +1,7 @@
 /// Internal: walking a row in blocks of 16 elements, and the 16-lane reductions.
 ///
 /// Element j of a row belongs to lane j % 16. A lane takes its elements in ascending order, and the lanes are
-/// joined by a fixed tree (distance 8, 4, 2, 1), whatever the width of a vector. So a reduction has the same
+/// joined by a fixed tree (distance 8, 4, 2, 1), whatever the width of a vector. So a reduction has equal
 /// bits in every instruction set that fuses multiply-adds, and padding a row with neutral elements changes
 /// nothing.
 #pragma once
@@ -39,8 +39,8 @@ struct Tail : Mask<T> {
   TAPEGRAD_INLINE Vector<T> select(Vector<T> v, T other) const { return select_first(live, v, other); }
 };
 
-/// The same for rows of scratch memory that have room for whole blocks of 16: dead lanes load as they are and
-/// are stored as zeros. Whole vectors, unlike masked ones, are quick to load again after a store.
+/// The tail of a row of scratch memory padded to whole blocks of 16: dead lanes are loaded unchanged and
+/// stored as zeros. Whole vectors, unlike masked ones, are fast to load after a store.
 template <class T>
 struct PaddedTail {
   Index live;
@@ -50,7 +50,7 @@ struct PaddedTail {
   TAPEGRAD_INLINE Vector<T> select(Vector<T> v, T other) const { return select_first(live, v, other); }
 };
 
-/// What an accumulator starts from: what it holds, or +0 where it holds nothing yet.
+/// The start value of an accumulator: its old value, or +0 when `accumulate` is false.
 template <class T, class M>
 TAPEGRAD_INLINE Vector<T> load_sum(bool accumulate, const M& mask, const T* p) {
   return accumulate ? mask.load(p) : Vector<T>{};

@@ -1,6 +1,6 @@
-/// Internal: exp and what rests on it, on whole vectors. Branch-free, so that a value has the same bits in
-/// every lane, in bodies and in tails. Float polynomials are Chebyshev fits made for this file; their errors
-/// are given relative to the result.
+/// Internal: exp and functions built on it, on whole vectors. They are branch-free, so that a value has equal
+/// bits in every lane, in bodies and in tails. Float polynomials are Chebyshev fits made for this file; their
+/// errors are given relative to the result.
 #pragma once
 
 #include "isa.h"
@@ -82,7 +82,6 @@ TAPEGRAD_INLINE V abs(V x) {
     return x;                                                        \
   }
 TAPEGRAD_BY_LANE(log, __builtin_logf, __builtin_log)
-TAPEGRAD_BY_LANE(erf, __builtin_erff, __builtin_erf)
 TAPEGRAD_BY_LANE(tanh_by_lane, __builtin_tanhf, __builtin_tanh)
 TAPEGRAD_BY_LANE(erfc_by_lane, __builtin_erfcf, __builtin_erfc)
 #undef TAPEGRAD_BY_LANE

@@ -123,7 +123,7 @@ struct Attention final : Fused {
   Range overwrites(std::size_t input, Views in, Views) const override {
     Index read = 0;
     for (const Part& part : {query, key, value}) read += part.input == input ? part.width : 0;
-    return input < parts(in) && read == in[input].shape[-1] ? everything : nothing;
+    return input < kernel_parts(in) && read == in[input].shape[-1] ? everything : nothing;
   }
   void backward(const BackwardArgs& b) const override {
     dispatch(b.outputs[0].dtype, [&](auto zero) {
@@ -173,7 +173,7 @@ struct Attention final : Fused {
   }
 
  private:
-  std::size_t parts(Views in) const { return in.size() - (bias ? 1 : 0); }
+  std::size_t kernel_parts(Views in) const { return in.size() - (bias ? 1 : 0); }
 
   Extents extents(Views in) const {
     const auto shape = [&](const Part& part) {

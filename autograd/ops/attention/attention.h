@@ -47,6 +47,9 @@ struct AttentionResult {
   Var weights = {};  ///< [batch, heads, query, key], before dropout; a loss may depend on it
   Var scores = {};   ///< [batch, heads, query, key], before the mask; a loss may depend on it. Empty unless
                      ///< asked for
+
+  /// The result that a layer's hooks see.
+  const Var& observed() const { return context; }
 };
 
 /// `attention` with the bits of `attention`, and the weights of every head as a second result. Their

@@ -24,7 +24,7 @@ AttentionGradients attention_backward(const AttentionSteps& forward, const Var& 
 
   // It was P = softmax(S) over the keys. A row of P keeps its sum of 1, so what all keys would gain alike,
   // the mean of dP under P, is taken off; a masked key has P = 0 and gets nothing.
-  const Var dS = P * (dP - sum(P * dP, -1, true));  // [batch, heads, query, key]
+  const Var dS = P * (dP - sum(P * dP, {.axis = -1, .keepdim = true}));  // [batch, heads, query, key]
 
   // It was S = scale · Q Kᵀ + bias: a product, whose factors each get dS times the other one.
   const Var dQ = affine(matmul(dS, K), with.scale);                         // [batch, heads, query, dim]

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "../../gradcheck/samples.h"
 #include "../../kernels/elementwise.h"
 #include "../../kernels/gemm/gemm.h"
 #include "../../kernels/workspace.h"
@@ -15,7 +14,8 @@ namespace {
 struct LinearActivation final : Fused {
   static constexpr bool composite = true;
   Activation activation;
-  explicit LinearActivation(Activation a) : activation(a) {}
+  Part layer;  // the linear layer
+  LinearActivation(Activation a, const std::string* path) : activation(a), layer{path} {}
   const char* name() const override { return "linear_activation"; }
   Formula formula() const override {
     return activation == Activation::relu
@@ -27,6 +27,7 @@ struct LinearActivation final : Fused {
   void attributes(Attributes& a) const override {
     put(a, "activation", std::string(activation == Activation::relu ? "relu" : "gelu"));
   }
+  std::span<const Part> parts() const override { return {&layer, layer.path != nullptr ? 1U : 0U}; }
   int saved() const override { return activation == Activation::gelu ? 1 : 0; }  // a; relu tells by y's sign
 
   Shape shape(Views in, int) const override {
@@ -96,7 +97,12 @@ struct LinearActivation final : Fused {
   }
 
   VarList define(std::span<const Var> in) const override {
-    const Var a = linear(in[0], in[1], in.size() > 2 ? in[2] : Var());
+    Tape& tape = in[0].tape();
+    const Var a = record_layer(tape, layer.path, [&] {
+      const Var y = linear(in[0], in[1], in.size() > 2 ? in[2] : Var());
+      if (layer.path != nullptr) tape.observe(*layer.path, y);
+      return y;
+    });
     return {activation == Activation::relu ? relu(a) : gelu(a)};
   }
 
@@ -106,55 +112,9 @@ struct LinearActivation final : Fused {
 
 }  // namespace
 
-Var linear_activation(const Var& x, const Var& weight, const Var& bias, Activation activation) {
-  const LinearActivation op(activation);
-  return bias ? apply(op, {x, weight, bias}) : apply(op, {x, weight});
+Var linear_activation(const Var& x, const LinearPart& linear, Activation activation) {
+  const LinearActivation op(activation, linear.path);
+  return linear.bias ? apply(op, {x, linear.weight, linear.bias}) : apply(op, {x, linear.weight});
 }
 
-namespace {
-
-Sample sample(std::string label, const Shape& x, Index out, bool bias, Activation activation,
-              double scale = 1) {
-  Sample result{std::move(label),
-                {sample_values(x, -2 * scale, 2 * scale, 1), sample_values({out, x[-1]}, -2, 2, 2)},
-                [=](const std::vector<Var>& in) {
-                  return linear_activation(in[0], in[1], bias ? in[2] : Var(), activation);
-                }};
-  if (bias) result.inputs.push_back(sample_values({out}, -2 * scale, 2 * scale, 3));
-  result.torch = fmt::format("F.{}(F.linear(a, b{}))", activation == Activation::relu ? "relu" : "gelu",
-                             bias ? ", c" : "");
-  return result;
-}
-
-const OpSamples linear_activation_samples("linear_activation", [] {
-  std::vector<Sample> samples;
-  for (const Activation activation : {Activation::relu, Activation::gelu}) {
-    const std::string name = activation == Activation::relu ? "relu" : "gelu";
-    const auto add = [&](const char* label, const Shape& x, Index out, bool bias, double scale = 1) {
-      samples.push_back(sample(fmt::format("{}, {}", name, label), x, out, bias, activation, scale));
-    };
-    add("matrix", {3, 4}, 5, true);
-    add("without bias", {3, 4}, 2, false);
-    add("sequence", {2, 3, 4}, 3, true);
-    add("vector", {4}, 3, true);
-    add("no rows of x", {0, 4}, 3, true);
-    add("no inputs", {2, 0}, 3, true);
-    add("no outputs", {2, 3}, 0, true);
-    add("size-1 dimensions", {1, 1}, 1, true);
-    add("small magnitude", {2, 3}, 4, true, 0.1);
-    add("large magnitude", {2, 3}, 4, true, 4);
-    add("beyond one block", {19, 18}, 17, true);
-    samples.push_back(
-        {name + ", repeated input",
-         {sample_values({3, 3})},
-         [=](const std::vector<Var>& in) { return linear_activation(in[0], in[0], {}, activation); },
-         fmt::format("F.{}(F.linear(a, a))", name)});
-    add("several blocks of rows", {270, 2}, 512, true);
-    samples.back().differences = false;
-    samples.back().torch = "none: too many results for a golden file";
-  }
-  return samples;
-});
-
-}  // namespace
 }  // namespace tapegrad

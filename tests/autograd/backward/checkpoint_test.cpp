@@ -1,15 +1,15 @@
-// A checkpointed function gives the same bits as the function itself.
+// A checkpointed function has the bits of the function itself.
 #include <tests/support/checkpoint_model.h>
 
 #include <array>
 
 namespace tapegrad {
-using namespace nn;
 namespace {
 
 using namespace checkpoint_tests;
 
-/// `program(tape, model, run)` gives the same with and without checkpoints, however the pass goes.
+/// Checks that `program(tape, model, run)` gives equal results with and without checkpoints, for every kind
+/// of pass.
 template <class Program>
 void check_same_bits(Program&& program) {
   const Model model;
@@ -138,7 +138,7 @@ BOOST_AUTO_TEST_CASE(gradients_of_gradients) {
   };
   const Results expected = second({false}), found = second({true});
   BOOST_REQUIRE(expected.size() == found.size());
-  for (std::size_t i = 0; i < expected.size(); ++i) {  // another order of the same sums
+  for (std::size_t i = 0; i < expected.size(); ++i) {  // sums in another order
     const std::vector<double> a = expected[i].to_vector(), b = found[i].to_vector();
     double largest = 0, difference = 0;
     for (std::size_t k = 0; k < a.size(); ++k) {

@@ -17,13 +17,13 @@ BOOST_AUTO_TEST_CASE(taps_inside_see_values_and_gradients) {
   for (const bool create_graph : {false, true}) {
     const auto look = [&](Run run) {
       Tape tape({.training = true, .seed = 3});
-      tape.taps().watch("*.hidden");
+      tape.observers().collect("*.hidden");
       const auto both = [&m](const Var& x) { return m.second(m.first(x)); };
       const Var x = tape.variable(m.data), y = run(m.first, run(both, x));
       const Gradients g = tape.backward(sum(y * y), {.create_graph = create_graph});
       Results results = {g[x].clone()};
       std::vector<std::string> names;
-      for (const auto& [name, value, heads] : tape.taps().collected()) {
+      for (const auto& [name, value, heads] : tape.observers().collected()) {
         BOOST_TEST(heads == 0);
         names.push_back(name);
         results.push_back(value.value().clone());
@@ -42,7 +42,7 @@ BOOST_AUTO_TEST_CASE(hooks_inside_run_in_the_forward_only) {
   Tape tape({.training = true});
   std::vector<Tensor> seen;
   Var kept;
-  tape.hooks().add("first", [&](const std::string&, const Var& y) {
+  tape.observers().on_value("first", [&](const std::string&, const Var& y) {
     seen.push_back(y.value().clone());
     kept = y;
   });

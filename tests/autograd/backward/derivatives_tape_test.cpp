@@ -4,6 +4,7 @@
 #include <tapegrad/autograd/backward/derivatives.h>
 #include <tapegrad/autograd/gradcheck/samples.h>
 #include <tapegrad/autograd/ops.h>
+#include <tapegrad/nn/layer.h>
 
 #include <tests/support/errors.h>
 #include <tests/support/expect.h>
@@ -94,7 +95,7 @@ BOOST_AUTO_TEST_CASE(gradient_hooks_are_not_run) {
   ParameterStore params(1, DType::f64);
   const Block block(params.root() / "block");
   int runs = 0;
-  tape.gradient_hooks().add("*", [&](const std::string&, const Var&, const Tensor&) { ++runs; });
+  tape.observers().on_gradient("*", [&](const std::string&, const Var&, const Tensor&) { ++runs; });
   const Var x = tape.variable(sample_values({3, 4})), y = block(x);
   all_of(y, x);
   BOOST_TEST(runs == 0);

@@ -7,7 +7,6 @@
 #include <cmath>
 
 using namespace tapegrad;
-using namespace tapegrad::nn;
 using namespace tapegrad::test;
 
 namespace {
@@ -198,7 +197,7 @@ BOOST_AUTO_TEST_CASE(mistakes_are_named) {
   check_values(hvp(loss, x, v), {2}, {2, 2});  // the tape is as it was
   tape.backward(loss, {.consume = true});
   BOOST_TEST(error_of([&] { hvp(loss, x, v); }) ==
-             "backward: this tape was consumed by backward(loss, {.consume = true}); only the loss and the "
+             "hvp: this tape was consumed by backward(loss, {.consume = true}); only the loss and the "
              "gradients are left. Call reset() and record again, or leave out .consume");
 }
 

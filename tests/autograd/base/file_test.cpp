@@ -87,7 +87,7 @@ BOOST_AUTO_TEST_CASE(writing_replaces_the_whole_file_or_nothing) {
   const auto fails = [&](const std::string& name) {
     return folder.without(error_of([&] { write_file(folder / name, "x"); }));
   };
-  BOOST_CHECK_THROW(write_file(folder / "none/f", "x"), SystemError);  // nobody's mistake
+  BOOST_CHECK_THROW(write_file(folder / "none/f", "x"), SystemError);  // an error of the system
   BOOST_TEST(fails("none/f") == "none/f: cannot be created: No such file or directory");
   std::filesystem::create_directory(folder / "d");
   BOOST_TEST(fails("d") == "d: cannot be put in place: Is a directory");

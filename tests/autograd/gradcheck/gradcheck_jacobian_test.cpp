@@ -91,7 +91,7 @@ Var right_a(const PullbackArgs& p) { return matmul(dy(p), t(b(p))); }
 Var right_w(const PullbackArgs& p) { return matmul(t(x(p)), dy(p)); }
 Var batch_w(const PullbackArgs& p) { return sum(right_w(p), {0}); }
 
-/// What the right loop adds; `=` for `+=` in the gradients of w and of the bias.
+/// A raw backward with `=` for `+=` in the gradients of w and of the bias.
 void overwriting(const BackwardArgs& g) {
   const Index inner = g.inputs[1].shape[0], columns = g.inputs[1].shape[1];
   for (Index i = 0; i < g.doutputs[0].size(); ++i) {
@@ -194,7 +194,7 @@ std::vector<Mistake> mistakes() {
        "a sum over the result is lost for input 0: analytic has only what comes through the last element of "
        "the result that each element reaches, look for = where += belongs in the pullback"},
       {"all but the diagonal",
-       soft(PULL(dy(p) * square(y(p)) - y(p) * sum(dy(p) * y(p), {1}, true))),
+       soft(PULL(dy(p) * square(y(p)) - y(p) * sum(dy(p) * y(p), {.axis = {1}, .keepdim = true}))),
        {a},
        "the diagonal of the Jacobian is lost for input 0: analytic lacks what comes to every element of the "
        "result from the same element, look for a lost term in the pullback"},

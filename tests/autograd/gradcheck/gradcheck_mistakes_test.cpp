@@ -4,7 +4,6 @@
 #include <boost/test/unit_test.hpp>
 
 namespace tapegrad {
-using namespace nn;
 namespace {
 
 using namespace test;
@@ -146,7 +145,7 @@ std::vector<Mistake> mistakes() {
        "shifted for input 0: analytic = numeric moved by -2 around the end along axis 0, look at the indices "
        "in the pullback"},
       {"smeared",
-       op<cube>(PULL(broadcast_to(sum(right(p), {0}, true), {3, 4}))),
+       op<cube>(PULL(broadcast_to(sum(right(p), {.axis = {0}, .keepdim = true}), {3, 4}))),
        {wide},
        "smeared for input 0: analytic = numeric summed along axis 0, look for a spare sum in the pullback"},
       {"broadcast, one row",

@@ -8,7 +8,6 @@
 #include <cmath>
 
 namespace tapegrad {
-using namespace nn;
 namespace {
 
 using test::error_of;

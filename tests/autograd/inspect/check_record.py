@@ -1,6 +1,7 @@
-"""check_record.py TOOL ROOT: recordings as JSON, trace and graph, read by programs that are not ours.
+"""check_record.py TOOL ROOT: recordings as JSON, trace and graph, read by third-party programs.
 
-The schema needs the package jsonschema, the graph graphviz's dot; without them it is said what is skipped.
+The schema needs the package jsonschema, the graph graphviz's dot; without them those checks are
+skipped with a message.
 """
 import array
 import base64
@@ -83,7 +84,7 @@ def sums(data, arrays, tolerance):
 
 
 def errors(data, arrays):
-    """The errors that are told are those of the numbers."""
+    """The stored errors are those of the numbers."""
     checked = [n for n in data["nodes"] if n["num"] is not None]
     for node in checked:
         gradient, numeric = arrays[node["grad"]], arrays[node["num"]]

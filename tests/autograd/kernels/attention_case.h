@@ -1,6 +1,8 @@
 /// A random attention problem, its naive solution in double, and a run of the kernels on it.
 #pragma once
 
+#include <tapegrad/autograd/kernels/attention/attention.h>
+
 #include "support.h"
 
 namespace tapegrad::test {
@@ -14,7 +16,7 @@ struct AttentionOptions {
   Index causal_offset = 0;
   bool lengths = false, keep = false, bias = false, dweights = false;
   double dropout = 0;
-  bool constant_bias = false;  // of which no gradient is asked for
+  bool constant_bias = false;  // without a gradient
   bool taps = false;           // scores, and the gradients of scores and weights
   bool dscores = false;
 };
@@ -87,8 +89,7 @@ struct AttentionCase {
   /// Gradients start from 0.5, to see that they are added. `with_weights`: ask the forward for the weights;
   /// `add`: false where they are written; `all_gradients`: that of a bias that is not there, too, which takes
   /// the backward pass row by row.
-  AttentionResult<T> run(const Table<T>& table, bool with_weights = true, bool all_gradients = false,
-                         bool add = true) const {
+  AttentionResult<T> run(bool with_weights = true, bool all_gradients = false, bool add = true) const {
     const auto size = [](const auto& v) { return v.size(); };
     const std::vector<T> none;
     const auto starting = [](bool given, const std::vector<T>& v) {
@@ -132,8 +133,8 @@ struct AttentionCase {
     g.dbias = (o.bias && !o.constant_bias) || all_gradients ? r.dbias.data() : nullptr;
     g.dbias_strides = a.bias_strides;
     g.add_to_query = g.add_to_key = g.add_to_value = add;
-    table.attention_forward(a);
-    table.attention_backward(a, g);
+    kernels::attention_forward(a);
+    kernels::attention_backward(a, g);
     return r;
   }
 

@@ -1,9 +1,11 @@
 #include "support.h"
 
+#include <tapegrad/autograd/kernels/attention/attention.h>
+
 namespace tapegrad::test {
 namespace {
 
-/// Rows of one query each over caches, and the same through attention_forward, where a row is a batch entry.
+/// Compares rows of one query each over caches with attention_forward, where a row is a batch entry.
 template <class T>
 void check_rows(Index rows, Index heads, Index dim, Index longest) {
   const Index width = heads * dim, capacity = longest + 3, slots = rows + 2, stride = 3 * width;
@@ -25,7 +27,7 @@ void check_rows(Index rows, Index heads, Index dim, Index longest) {
         value_rows.push_back(values[static_cast<std::size_t>(first + j * width + i)]);
       }
   const T scale = static_cast<T>(0.7);
-  each_variant<T>([&](const Table<T>& table) {
+  each_variant<T>([&] {
     const auto size = static_cast<std::size_t>(rows * width);
     std::vector<T> got(size, 9), expected(size, 9);
     kernels::AttentionStepArgs<T> step;
@@ -42,7 +44,7 @@ void check_rows(Index rows, Index heads, Index dim, Index longest) {
     step.lengths = length.data();
     step.scale = scale;
     step.out = got.data();
-    table.attention_step(step);
+    kernels::attention_step(step);
     kernels::AttentionArgs<T> whole;
     whole.batch = rows;
     whole.heads = heads;
@@ -58,7 +60,7 @@ void check_rows(Index rows, Index heads, Index dim, Index longest) {
     whole.out_strides = {width, dim, width};
     whole.scale = scale;
     whole.key_lengths = length.data();
-    table.attention_forward(whole);
+    kernels::attention_forward(whole);
     BOOST_TEST(same_bits(got, expected), rows << " rows, " << heads << " heads of " << dim);
   });
 }

@@ -1,7 +1,6 @@
 #include "attention_case.h"
 
 namespace tapegrad::test {
-using namespace nn;
 namespace {
 
 const AttentionShape kShapes[] = {{1, 1, 1, 1, 1, 1},      {2, 2, 3, 5, 4, 4},     {3, 2, 12, 12, 8, 16},
@@ -54,8 +53,8 @@ void compare() {
             if (!options.bias) r.dbias.clear();
             return r;
           };
-      each_variant<T>([&](const Table<T>& table) {
-        const auto got = tidy(test.run(table));
+      each_variant<T>([&] {
+        const auto got = tidy(test.run());
         std::vector<std::vector<double>> wanted;
         expected.each([&](const char*, const std::vector<double>& v) { wanted.push_back(v); });
         std::size_t i = 0;
@@ -63,11 +62,10 @@ void compare() {
           check_close(v, wanted[i++], 20 * tolerance<T>(10), what + name);
         });
       });
-      check_same_on_fma_variants<T>(
-          [&](const Table<T>& table) {
+      check_same_on_fma_variants(
+          [&] {
             std::vector<T> all;
-            test.run(table).each(
-                [&](const char*, const auto& v) { all.insert(all.end(), v.begin(), v.end()); });
+            test.run().each([&](const char*, const auto& v) { all.insert(all.end(), v.begin(), v.end()); });
             return all;
           },
           what);
@@ -85,9 +83,7 @@ BOOST_AUTO_TEST_CASE(asking_for_the_weights_changes_no_bit) {
   Source source(21);
   for (const AttentionOptions& options : all_options()) {
     const AttentionCase<float> test(source, {2, 2, 40, 35, 16, 16}, options);
-    each_variant<float>([&](const Table<float>& table) {
-      BOOST_TEST(same_bits(test.run(table, true).out, test.run(table, false).out));
-    });
+    each_variant<float>([&] { BOOST_TEST(same_bits(test.run(true).out, test.run(false).out)); });
   }
 }
 
@@ -98,11 +94,11 @@ void taps_change_no_bit() {
            {2, 2, 3, 9, 8, 8}, {2, 2, 40, 35, 16, 16}, {2, 2, 64, 64, 8, 20}, {1, 2, 150, 270, 16, 20}})
     for (const AttentionOptions& options : all_options()) {
       AttentionCase<T> test(source, shape, options);
-      each_variant<T>([&](const Table<T>& table) {
+      each_variant<T>([&] {
         test.o.taps = false;
-        const auto plain = test.run(table, false);
+        const auto plain = test.run(false);
         test.o.taps = true;
-        const auto seen = test.run(table, true);
+        const auto seen = test.run(true);
         BOOST_TEST(same_bits(plain.out, seen.out));
         BOOST_TEST(same_bits(plain.dquery, seen.dquery));
         BOOST_TEST(same_bits(plain.dkey, seen.dkey));
@@ -117,7 +113,7 @@ BOOST_AUTO_TEST_CASE(asking_for_scores_and_gradients_changes_no_bit) {
   taps_change_no_bit<double>();
 }
 
-// Queries in lanes, tiles and whole rows: which of them is taken depends on the lengths and on what is asked.
+// Queries in lanes, tiles and whole rows: the lengths and the requested results choose the path.
 template <class T>
 void every_path() {
   Source source(26);
@@ -127,9 +123,9 @@ void every_path() {
       options.dweights = false;
       options.constant_bias = true;
       AttentionCase<T> test(source, shape, options);
-      each_variant<T>([&](const Table<T>& table) {
+      each_variant<T>([&] {
         for (const bool add : {true, false}) {
-          const auto rows = test.run(table, true, true, add);
+          const auto rows = test.run(true, true, add);
           const auto every_key_kept = [&] {
             if (options.keep) return test;
             AttentionCase<T> kept = test;
@@ -138,7 +134,7 @@ void every_path() {
             return kept;
           };
           for (const bool tiles : {true, false}) {
-            const auto other = (tiles ? every_key_kept() : test).run(table, true, false, add);
+            const auto other = (tiles ? every_key_kept() : test).run(true, false, add);
             BOOST_TEST(same_bits(rows.out, other.out));
             BOOST_TEST(same_bits(rows.weights, other.weights));
             BOOST_TEST(same_bits(rows.dquery, other.dquery));
@@ -196,11 +192,11 @@ void sentence_alone(const AttentionOptions& options) {
         for (Index e = 0; e < 20; ++e) all.dout[all.at(b, h, q, 61, 20, e)] = 0;
         for (Index k = 0; k < 75; ++k) all.dweights[all.score(b, h, q, k)] = 0;
       }
-  each_variant<T>([&](const Table<T>& table) {
-    const auto batch = all.run(table);
+  each_variant<T>([&] {
+    const auto batch = all.run();
     for (Index b = 0; b < 3; ++b) {
       const Index query = queries[b], key = all.lengths[static_cast<std::size_t>(b)];
-      const auto one = cut(all, b, query, key).run(table);
+      const auto one = cut(all, b, query, key).run();
       const auto check = [&](const char* name, const std::vector<T>& alone, const std::vector<T>& together,
                              Index time, Index dim) {
         const T* from = together.data() + all.at(b, 0, 0, time, dim, 0);
@@ -233,13 +229,13 @@ BOOST_AUTO_TEST_CASE(a_sentence_alone_has_the_bits_it_has_in_a_padded_batch) {
 
 BOOST_AUTO_TEST_CASE(masking_a_key_has_the_bits_of_leaving_it_out) {
   Source source(23);
-  each_variant<float>([&](const Table<float>& table) {
+  each_variant<float>([&] {
     AttentionCase<float> masked(source, {1, 2, 40, 40, 16, 16}, {.keep = true});
     for (Index q = 0; q < 40; ++q)
       for (Index k = 0; k < 40; ++k) masked.keep[static_cast<std::size_t>(q * 40 + k)] = k <= q;
     AttentionCase<float> causal = masked;
     causal.o = {.causal = true};
-    const auto a = masked.run(table), b = causal.run(table);
+    const auto a = masked.run(), b = causal.run();
     BOOST_TEST(same_bits(a.out, b.out));
     BOOST_TEST(same_bits(a.weights, b.weights));
     BOOST_TEST(same_bits(a.dquery, b.dquery));
@@ -249,11 +245,11 @@ BOOST_AUTO_TEST_CASE(masking_a_key_has_the_bits_of_leaving_it_out) {
 
 BOOST_AUTO_TEST_CASE(a_fully_masked_row_is_zero_everywhere) {
   Source source(24);
-  each_variant<float>([&](const Table<float>& table) {
+  each_variant<float>([&] {
     AttentionCase<float> test(source, {2, 2, 20, 30, 8, 8},
                               {.lengths = true, .dweights = true, .dropout = 0.1});
     test.lengths = {30, 0};
-    const auto r = test.run(table);
+    const auto r = test.run();
     for (Index h = 0; h < 2; ++h)
       for (Index q = 0; q < 20; ++q) {
         for (Index e = 0; e < 8; ++e) {
@@ -275,9 +271,9 @@ BOOST_AUTO_TEST_CASE(overflowing_scores_pass_on_nothing) {
   AttentionCase<float> test(source, {1, 2, 20, 17, 8, 8}, {});
   std::fill(test.query.begin(), test.query.end(), 1e20f);
   std::fill(test.key.begin(), test.key.end(), -1e20f);
-  each_variant<float>([&](const Table<float>& table) {
+  each_variant<float>([&] {
     for (const bool with_weights : {false, true}) {
-      const auto r = test.run(table, with_weights);
+      const auto r = test.run(with_weights);
       for (Index h = 0; h < 2; ++h)
         for (Index e = 0; e < 8; ++e) {
           BOOST_TEST(r.out[test.at(0, h, 19, 20, 8, e)] == 0.0f);
@@ -291,9 +287,9 @@ BOOST_AUTO_TEST_CASE(overflowing_scores_pass_on_nothing) {
 
 BOOST_AUTO_TEST_CASE(a_broadcast_bias_gathers_its_gradient) {
   Source source(25);
-  each_variant<double>([&](const Table<double>& table) {
+  each_variant<double>([&] {
     const AttentionCase<double> test(source, {2, 3, 5, 6, 4, 4}, {.bias = true});
-    const auto full = test.run(table);
+    const auto full = test.run();
     double sum = 0, total = 0;
     for (const double d : full.dbias) sum += d - 0.5;
     kernels::AttentionArgs<double> a;
@@ -309,8 +305,8 @@ BOOST_AUTO_TEST_CASE(a_broadcast_bias_gathers_its_gradient) {
     a.bias = &one;  // a constant for all: it changes no weight, and its gradient is 0
     kernels::AttentionGradients<double> g;
     g.dout = test.dout.data(), g.dout_strides = a.out_strides, g.dbias = &total;
-    table.attention_forward(a);
-    table.attention_backward(a, g);
+    kernels::attention_forward(a);
+    kernels::attention_backward(a, g);
     BOOST_TEST(std::abs(total) < 1e-13);
     BOOST_TEST(std::abs(sum) < 1e-13);
   });

@@ -1,5 +1,6 @@
-#include <tests/support/own_gemm.h>
 #include "support.h"
+
+#include <tapegrad/autograd/kernels/gemm/gemm.h>
 
 namespace tapegrad::test {
 namespace {
@@ -29,10 +30,10 @@ struct Product {
   double at_a(Index i, Index p) const { return a[static_cast<std::size_t>(ta ? p * lda + i : i * lda + p)]; }
   double at_b(Index p, Index j) const { return b[static_cast<std::size_t>(tb ? j * ldb + p : p * ldb + j)]; }
 
-  std::vector<T> run(const Table<T>& table, bool with_bias, bool accumulate) const {
+  std::vector<T> run(bool with_bias, bool accumulate) const {
     std::vector<T> out = c;
-    table.gemm(ta, tb, s.m, s.n, s.k, a.data(), lda, b.data(), ldb, out.data(), ldc,
-               with_bias ? bias.data() : nullptr, accumulate);
+    kernels::gemm(ta, tb, s.m, s.n, s.k, a.data(), lda, b.data(), ldb, out.data(), ldc,
+                  with_bias ? bias.data() : nullptr, accumulate);
     return out;
   }
   std::vector<double> expected(bool with_bias, bool accumulate) const {
@@ -62,8 +63,8 @@ void compare_with_naive() {
         const Product<T> product(source, form & 1, form & 2, s, slack);
         for (int mode = 0; mode < 4; ++mode) {
           const auto expected = product.expected(mode & 1, mode & 2);
-          each_variant<T>([&](const Table<T>& table) {
-            check_close(product.run(table, mode & 1, mode & 2), expected, tolerance<T>(s.k),
+          each_variant<T>([&] {
+            check_close(product.run(mode & 1, mode & 2), expected, tolerance<T>(s.k),
                         "form " + std::to_string(form) + " mode " + std::to_string(mode) + " m " +
                             std::to_string(s.m) + " n " + std::to_string(s.n) + " k " + std::to_string(s.k));
           });
@@ -82,8 +83,8 @@ BOOST_AUTO_TEST_CASE(agrees_with_loops) {
 BOOST_AUTO_TEST_CASE(is_one_chain_of_fused_multiply_adds) {
   Source source(2);
   for (const Isa isa : {Isa::avx2, Isa::avx512}) {
-    const auto* table = kernels::variant<float>(isa);
-    if (!table) continue;
+    if (!kernels::available(isa)) continue;
+    const UseIsa variant(isa);
     for (const Shape& s : kShapes)
       for (int form = 0; form < 4; ++form)
         for (int mode = 0; mode < 3; ++mode) {
@@ -98,7 +99,7 @@ BOOST_AUTO_TEST_CASE(is_one_chain_of_fused_multiply_adds) {
                              x);
               to = x;
             }
-          BOOST_TEST(same_bits(product.run(*table, mode == 1, mode == 2), expected));
+          BOOST_TEST(same_bits(product.run(mode == 1, mode == 2), expected));
         }
   }
 }
@@ -109,34 +110,24 @@ void rows_alone() {
   const Shape s{37, 53, 500};
   for (int form = 0; form < 4; ++form) {
     const Product<T> product(source, form & 1, form & 2, s, 2);
-    each_variant<T>([&](const Table<T>& table) {
-      const auto all = product.run(table, true, false);
+    each_variant<T>([&] {
+      const auto all = product.run(true, false);
       for (Index i = 0; i < s.m; ++i) {
         std::vector<T> row(static_cast<std::size_t>(s.n));
-        table.gemm(product.ta, product.tb, 1, s.n, s.k, product.a.data() + (product.ta ? i : i * product.lda),
-                   product.lda, product.b.data(), product.ldb, row.data(), s.n, product.bias.data(), false);
+        kernels::gemm(product.ta, product.tb, 1, s.n, s.k,
+                      product.a.data() + (product.ta ? i : i * product.lda), product.lda, product.b.data(),
+                      product.ldb, row.data(), s.n, product.bias.data(), false);
         const auto from = all.begin() + i * product.ldc;
         BOOST_TEST(same_bits(row, std::vector<T>(from, from + s.n)));
       }
     });
-    check_same_on_fma_variants<T>([&](const Table<T>& table) { return product.run(table, false, true); },
-                                  "gemm");
+    check_same_on_fma_variants([&] { return product.run(false, true); }, "gemm");
   }
 }
 
 BOOST_AUTO_TEST_CASE(a_row_alone_has_the_bits_it_has_in_a_batch) {
   rows_alone<float>();
   rows_alone<double>();
-}
-
-BOOST_AUTO_TEST_CASE(the_public_entry_uses_the_active_variant,
-                     *boost::unit_test::precondition(test::own_gemm)) {
-  Source source(4);
-  const Product<float> product(source, false, true, {20, 30, 40}, 0);
-  auto out = product.c;
-  kernels::gemm(false, true, Index{20}, Index{30}, Index{40}, product.a.data(), product.lda, product.b.data(),
-                product.ldb, out.data(), product.ldc);
-  BOOST_TEST(same_bits(out, product.run(*kernels::variant<float>(kernels::active_isa()), false, false)));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

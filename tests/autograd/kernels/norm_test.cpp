@@ -1,5 +1,7 @@
 #include "support.h"
 
+#include <tapegrad/autograd/kernels/norm.h>
+
 namespace tapegrad::test {
 namespace {
 
@@ -25,20 +27,20 @@ struct Data {
 
 /// y, dx, dgamma, dbeta behind one another; `plain` leaves gamma and beta out.
 template <class T>
-std::vector<T> run(const Table<T>& table, const Data<T>& d, bool centred, bool plain, Index rows = kRows) {
+std::vector<T> run(const Data<T>& d, bool centred, bool plain, Index rows = kRows) {
   std::vector<T> y(static_cast<std::size_t>(rows * d.n)), mean(static_cast<std::size_t>(rows)), rstd = mean;
   std::vector<T> dx(d.start.begin(), d.start.begin() + rows * d.n), dgamma = d.dgamma, dbeta = d.dbeta;
   const T* gamma = plain ? nullptr : d.gamma.data();
   const T* beta = plain ? nullptr : d.beta.data();
   const T eps = static_cast<T>(kEps);
   if (centred) {
-    table.layer_norm(d.x.data(), gamma, beta, eps, y.data(), mean.data(), rstd.data(), rows, d.n);
-    table.layer_norm_backward(d.x.data(), gamma, mean.data(), rstd.data(), d.dy.data(), dx.data(),
-                              dgamma.data(), dbeta.data(), rows, d.n, true);
+    kernels::layer_norm(d.x.data(), gamma, beta, eps, y.data(), mean.data(), rstd.data(), rows, d.n);
+    kernels::layer_norm_backward(d.x.data(), gamma, mean.data(), rstd.data(), d.dy.data(), dx.data(),
+                                 dgamma.data(), dbeta.data(), rows, d.n, true);
   } else {
-    table.rms_norm(d.x.data(), gamma, eps, y.data(), rstd.data(), rows, d.n);
-    table.rms_norm_backward(d.x.data(), gamma, rstd.data(), d.dy.data(), dx.data(), dgamma.data(), rows, d.n,
-                            true);
+    kernels::rms_norm(d.x.data(), gamma, eps, y.data(), rstd.data(), rows, d.n);
+    kernels::rms_norm_backward(d.x.data(), gamma, rstd.data(), d.dy.data(), dx.data(), dgamma.data(), rows,
+                               d.n, true);
   }
   for (const auto* v : {&dx, &dgamma, &dbeta}) y.insert(y.end(), v->begin(), v->end());
   return y;
@@ -85,12 +87,11 @@ void compare() {
         // A row of two nearly equal values loses digits in its variance; one value has none, and x - mean is
         // exact.
         const double bound = (n < 8 ? 200 : 10) * tolerance<T>(n);
-        each_variant<T>([&](const Table<T>& table) {
-          check_close(run(table, data, centred, plain), expected(data, centred, plain), bound,
+        each_variant<T>([&] {
+          check_close(run(data, centred, plain), expected(data, centred, plain), bound,
                       (centred ? "layer norm, width " : "rms norm, width ") + std::to_string(n));
         });
-        check_same_on_fma_variants<T>([&](const Table<T>& table) { return run(table, data, centred, plain); },
-                                      "norm");
+        check_same_on_fma_variants([&] { return run(data, centred, plain); }, "norm");
       }
   }
 }
@@ -105,10 +106,10 @@ BOOST_AUTO_TEST_CASE(agree_with_loops) {
 BOOST_AUTO_TEST_CASE(a_row_alone_has_the_bits_it_has_in_a_batch) {
   Source source(9);
   const Data<float> data(source, 45);
-  each_variant<float>([&](const Table<float>& table) {
+  each_variant<float>([&] {
     for (const bool centred : {false, true}) {
-      const auto all = run(table, data, centred, false);
-      const auto one = run(table, data, centred, false, 1);
+      const auto all = run(data, centred, false);
+      const auto one = run(data, centred, false, 1);
       BOOST_TEST(std::memcmp(all.data(), one.data(), 45 * sizeof(float)) == 0);
       BOOST_TEST(std::memcmp(all.data() + kRows * 45, one.data() + 45, 45 * sizeof(float)) == 0);
     }
@@ -119,12 +120,12 @@ BOOST_AUTO_TEST_CASE(a_row_alone_has_the_bits_it_has_in_a_batch) {
 BOOST_AUTO_TEST_CASE(parameter_gradients_take_rows_in_order) {
   Source source(10);
   const Data<float> d(source, 21);
-  each_variant<float>([&](const Table<float>& table) {
+  each_variant<float>([&] {
     std::vector<float> mean(kRows, 0.25f), rstd(kRows, 1.5f), whole(21), halves(21), whole_b(21),
         halves_b(21);
     const auto part = [&](Index first, Index rows, float* dgamma, float* dbeta) {
-      table.layer_norm_backward(d.x.data() + first * 21, nullptr, mean.data(), rstd.data(),
-                                d.dy.data() + first * 21, nullptr, dgamma, dbeta, rows, 21, true);
+      kernels::layer_norm_backward<float>(d.x.data() + first * 21, nullptr, mean.data(), rstd.data(),
+                                          d.dy.data() + first * 21, nullptr, dgamma, dbeta, rows, 21, true);
     };
     part(0, kRows, whole.data(), whole_b.data());
     part(0, 2, halves.data(), halves_b.data());
@@ -133,8 +134,8 @@ BOOST_AUTO_TEST_CASE(parameter_gradients_take_rows_in_order) {
     BOOST_TEST(same_bits(whole_b, halves_b));
     const auto dx_only = [&] {
       std::vector<float> dx(d.x.size());
-      table.layer_norm_backward(d.x.data(), nullptr, mean.data(), rstd.data(), d.dy.data(), dx.data(),
-                                nullptr, nullptr, kRows, 21, true);
+      kernels::layer_norm_backward<float>(d.x.data(), nullptr, mean.data(), rstd.data(), d.dy.data(),
+                                          dx.data(), nullptr, nullptr, kRows, 21, true);
       return dx;
     }();
     BOOST_TEST(dx_only[0] != 0.0f);

@@ -1,4 +1,5 @@
-/// What the kernel tests share: random data, naive comparisons, and a walk over the variants of this machine.
+/// Support for the kernel tests: random data, naive comparisons, and a walk over the variants of this
+/// machine.
 #pragma once
 
 #include <cmath>
@@ -8,13 +9,13 @@
 
 #include <boost/test/unit_test.hpp>
 
-#include <tapegrad/autograd/kernels/variants.h>
+#include <tapegrad/autograd/base/random.h>
+#include <tapegrad/autograd/kernels/kernel.h>
 
 namespace tapegrad::test {
 
 using kernels::Index;
 using kernels::Isa;
-using kernels::Table;
 
 /// Deterministic values in [low, high).
 class Source {
@@ -35,13 +36,25 @@ class Source {
   std::uint64_t count_ = 0;
 };
 
-/// Calls f(table, name) for every variant that this machine runs.
+/// Runs kernels in the variant of `isa` while it lives.
+class UseIsa {
+ public:
+  explicit UseIsa(Isa isa) { kernels::use_isa(isa); }
+  ~UseIsa() { kernels::use_isa(before_); }
+  UseIsa(const UseIsa&) = delete;
+  UseIsa& operator=(const UseIsa&) = delete;
+
+ private:
+  Isa before_ = kernels::active_isa();
+};
+
+/// Calls f() in every variant that this machine runs; T names the scalar in messages.
 template <class T, class F>
 void each_variant(F f) {
   for (const Isa isa : {Isa::generic, Isa::avx2, Isa::avx512}) {
-    const Table<T>* table = kernels::variant<T>(isa);
-    if (!table) continue;
-    BOOST_TEST_CONTEXT(kernels::isa_name(isa) << (sizeof(T) == 4 ? " float" : " double")) { f(*table); }
+    if (!kernels::available(isa)) continue;
+    const UseIsa variant(isa);
+    BOOST_TEST_CONTEXT(kernels::isa_name(isa) << (sizeof(T) == 4 ? " float" : " double")) { f(); }
   }
 }
 
@@ -70,14 +83,16 @@ bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
   return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0);
 }
 
-/// Runs f(table) -> vector on avx2 and avx512 and checks that the bits agree. Does nothing where one is
+/// Calls f() -> vector in avx2 and in avx512 and checks that the bits agree. Does nothing where one is
 /// missing.
-template <class T, class F>
+template <class F>
 void check_same_on_fma_variants(F f, const std::string& what) {
-  const Table<T>* narrow = kernels::variant<T>(Isa::avx2);
-  const Table<T>* wide = kernels::variant<T>(Isa::avx512);
-  if (!narrow || !wide) return;
-  BOOST_CHECK_MESSAGE(same_bits(f(*narrow), f(*wide)), what << ": avx2 and avx512 differ");
+  if (!kernels::available(Isa::avx2) || !kernels::available(Isa::avx512)) return;
+  const auto in = [&](Isa isa) {
+    const UseIsa variant(isa);
+    return f();
+  };
+  BOOST_CHECK_MESSAGE(same_bits(in(Isa::avx2), in(Isa::avx512)), what << ": avx2 and avx512 differ");
 }
 
 }  // namespace tapegrad::test

@@ -11,7 +11,6 @@
 #include <vector>
 
 namespace tapegrad {
-using namespace nn;
 
 BOOST_AUTO_TEST_SUITE(arena)
 

@@ -1,7 +1,7 @@
 // A tape with .check names the first op, forward or backward, that makes a NaN or an infinity.
 #include <tapegrad/autograd/backward/checkpoint.h>
+#include <tapegrad/autograd/backward/steps.h>
 #include <tapegrad/autograd/observe/check.h>
-#include <tapegrad/autograd/observe/steps.h>
 #include <tapegrad/autograd/ops.h>
 #include <tapegrad/nn/transformer.h>
 
@@ -102,9 +102,9 @@ BOOST_AUTO_TEST_CASE(the_first_op_backward) {
       BOOST_TEST(tape.size() == size);
       BOOST_TEST(tape.bytes() == bytes);
       BOOST_TEST(tape.backward(sum(square(x)))[x].to_vector()[0] == 8);  // of another loss
-      BackwardSteps steps = tape.backward_steps(loss);
+      BackwardSteps steps = backward_steps(loss);
       BOOST_TEST(non_finite([&] { steps.gradients(); }) == expected);
-      BackwardSteps changed = tape.backward_steps(loss, {.intervene = [](Step&) {}});
+      BackwardSteps changed = backward_steps(loss, {.intervene = [](Step&) {}});
       BOOST_TEST(non_finite([&] { changed.gradients(); }) == expected);
     }
 }
@@ -173,7 +173,7 @@ BOOST_AUTO_TEST_CASE(finite_runs_are_as_without) {
                      .show_parts = form == 2,
                      .check = check,
                      .seed = 8});
-          tape.taps().watch("*");
+          tape.observers().collect("*");
           const Var x = tape.variable(values({2, 4, 8}, 1).to(dtype));
           const Mask none = Mask::from_lengths(Tensor::ids({0, 3}));  // rows without any key
           const Var y =
@@ -190,7 +190,7 @@ BOOST_AUTO_TEST_CASE(finite_runs_are_as_without) {
 BOOST_AUTO_TEST_CASE(memory_that_holds_nothing_is_not_read) {
   Tape tape({.check = true});
   const Var zeros = tape.variable(Tensor({64}, DType::f32)), bad = sum(sqrt(zeros));
-  BOOST_TEST(non_finite([&] { tape.backward(bad); }) != "no error");  // infinities lie in the arena now
+  BOOST_TEST(non_finite([&] { tape.backward(bad); }) != "no error");  // the arena now holds infinities
   tape.reset();
   const Var x = tape.variable(values({2, 3}, 1)), w = tape.variable(values({9, 3}, 2));
   const Var last = linear(x, rows(w, 6, 2)), first = linear(x, rows(w, 0, 1));

@@ -5,7 +5,6 @@
 #include <limits>
 
 using namespace tapegrad;
-using namespace tapegrad::nn;
 using namespace tapegrad::test;
 
 namespace {

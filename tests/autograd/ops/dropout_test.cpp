@@ -7,7 +7,6 @@
 #include <vector>
 
 using namespace tapegrad;
-using namespace tapegrad::nn;
 
 namespace {
 auto says(std::string_view expected) {

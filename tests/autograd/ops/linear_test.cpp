@@ -2,7 +2,6 @@
 #include <tests/support/expect.h>
 
 using namespace tapegrad;
-using namespace tapegrad::nn;
 using namespace tapegrad::test;
 
 BOOST_AUTO_TEST_SUITE(ops_linear)

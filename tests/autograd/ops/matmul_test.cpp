@@ -4,7 +4,6 @@
 #include <algorithm>
 
 using namespace tapegrad;
-using namespace tapegrad::nn;
 using namespace tapegrad::test;
 
 BOOST_AUTO_TEST_SUITE(ops_matmul)

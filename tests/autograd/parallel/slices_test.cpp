@@ -23,7 +23,7 @@ struct Pretended {
   }
 };
 
-/// How often each element of each array was visited.
+/// The number of visits of each element of each array.
 std::vector<std::vector<int>> visits(const std::vector<std::int64_t>& sizes, Pretended* team) {
   Slices slices;
   std::vector<std::vector<int>> seen;
@@ -94,7 +94,7 @@ BOOST_AUTO_TEST_CASE(cleared_slices_hold_nothing) {
   slices.clear();
   slices.add(3);
   std::int64_t visited = 0;
-  slices.run(nullptr, [&](std::size_t array, std::int64_t begin, std::int64_t end) {
+  slices.run(static_cast<Pretended*>(nullptr), [&](std::size_t array, std::int64_t begin, std::int64_t end) {
     BOOST_TEST(array == 0u);
     visited += end - begin;
   });

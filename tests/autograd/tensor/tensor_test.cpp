@@ -10,7 +10,6 @@
 #include <limits>
 
 namespace tapegrad {
-using namespace nn;
 
 using test::error_of;
 

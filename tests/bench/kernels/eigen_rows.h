@@ -1,4 +1,4 @@
-/// What one would write with Eigen's expressions, compiled for this processor.
+/// Kernels written with Eigen's expressions, compiled for this processor.
 #pragma once
 #include <cstdint>
 

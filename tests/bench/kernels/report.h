@@ -6,7 +6,7 @@
 
 namespace tapegrad::bench {
 
-/// What was measured: one number a kernel, case and library.
+/// One measured number of a kernel, case and library.
 struct Measurement {
   std::string kernel, unit, name, library;
   double value = 0;
@@ -22,7 +22,7 @@ class Report {
   bool json() const { return json_; }
 
   /// Best seconds of one call of f, over about the time set for a measurement, by this thread's processor
-  /// time: what other programs do does not count.
+  /// time, which excludes other programs.
   template <class F>
   double best_seconds(F f) const {
     double best = 1e30, total = 0;

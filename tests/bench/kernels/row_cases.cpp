@@ -1,4 +1,4 @@
-// Kernels that pass over rows or elements once, beside the same written with Eigen.
+// Kernels that pass over rows or elements once, beside their counterparts in Eigen.
 #include <fmt/format.h>
 
 #include <tapegrad/autograd/kernels/adam.h>

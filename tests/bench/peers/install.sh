@@ -4,7 +4,7 @@
 #
 #   bash tests/bench/peers/install.sh [torch] [libtorch] [jax] [dynet] [gemm]      default: all
 #
-# gemm: the libraries behind CMake's TAPEGRAD_GEMM, and a build folder build/gemm-NAME for each.
+# gemm: the libraries whose matrix products kernel_bench measures, once it is configured again.
 # $TAPEGRAD_TORCH_PYTHON, a Python that has PyTorch, is used where it is set. A peer that cannot be installed
 # is named, and compare.py does without it; for DyNet it then takes recorded ratios. Where packages come from
 # is for pip's own settings to say: PyTorch without CUDA, which is fairer in memory, and all that LibTorch can
@@ -53,13 +53,7 @@ install_dynet() {
 }
 
 install_gemm() {
-  local name
-  need "$(uname -m)-linux-gnu/openblas_config.h=libopenblas-dev" dnnl.h=libdnnl-dev \
-    libxsmm.h=libxsmm-dev || return
-  for name in eigen openblas onednn libxsmm; do
-    cmake --preset release -B build/gemm-$name -DTAPEGRAD_GEMM=$name &&
-      cmake --build build/gemm-$name -j "$jobs" --target bench_step || return
-  done
+  need "$(uname -m)-linux-gnu/openblas_config.h=libopenblas-dev" dnnl.h=libdnnl-dev libxsmm.h=libxsmm-dev
 }
 
 need "${build_needs[@]}" python3=python3

@@ -1,4 +1,4 @@
-// PyTorch's C++ interface running the program of peer_bench.py; prints the same JSON line.
+// PyTorch's C++ interface running the program of peer_bench.py; prints its JSON line.
 #include <torch/torch.h>
 
 #include <cmath>

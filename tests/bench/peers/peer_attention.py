@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""PyTorch's scaled_dot_product_attention at the cases of bin/kernel_bench, as lines of the same form.
+"""PyTorch's scaled_dot_product_attention at the cases of bin/kernel_bench, as lines of its form.
 
     peer_attention.py --seconds 0.1 --longest 2048
 

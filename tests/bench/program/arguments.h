@@ -10,7 +10,7 @@
 
 namespace tapegrad::bench {
 
-/// What the command line of every program of the benchmark says.
+/// The command-line arguments of every program of the benchmark.
 struct Arguments {
   std::string size_name = "S", init;
   int threads = 1;

@@ -22,14 +22,14 @@ struct Batch {
   }
 };
 
-/// The batches of a run: drawn afresh from a seed, the same as those of the peers in Python, or given, and
-/// then taken in turn.
+/// The batches of a run: drawn afresh from a seed, equal to those of the peers in Python, or given, and then
+/// taken in turn.
 class Batches {
  public:
   Batches(const Size& size, std::uint64_t seed, std::vector<Batch> given = {})
       : size_(size), random_(seed), given_(std::move(given)) {}
 
-  /// How many batches a timed run keeps.
+  /// The number of batches that a timed run keeps.
   std::size_t kept() const { return given_.empty() ? 16 : given_.size(); }
 
   Batch next() {

@@ -53,7 +53,7 @@ inline double peak_rss_mb() {
   return 0;
 }
 
-/// How every program times its steps: one step by itself (with `--init` five, whose losses are kept), untimed
+/// Times the steps of every program: one step by itself (with `--init` five, whose losses are kept), untimed
 /// ones, timed ones, over batches that were made before. `step` runs one and returns its loss.
 template <class Prepared, class Step>
 class TimedRun {

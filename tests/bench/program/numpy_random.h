@@ -1,4 +1,4 @@
-/// NumPy's `default_rng(seed).integers(low, high)`, so that every program draws the same batches from a seed.
+/// NumPy's `default_rng(seed).integers(low, high)`, so that all programs draw equal batches from a seed.
 #pragma once
 #include <array>
 #include <cstdint>

@@ -1,5 +1,5 @@
-/// The sizes at which the benchmark's program runs, and what follows from them. This folder is shared with
-/// peers in C++ and knows nothing of the library.
+/// The sizes at which the benchmark's program runs, with their FLOPs and bytes. This folder is shared with
+/// peers in C++ and does not depend on the library.
 #pragma once
 #include <array>
 #include <cstdint>

@@ -6,20 +6,18 @@
 #include <thread>
 #include <vector>
 
-#include <tapegrad/autograd/kernels/variants.h>
-
 #include "tests/bench/program/measure.h"
+#include "tests/bench/step/multiply_add.h"
 
 namespace tapegrad::bench {
 
 double fma_peak_gflops(int threads) {
-  const auto loop = kernels::variant<float>(kernels::active_isa())->multiply_add_loop;
   std::vector<double> best(static_cast<std::size_t>(threads));
   std::barrier together(threads);
   const auto measure = [&](double& fastest) {
     together.arrive_and_wait();
     for (const double end = now() + 0.06; now() < end;) {
-      const double start = now(), operations = loop(2000);
+      const double start = now(), operations = kernels::multiply_add_loop<float>(2000);
       fastest = std::max(fastest, 1e-9 * operations / (now() - start));
     }
   };

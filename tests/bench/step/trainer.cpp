@@ -1,7 +1,6 @@
 #include "tests/bench/step/trainer.h"
 
 #include <cmath>
-#include <numeric>
 
 #include <tapegrad/nn/init.h>
 
@@ -49,35 +48,25 @@ Trainer::Trainer(const Size& size, int threads, std::uint64_t seed, bool checkpo
   initialise(params_, size);
 }
 
-Trainer::Shards Trainer::prepare(const Batch& batch) const {
-  const Index count = shard_count(size_.batch, size_.tokens(), params_.trainable_values());
-  const auto part = [&](const std::vector<std::int64_t>& ids, Index begin, Index rows) {
-    const auto first = ids.begin() + begin * size_.length;
-    return Tensor::ids({first, first + rows * size_.length}, {rows, size_.length});
-  };
-  Shards shards;
-  for (Index s = 0; s < count; ++s) {
-    const Index begin = shard_begin(size_.batch, s, count),
-                rows = shard_begin(size_.batch, s + 1, count) - begin;
-    const Tensor source = part(batch.source, begin, rows), target_in = part(batch.target_in, begin, rows);
-    shards.push_back({source, target_in, source, {}, rows * size_.length});
-  }
-  return shards;
+Trainer::Prepared Trainer::prepare(const Batch& batch) const {
+  const Shape shape{size_.batch, size_.length};
+  return {Tensor::ids(batch.source, shape), Tensor::ids(batch.target_in, shape)};
 }
 
-double Trainer::step(const Shards& shards) {
-  nodes_.resize(shards.size());
-  const StepResult result =
-      sharded_.run(++count_, static_cast<Index>(shards.size()), [&](Tape& tape, Index shard) -> ShardLoss {
-        const Seq2SeqBatch& batch = shards[static_cast<std::size_t>(shard)];
-        const Var sum = model_.loss_sum(tape, batch);
-        nodes_[static_cast<std::size_t>(shard)] = tape.size();
-        return {sum, batch.targets};
-      });
+Seq2SeqBatch Trainer::Prepared::slice(Index begin, Index end) const {
+  const IndexRange rows{begin, end};
+  return {source[rows], target_in[rows], source[rows], {}, source[rows].size()};
+}
+
+double Trainer::step(const Prepared& batch) {
+  nodes_ = 0;
+  const StepResult result = sharded_.run(batch, [&](Tape& tape, const Seq2SeqBatch& shard) -> ShardLoss {
+    const Var sum = model_.loss_sum(tape, shard);
+    nodes_ += tape.size();
+    return {sum, shard.targets};
+  });
   adam_.step(result.gradients);
   return result.loss();
 }
-
-std::size_t Trainer::nodes() const { return std::accumulate(nodes_.begin(), nodes_.end(), std::size_t{0}); }
 
 }  // namespace tapegrad::bench

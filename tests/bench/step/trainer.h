@@ -3,7 +3,7 @@
 #include <tapegrad/nn/train/sharded_step.h>
 #include <tapegrad/optim/adam.h>
 
-#include <vector>
+#include <atomic>
 
 #include "tests/bench/program/batches.h"
 
@@ -15,16 +15,22 @@ class Trainer {
   /// `checkpoint`: see TransformerOptions.
   Trainer(const Size& size, int threads, std::uint64_t seed, bool checkpoint = false);
 
-  /// A batch as the model takes it, cut into the shards of the step.
-  using Shards = std::vector<nn::Seq2SeqBatch>;
-  Shards prepare(const Batch& batch) const;
+  /// A batch as the step takes it.
+  struct Prepared {
+    Tensor source, target_in;  // [rows, length]
+
+    Index rows() const { return source.shape()[0]; }
+    Index tokens() const { return source.size(); }
+    nn::Seq2SeqBatch slice(Index begin, Index end) const;
+  };
+  Prepared prepare(const Batch& batch) const;
 
   /// Forward, backward, Adam; returns the mean loss a token.
-  double step(const Shards& shards);
+  double step(const Prepared& batch);
 
   ParameterStore& parameters() { return params_; }
   /// Nodes recorded in the last step, over all shards, and the most bytes that one tape ever held.
-  std::size_t nodes() const;
+  std::size_t nodes() const { return nodes_; }
   std::size_t tape_bytes() const { return sharded_.peak_bytes(); }
 
  private:
@@ -33,8 +39,7 @@ class Trainer {
   nn::Seq2Seq model_;
   optim::Adam adam_;
   nn::ShardedStep sharded_;
-  std::uint64_t count_ = 0;
-  std::vector<std::size_t> nodes_;  // by shard
+  std::atomic<std::size_t> nodes_ = 0;
 };
 
 }  // namespace tapegrad::bench

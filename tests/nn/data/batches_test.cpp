@@ -153,7 +153,7 @@ BOOST_AUTO_TEST_CASE(wrong_use) {
   BOOST_CHECK_EXCEPTION(Batches(lengths(3), {.batch_size = 0}), Error,
                         says("batches: got batch_size 0, expected at least 1"));
   BOOST_CHECK_EXCEPTION(Batches(lengths(3), {.max_tokens = -1}), Error,
-                        says("batches: got max_tokens -1, expected at least 1, or 0 for no limit"));
+                        says("batches: got max_tokens -1, expected at least 1"));
   BOOST_CHECK_EXCEPTION(Batches(lengths(3), {.pool = 0}), Error,
                         says("batches: got pool 0, expected at least 1"));
   Batches batches(lengths(30), {.batch_size = 8});

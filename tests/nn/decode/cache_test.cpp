@@ -4,7 +4,6 @@
 
 #include <tests/support/errors.h>
 #include <tests/support/malloc_count.h>
-#include <tests/support/own_gemm.h>
 #include <tests/support/small_seq2seq.h>
 #include <boost/test/unit_test.hpp>
 
@@ -17,7 +16,7 @@ using test::eos;
 using test::error_of;
 using test::Rows;
 
-/// Numbers below a bound, the same for the same key.
+/// Numbers below a bound, determined by a key.
 struct Draws {
   RandomKey key;
   std::uint64_t count = 0;
@@ -58,11 +57,11 @@ struct Network {
 struct Decoding {
   Tape tape;
   explicit Decoding(bool whole_prefixes, DType dtype = DType::f32) : tape({.dtype = dtype, .record = false}) {
-    if (whole_prefixes) tape.hooks().add("nothing", [](const std::string&, const Var&) {});
+    if (whole_prefixes) tape.observers().on_value("nothing", [](const std::string&, const Var&) {});
   }
 };
 
-/// Runs both forms over the same random tokens and successions of rows, comparing every bit of the logits.
+/// Runs both forms over equal random tokens and successions of rows, and compares every bit of the logits.
 void check_steps(const Network& network, DType dtype, const Rows& sources, Index steps, Draws below) {
   Decoding cached(false, dtype), prefixes(true, dtype);
   NextTokens quick(network.model, cached.tape, sources), reference(network.model, prefixes.tape, sources);
@@ -89,8 +88,7 @@ void check_steps(const Network& network, DType dtype, const Rows& sources, Index
 
 BOOST_AUTO_TEST_SUITE(decoder_cache)
 
-BOOST_AUTO_TEST_CASE(a_step_has_the_bits_of_the_whole_prefix,
-                     *boost::unit_test::precondition(test::own_gemm)) {
+BOOST_AUTO_TEST_CASE(a_step_has_the_bits_of_the_whole_prefix) {
   for (Index number = 0; number < 60; ++number) {
     const DType dtype = number % 3 == 0 ? DType::f64 : DType::f32;
     const Network network(options_of(number), 5, dtype);
@@ -101,7 +99,7 @@ BOOST_AUTO_TEST_CASE(a_step_has_the_bits_of_the_whole_prefix,
   }
 }
 
-BOOST_AUTO_TEST_CASE(parameters_of_another_dtype, *boost::unit_test::precondition(test::own_gemm)) {
+BOOST_AUTO_TEST_CASE(parameters_of_another_dtype) {
   const Network network(options_of(1), 5, DType::f64);
   check_steps(network, DType::f32, test::sentences(3, 1, 9, 11, 8), 20, {random_key(3, 1, 1, 0)});
 }
@@ -125,7 +123,7 @@ BOOST_AUTO_TEST_CASE(outputs_are_those_of_whole_prefixes) {
   BOOST_TEST(tokens > 5000);
 }
 
-BOOST_AUTO_TEST_CASE(beams_are_those_of_whole_prefixes, *boost::unit_test::precondition(test::own_gemm)) {
+BOOST_AUTO_TEST_CASE(beams_are_those_of_whole_prefixes) {
   for (Index number = 0; number < 12; ++number) {
     const Network one(options_of(200 + number)), two(options_of(300 + number), 6);
     const std::vector<const Seq2Seq*> models = {&one.model, &two.model};
@@ -155,9 +153,9 @@ BOOST_AUTO_TEST_CASE(what_a_cache_cannot_serve_is_recomputed) {
 
   const Network dot(options_of(7));
   Tape definitions({.fused = false, .record = false}), watching({.record = false});
-  watching.taps().watch("*.weights");
+  watching.observers().collect("*.weights");
   Index calls = 0;
-  hooked.tape.hooks().add("transformer.decoder", [&](const std::string&, const Var& x) {
+  hooked.tape.observers().on_value("transformer.decoder", [&](const std::string&, const Var& x) {
     BOOST_TEST(x.shape()[1] == ++calls);  // the whole prefix
   });
   const Rows expected = greedy_decode(dot.model, plain.tape, sources, {.eos = -1, .max_length = 9});

@@ -1,7 +1,6 @@
 #include <tapegrad/nn/decode/greedy.h>
 
 #include <tests/support/errors.h>
-#include <tests/support/own_gemm.h>
 #include <tests/support/small_seq2seq.h>
 #include <boost/test/unit_test.hpp>
 #include <cstring>
@@ -70,8 +69,7 @@ void check_rows_alone(Index d_model, Index heads, Positions positions, bool norm
 
 BOOST_AUTO_TEST_SUITE(greedy)
 
-BOOST_AUTO_TEST_CASE(a_row_alone_has_the_bits_of_the_row_in_a_batch,
-                     *boost::unit_test::precondition(test::own_gemm)) {
+BOOST_AUTO_TEST_CASE(a_row_alone_has_the_bits_of_the_row_in_a_batch) {
   check_rows_alone(8, 2, Positions::sinusoidal, false);
   check_rows_alone(20, 4, Positions::learned, true);
   check_rows_alone(64, 4, Positions::sinusoidal, false);

@@ -6,7 +6,6 @@
 #include <tapegrad/nn/init.h>
 
 #include <tests/support/errors.h>
-#include <tests/support/own_gemm.h>
 #include <boost/test/unit_test.hpp>
 
 namespace tapegrad::nn {
@@ -54,7 +53,7 @@ void check_same(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
 
 BOOST_AUTO_TEST_SUITE(transposed_weights)
 
-BOOST_AUTO_TEST_CASE(products_have_the_bits_of_linear, *boost::unit_test::precondition(test::own_gemm)) {
+BOOST_AUTO_TEST_CASE(products_have_the_bits_of_linear) {
   for (const DType stored : {DType::f32, DType::f64})
     for (const DType dtype : {DType::f32, DType::f64}) {
       const Layers layers(stored);
@@ -67,7 +66,7 @@ BOOST_AUTO_TEST_CASE(products_have_the_bits_of_linear, *boost::unit_test::precon
     }
 }
 
-BOOST_AUTO_TEST_CASE(a_copy_follows_its_parameter, *boost::unit_test::precondition(test::own_gemm)) {
+BOOST_AUTO_TEST_CASE(a_copy_follows_its_parameter) {
   const Layers layers(DType::f32);
   TransposedWeights copies;
   Tape tape({.record = false});

@@ -11,7 +11,7 @@ WELL, BAD_DATA = 0, 65
 
 
 def inspected(program, path):
-    result = subprocess.run([program, "inspect", path], capture_output=True, timeout=60)
+    result = subprocess.run([program, "inspect", path], capture_output=True, timeout=600)
     if result.returncode not in (WELL, BAD_DATA):
         return f"exit code {result.returncode}"
     if (result.returncode == BAD_DATA) != bool(result.stderr):
@@ -21,7 +21,7 @@ def inspected(program, path):
 
 def loaded(tool, paths):
     """One line a file: `ok`, or why not."""
-    result = subprocess.run([tool, "load", *paths], capture_output=True, text=True, timeout=60)
+    result = subprocess.run([tool, "load", *paths], capture_output=True, text=True, timeout=600)
     lines = result.stdout.splitlines()
     if result.returncode != WELL or len(lines) != len(paths):
         sys.exit(f"FAIL: safetensors_tool ends with {result.returncode}: {result.stderr}")

@@ -12,7 +12,6 @@
 #include <optional>
 
 namespace tapegrad {
-using namespace nn;
 namespace {
 
 using namespace std::string_literals;
@@ -46,7 +45,7 @@ std::string entry(const std::string& name, const std::string& shape, const std::
 }
 const std::string a = entry("a", "2", "0,8");
 
-/// What reading these bytes says, without the folder.
+/// The error of reading these bytes, without the folder.
 std::string verdict(const std::string& bytes) {
   const ScratchFolder folder;
   const std::string path = folder.write("f", bytes);

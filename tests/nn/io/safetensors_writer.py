@@ -64,7 +64,7 @@ def check(tool):
             save_file(tensors, theirs, metadata)
             dicts.append((tensors, metadata))
             paths += [theirs, ours]
-        result = subprocess.run([tool, "resave", *paths], capture_output=True, text=True, timeout=300)
+        result = subprocess.run([tool, "resave", *paths], capture_output=True, text=True, timeout=600)
         if result.returncode != 0:
             sys.exit(f"FAIL: {result.stderr.strip()}")
         failures = 0
@@ -81,7 +81,7 @@ def check(tool):
 
 
 def write_golden(folder):
-    """Exact values, so that C++ can compare them by what they are."""
+    """Exact values, which C++ can compare for equality."""
     values = [0, 1, 2.5, -3, 65504, 2**-24]
     tensors = {str(dtype).removeprefix("torch."): torch.tensor(values, dtype=torch.float64).to(dtype)
                for dtype in FLOATS}

@@ -15,7 +15,7 @@ using namespace tapegrad::nn;
 
 namespace {
 
-/// A pipe whose read end tells what was written so far.
+/// A pipe whose read end gives the output so far.
 struct Pipe {
   Pipe() { BOOST_REQUIRE(::pipe2(ends.data(), O_NONBLOCK) == 0); }
   ~Pipe() {
@@ -128,8 +128,8 @@ BOOST_AUTO_TEST_CASE(time_budget_unknown_totals_and_odd_losses) {
     progress.update(1, std::numeric_limits<double>::quiet_NaN());
     BOOST_TEST(pipe.text() == "1/2500  0 %  0.1 steps/s  loss nan  left 00:50\n");
   }
-  timed.total = 0;
-  timed.seconds = 0;
+  timed.total = std::nullopt;
+  timed.seconds = std::nullopt;
   Progress progress(timed);
   clock += 10;
   progress.update(7, 0.00001234);

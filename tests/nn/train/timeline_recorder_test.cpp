@@ -132,9 +132,9 @@ BOOST_AUTO_TEST_CASE(entropy_and_focus_equal_those_computed_directly) {
   double entropy = 0, focus = 0;
   for (std::size_t example = 0; example < 2; ++example) {
     Tape tape;
-    tape.taps().watch("transformer.decoder.layers.1.self_attn.weights");
+    tape.observers().collect("transformer.decoder.layers.1.self_attn.weights");
     training.watched().run(tape, example);
-    const Tensor weights = tape.taps().collected().at(0).value.value();
+    const Tensor weights = tape.observers().collected().at(0).value.value();
     const Index n = weights.shape()[-1];
     const std::vector<double> all = weights.to_vector();
     const double* p = all.data() + n * n;

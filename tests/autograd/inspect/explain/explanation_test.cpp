@@ -21,7 +21,7 @@ BOOST_AUTO_TEST_CASE(what_the_readme_shows_runs) {
   const RecordedValue& found = taken[lab.values.at("context")];
   const Var context = tape.handle(found.node, found.output);
 
-  for (const Step& step : tape.backward_steps(loss))
+  for (const Step& step : backward_steps(loss))
     if (step.path.ends_with("self_attn")) fmt::print("{}: {}\n", step.op, step.formula);
   write_html(explain(loss, {.title = "one step"}), "page.html");
   const Counterfactual without = what_if(loss, tape.backward(loss), context, without_head(context, 0));
@@ -48,7 +48,7 @@ BOOST_AUTO_TEST_CASE(it_outlives_the_tape) {
   BOOST_TEST(!what.what_ifs.empty());
 }
 
-/// What is behind a checkpoint is told without checks: it cannot run again.
+/// Values behind a checkpoint are explained without checks, since they cannot run again.
 BOOST_AUTO_TEST_CASE(checkpoints_leave_checks_out) {
   const std::string notice =
       "numerical gradients and what-ifs for which a checkpoint would have to run are left out: record "
@@ -108,7 +108,7 @@ BOOST_AUTO_TEST_CASE(gradient_hooks_hear_of_no_pass) {
   const test::ExplainedRun run;
   Tape tape({.dtype = DType::f64, .show_parts = true});
   int runs = 0;
-  tape.gradient_hooks().add("*", [&](const std::string&, const Var&, const Tensor&) { ++runs; });
+  tape.observers().on_gradient("*", [&](const std::string&, const Var&, const Tensor&) { ++runs; });
   const Var loss = run.model.loss_sum(tape, test::shards_of(1, 3, 3, 1, 6)[0]);
   record(loss);
   BOOST_TEST(runs == 0);

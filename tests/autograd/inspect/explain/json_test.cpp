@@ -10,7 +10,6 @@
 #include <tapegrad/autograd/ops.h>
 
 using namespace tapegrad;
-using namespace tapegrad::nn;
 
 namespace {
 

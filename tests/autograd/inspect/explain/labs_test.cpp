@@ -1,10 +1,12 @@
 #include <tapegrad/autograd/inspect/explain/labs.h>
 
+#include <tapegrad/autograd/inspect/explain/lab_table.h>
 #include <tapegrad/autograd/ops.h>
 #include <tapegrad/nn/linear.h>
 
 #include <tests/support/explained.h>
 #include <boost/test/unit_test.hpp>
+#include <cmath>
 
 using namespace tapegrad;
 using namespace tapegrad::nn;
@@ -111,6 +113,61 @@ BOOST_AUTO_TEST_CASE(attention_of_a_users_own) {
        {std::pair{"query", query}, {"key", key}, {"scores", scores}, {"weights", weights}, {"bias", bias}})
     BOOST_TEST(taken[labs[0].values.at(name)].node == var.stamp().node, name);
   BOOST_TEST(taken[labs[0].values.at("k_proj_bias")].label == "own.k.bias");
+}
+
+/// As in examples/attention_by_hand.cpp: weights [in, out], no bias, no output projection.
+BOOST_AUTO_TEST_CASE(attention_of_plain_products) {
+  Tape tape({.dtype = DType::f64});
+  const Var x = tape.variable({{1, 0}, {0, 1}, {1, 1}});
+  const Var wq = tape.variable({{1, 0.5}, {-0.5, 1}}), wk = tape.variable({{0.5, -1}, {1, 0.5}}),
+            wv = tape.variable({{2, 0}, {-1, 1}});
+  const Var scores = matmul(matmul(x, wq), matmul(x, wk), {.transpose_b = true}) / std::sqrt(2.0);
+  const Var context = matmul(softmax(scores), matmul(x, wv));
+  const Var again = matmul(softmax(2 * scores), matmul(x, wv));
+  const Explanation what = explain(sum(square(context + again)), {.source = {"sun", "day", "sunday"}});
+  BOOST_REQUIRE_EQUAL(what.labs.size(), 2u);
+  BOOST_TEST(what.notices.empty());
+  const AttentionLab& lab = what.labs[0];
+  BOOST_TEST((lab.path == "" && what.labs[1].path == "the run (2)"));
+  BOOST_TEST((lab.in_by_out && lab.kind == "self" && lab.heads == 1 && lab.head_dim == 2));
+  BOOST_TEST((lab.rows == Names{"sun", "day", "sunday"} && lab.columns == lab.rows));
+  BOOST_TEST(!lab.values.contains("output"));
+  BOOST_TEST(what.tape[lab.values.at("q_proj_weight")].node == wq.stamp().node);
+  const std::vector<LabTable> tables = lab_tables(what, lab, 0);
+  BOOST_TEST((tables.front().formula == "Q = X W_Q" && tables.back().formula == "dW_V = X' dV"));
+  const std::vector<double> gradient = tape.backward(sum(square(context + again)))[wv].to_vector();
+  BOOST_TEST(tables.back().values.size() == 4u);
+  for (std::size_t i = 0; i < 4; ++i) BOOST_TEST(std::abs(tables.back().values[i] - gradient[i]) < 1e-12);
+  const std::string text = to_text(what);
+  BOOST_TEST(text.find("Attention the run (self), head 1") != text.npos);
+  BOOST_TEST(text.find("F6  Y") == text.npos);
+}
+
+/// Two heads of one weight [in, 3 out], put back together by a weight [in, out].
+BOOST_AUTO_TEST_CASE(packed_products_with_an_output) {
+  Tape tape({.dtype = DType::f64});
+  const auto filled = [&](Index rows, Index columns) {
+    Tensor w(Shape{rows, columns}, DType::f64);
+    for (Index i = 0; i < w.size(); ++i) w.data<double>()[i] = std::sin(static_cast<double>(i + columns));
+    return tape.variable(w);
+  };
+  const Var x = filled(3, 4), in = filled(4, 12), out = filled(4, 4), packed = matmul(x, in);
+  const auto part = [&](Index third) {
+    return permute(reshape(slice(packed, 1, 4 * third, 4), {3, 2, 2}), {1, 0, 2});
+  };
+  const Var weights = softmax(matmul(part(0), part(1), {.transpose_b = true}));
+  const Var merged = reshape(permute(matmul(weights, part(2)), {1, 0, 2}), {3, 4});
+  const Explanation what = explain(sum(square(matmul(merged, out))));
+  BOOST_REQUIRE_EQUAL(what.labs.size(), 1u);
+  const AttentionLab& lab = what.labs[0];
+  BOOST_TEST((lab.in_by_out && lab.heads == 2 && lab.head_dim == 2));
+  BOOST_TEST(what.tape[lab.values.at("in_proj_weight")].node == in.stamp().node);
+  BOOST_TEST(what.tape[lab.values.at("out_proj_weight")].node == out.stamp().node);
+  const std::vector<double>& whole = what.tape[lab.values.at("in_proj_weight")].gradient;
+  const LabTable keys = *(lab_tables(what, lab, 1).end() - 2);  // of head 2
+  BOOST_TEST((keys.name == "dW_K" && keys.columns == Names{"6", "7"} && keys.rows.size() == 4u));
+  for (std::size_t i = 0; i < 4; ++i)
+    for (std::size_t j = 0; j < 2; ++j) BOOST_TEST(keys.values[2 * i + j] == whole[12 * i + 6 + j]);
 }
 
 BOOST_AUTO_TEST_CASE(what_is_no_lab) {

@@ -31,6 +31,12 @@ struct Twice final {
     if (args) { twice(); }
   }
 };
+
+Var thrice(const Var& a) {
+  return fused_elementwise(
+      "thrice", a, [](auto x) { return 3 * x; },  // ;
+      [](auto, auto, auto dy) { return 3 * dy; });
+}
 )";
 
 }  // namespace
@@ -45,6 +51,12 @@ BOOST_AUTO_TEST_CASE(text_of_a_rule) {
       rule->text ==
       "void backward(const BackwardArgs& args) const override {\n  say(\"}\");\n  if (args) { twice(); }\n}");
   BOOST_TEST(find_rule(a_rule, "twice.cpp", 2)->text == "void backward(int) const { other(); }");
+  const auto statement = find_rule(a_rule, "twice.cpp", 15);
+  BOOST_REQUIRE(statement.has_value());
+  BOOST_TEST(statement->place == "twice.cpp:15");
+  BOOST_TEST(statement->text ==
+             "fused_elementwise(\n    \"thrice\", a, [](auto x) { return 3 * x; },  // ;\n"
+             "    [](auto, auto, auto dy) { return 3 * dy; });");
   for (const std::size_t line : {0u, 1000u}) BOOST_TEST(!find_rule(a_rule, "twice.cpp", line).has_value());
   BOOST_TEST(!find_rule("int x;\n", "x.cpp", 1).has_value());
 }
@@ -57,7 +69,10 @@ BOOST_AUTO_TEST_CASE(every_op_of_a_transformer_shows_its_rule) {
     if (v.rule.empty()) continue;
     BOOST_REQUIRE_MESSAGE(what.rules.contains(v.rule), v.op << " " << v.rule);
     const std::string& text = what.rules.at(v.rule);
-    BOOST_TEST((text.starts_with("void backward(") || text.starts_with("VarList pullback(")), v.op);
+    BOOST_TEST((text.starts_with("void backward(") || text.starts_with("void backward_kernel(") ||
+                text.starts_with("VarList pullback(") || text.starts_with("elementwise(") ||
+                text.starts_with("fused_elementwise(")),
+               v.op);
     BOOST_TEST(count(text, "{") == count(text, "}"));
   }
 }

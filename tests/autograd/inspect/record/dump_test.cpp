@@ -31,7 +31,7 @@ struct Run {
     layer.weight.assign(Tensor::of({{2, -1}}, DType::f64));
     layer.bias.assign(Tensor::of({0.5}, DType::f64));
     const Var x = tape.variable({{1, 2}, {3, 4}}), y = layer(x);
-    tape.taps().add("net", "hidden", y);
+    tape.observers().add("net", "hidden", y);
     tape.variable({7});
     loss = sum(relu(y));
   }
@@ -101,7 +101,7 @@ BOOST_AUTO_TEST_CASE(dot_nests_modules) {
 BOOST_AUTO_TEST_CASE(dot_quotes_names) {
   Tape tape;
   const Var x = tape.variable({1});
-  tape.taps().add("a\"b", "c\\d", x);
+  tape.observers().add("a\"b", "c\\d", x);
   const std::string text = dump_dot(record(square(x)));
   BOOST_TEST(text.find("label=\"a\\\"b\"") != std::string::npos, text);
   BOOST_TEST(text.find("label=\"c\\\\d: variable\\n[1]\"") != std::string::npos, text);

@@ -1,4 +1,4 @@
-// What a recording says about its values beside their numbers.
+// The descriptions of a recording's values: op, name, module, inputs, rule.
 #include <boost/test/unit_test.hpp>
 
 #include <limits>
@@ -36,7 +36,7 @@ BOOST_AUTO_TEST_CASE(every_value_says_what_it_is) {
   Tape tape({.dtype = DType::f64});
   const Var x = tape.constant({{1, 2}}), unused = tape.variable({1});
   const Var y = layer(x);
-  tape.taps().add("net", "result", y);
+  tape.observers().add("net", "result", y);
   const TapeRecord taken = record(sum(y));
 
   BOOST_REQUIRE(taken.values.size() == 6U);
@@ -131,7 +131,7 @@ BOOST_AUTO_TEST_CASE(ops_are_timed_when_asked) {
 }
 
 BOOST_AUTO_TEST_CASE(places_name_no_machine) {
-  const std::string own = source_place(std::source_location::current());
+  const std::string own = source_place(SourceLocation::current());
   BOOST_TEST(own.find("record_description_test.cpp:") != std::string::npos, own);
   BOOST_TEST(own.find("..") == std::string::npos, own);
   BOOST_TEST(!own.starts_with('/'), own);
@@ -145,7 +145,7 @@ BOOST_AUTO_TEST_CASE(places_name_no_machine) {
 BOOST_AUTO_TEST_CASE(mistakes_are_named) {
   Tape tape;
   const Var x = tape.variable({1, 2}), loss = sum(square(x));
-  tape.taps().add("net", "squares", x);
+  tape.observers().add("net", "squares", x);
   BOOST_TEST(error_of([&] { record(loss).named("net.square"); }) ==
              "record: no value is named 'net.square'; did you mean 'net.squares'?");
   BOOST_TEST(error_of([&] { record(Var()); }) == "record: an empty Var; it was never recorded on a tape");

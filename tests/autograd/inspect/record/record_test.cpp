@@ -23,7 +23,7 @@ struct Model {
   explicit Model(TapeOptions options, bool tapped = false, bool checkpointed = false)
       : params(3, options.dtype), model(params.root(), shape(checkpointed)), tape(trained(options)) {
     test::shake(params);
-    if (tapped) tape.taps().watch("*");
+    if (tapped) tape.observers().collect("*");
     loss = model.loss_sum(tape, test::shards_of(2, 2, 4, 1, 6)[0]);
   }
   static Seq2SeqOptions shape(bool checkpointed) {
@@ -115,11 +115,12 @@ BOOST_AUTO_TEST_CASE(the_parts_that_rules_send_sum_to_gradients) {
 BOOST_AUTO_TEST_CASE(the_tape_is_as_before) {
   for (const TapeOptions& kind : kinds) {
     Model m(kind, true), same(kind, true);
-    const std::size_t nodes = m.tape.size(), bytes = m.tape.bytes(), taps = m.tape.taps().collected().size();
+    const std::size_t nodes = m.tape.size(), bytes = m.tape.bytes(),
+                      taps = m.tape.observers().collected().size();
     record(m.loss, {.time = true});
     BOOST_TEST(m.tape.size() == nodes);
     BOOST_TEST(m.tape.bytes() == bytes);
-    BOOST_TEST(m.tape.taps().collected().size() == taps);
+    BOOST_TEST(m.tape.observers().collected().size() == taps);
     BOOST_TEST(m.loss.item() == same.loss.item());
     const Var a = dropout(m.loss + m.tape.full({40}, 1), 0.5),
               b = dropout(same.loss + same.tape.full({40}, 1), 0.5);

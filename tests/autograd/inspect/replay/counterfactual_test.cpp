@@ -2,6 +2,7 @@
 #include <tapegrad/autograd/inspect/replay/counterfactual.h>
 #include <tapegrad/autograd/inspect/replay/replay.h>
 #include <tapegrad/autograd/ops.h>
+#include <tests/support/replayed.h>
 
 #include <cmath>
 
@@ -9,7 +10,6 @@
 #include <tests/support/expect.h>
 
 namespace tapegrad {
-using namespace nn;
 namespace {
 
 using test::check_values;
@@ -87,7 +87,7 @@ BOOST_AUTO_TEST_CASE(a_key_that_is_dropped_has_no_weight) {
     const Tensor value = sample_values({1, 1, 3, 2}).to(dtype);
     const Var x = tape.variable(value);
     const AttentionResult r = attention_with_weights(x, x, x, {.scores = true});
-    const Replay replay = tape.replay_from(r.scores, without_key(r.scores, 1));
+    const Replay replay = test::replay_from(r.scores, without_key(r.scores, 1));
     Tensor keep = Tensor::full({3, 3}, 1, DType::boolean);
     for (const Index at : {1, 4, 7}) keep.data<std::uint8_t>()[at] = 0;
     const Var masked = attention(x, x, x, {.mask = Mask::keep(keep)});

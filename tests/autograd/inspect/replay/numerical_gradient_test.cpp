@@ -38,7 +38,7 @@ BOOST_AUTO_TEST_CASE(follows_the_formula) {
   for (std::size_t i = 0; i < 3; ++i) {
     const double v = x.value().to_vector()[i];
     BOOST_TEST(at_x[i] == std::exp(0.01 * v) * (1 + 0.01 * v), boost::test_tools::tolerance(1e-8));
-    BOOST_TEST(at_y[i] == v, boost::test_tools::tolerance(1e-8));  // what computed y does not run
+    BOOST_TEST(at_y[i] == v, boost::test_tools::tolerance(1e-8));  // the op of y does not run
   }
   const Index some[] = {2, 0};
   BOOST_TEST(numerical_gradient(loss, x, some).values == (std::vector{at_x[2], at_x[0]}));

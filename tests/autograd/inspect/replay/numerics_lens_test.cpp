@@ -84,7 +84,7 @@ BOOST_AUTO_TEST_CASE(the_gradients_of_a_transformer) {
   BOOST_TEST(lens.values[0].relative > 1e-9);
   BOOST_TEST(lens.gradients[0].relative > 1e-9);
 
-  // A tape in f64 over the same values has the same gradients.
+  // A tape in f64 over equal values has equal gradients.
   ParameterStore exact_params(3, DType::f64);
   const Seq2Seq exact_model(exact_params.root(), test::small_options(0.1));
   for (const Parameter& p : params) exact_params.at(p.path()).assign(p.value().to(DType::f64));

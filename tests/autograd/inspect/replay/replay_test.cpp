@@ -1,13 +1,13 @@
 #include <tapegrad/autograd/backward/checkpoint.h>
 #include <tapegrad/autograd/inspect/replay/replay.h>
 #include <tapegrad/autograd/ops.h>
+#include <tests/support/replayed.h>
 
 #include <tests/support/errors.h>
 #include <tests/support/expect.h>
 #include <tests/support/malloc_count.h>
 
 namespace tapegrad {
-using namespace nn;
 namespace {
 
 using test::check_values;
@@ -20,7 +20,7 @@ BOOST_AUTO_TEST_SUITE(replay)
 BOOST_AUTO_TEST_CASE(a_leaf_has_another_value_and_the_tape_stays) {
   Tape tape(f64);
   const Var x = tape.variable({1, 2, 3}), y = x * x, loss = sum(y);
-  const Replay replay = tape.replay_from(x, Tensor::of({2, 2, 1}, DType::f64));
+  const Replay replay = test::replay_from(x, Tensor::of({2, 2, 1}, DType::f64));
   check_values(replay[x], {3}, {2, 2, 1});
   check_values(replay[y], {3}, {4, 4, 1});
   BOOST_TEST(replay[loss].item() == 9);
@@ -51,7 +51,7 @@ BOOST_AUTO_TEST_CASE(the_same_values_give_the_recorded_bits_dropout_included) {
     const Var x = tape.variable(Tensor::of({{0.1, -0.7, 0.3}, {0.9, 0.2, -0.4}}, dtype));
     const Var y = dropout(gelu(matmul(x, x, {.transpose_b = true})), 0.5), p = softmax(dropout(y + 1, 0.3)),
               loss = sum(p * y);
-    const Replay replay = tape.replay_from(x, x.value().clone());
+    const Replay replay = test::replay_from(x, x.value().clone());
     for (const Var& v : {x, y, p, loss}) BOOST_TEST(identical(replay[v], v.value()));
   }
 }
@@ -96,7 +96,7 @@ BOOST_AUTO_TEST_CASE(one_of_several_results) {
   Tape tape(f64);
   const Var x = tape.variable({{1, 2}, {3, 4}}), f = tape.variable({{1, 0}, {0, 1}});
   const Var weight = tape.variable({1, 1}), bias = tape.variable({0, 0});
-  const NormedSum r = add_layer_norm(x, f, weight, bias);
+  const NormedSum r = add_norm({weight, bias}, x, f);
   const Var loss = sum(r.sum * r.normed);
   Replay replay(tape);
   replay.set(r.normed, Tensor::of({{1, 0}, {0, 1}}, DType::f64));
@@ -194,7 +194,7 @@ BOOST_AUTO_TEST_CASE(values_become_stale) {
   const Var x = tape.variable({1, 2}), y = 2 * x;
   Tensor kept;
   {
-    Replay replay = tape.replay_from(x, Tensor::of({3, 4}, DType::f64));
+    Replay replay = test::replay_from(x, Tensor::of({3, 4}, DType::f64));
     const Tensor value = replay[y];
     check_values(value, {2}, {6, 8});
     replay.add(x, 0, 1);
@@ -312,10 +312,10 @@ BOOST_AUTO_TEST_CASE(results_inside_of_an_op_need_a_tape_that_shows_parts) {
     const AttentionResult r = attention_with_weights(x, x, x);
     const Tensor ones = Tensor::of({{{{1, 1}, {0, 1}}}}, DType::f64);
     if (parts)
-      check_values(tape.replay_from(r.weights, ones)[r.context], {1, 1, 2, 2}, {1, 1, 0, 1});
+      check_values(test::replay_from(r.weights, ones)[r.context], {1, 1, 2, 2}, {1, 1, 0, 1});
     else
       BOOST_TEST(
-          error_of([&] { tape.replay_from(r.weights, ones); }) ==
+          error_of([&] { test::replay_from(r.weights, ones); }) ==
           "replay: result 1 of attention lies inside of the op, which cannot run from there; record with "
           ".show_parts = true");
   }

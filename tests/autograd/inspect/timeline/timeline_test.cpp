@@ -83,7 +83,7 @@ BOOST_AUTO_TEST_CASE(kept_steps_follow_from_the_last_one) {
   BOOST_TEST(kept_interval(1004, 5, 200) == 5);
   BOOST_TEST(kept_interval(1005, 5, 200) == 10);
   BOOST_TEST(kept_interval(1'000'000, 5, 200) == 5120);
-  // What is due as training goes on is never what an earlier thinning would have left out.
+  // A sample that is due later in training is never one that an earlier interval would have omitted.
   for (std::int64_t step = 1; step < 5000; ++step)
     BOOST_REQUIRE(kept_interval(step + 1, 5, 22) % kept_interval(step, 5, 22) == 0);
 }

@@ -12,7 +12,6 @@
 #include <vector>
 
 using namespace tapegrad;
-using namespace tapegrad::nn;
 
 namespace {
 

@@ -9,7 +9,6 @@
 #include <vector>
 
 using namespace tapegrad;
-using namespace tapegrad::nn;
 
 namespace {
 auto says(std::string_view expected) {
@@ -49,7 +48,7 @@ BOOST_AUTO_TEST_CASE(by_hand) {
     // The sum is {1, 5}: mean 3, variance 4 (+ eps 5 = 9).
     const Var x = tape.variable(f64({{0, 7}})), f = tape.variable(f64({{1, -2}})),
               w = tape.variable(f64({3, 6})), b = tape.variable(f64({10, 20}));
-    const NormedSum r = add_layer_norm(x, f, w, b, 5);
+    const NormedSum r = add_norm({w, b, 5}, x, f);
     BOOST_TEST(r.sum.value().to_vector() == (std::vector<double>{1, 5}));
     BOOST_TEST(r.normed.value().at({0, 0}) == 10 - 2. / 3 * 3, boost::test_tools::tolerance(1e-14));
     BOOST_TEST(r.normed.value().at({0, 1}) == 20 + 2. / 3 * 6, boost::test_tools::tolerance(1e-14));
@@ -73,7 +72,7 @@ BOOST_AUTO_TEST_CASE(the_bits_are_those_of_the_three_ops) {
         for (const double p : {0.0, 0.3, 1.0}) {
           const auto fused = chain(dtype, width, norm_first, p,
                                    [](const Var& x, const Var& f, const Var& w, const Var& b, double rate) {
-                                     return add_layer_norm(x, f, w, b, 1e-5, rate);
+                                     return add_norm({w, b}, x, f, rate);
                                    });
           const auto apart = chain(dtype, width, norm_first, p,
                                    [](const Var& x, const Var& f, const Var& w, const Var& b, double rate) {
@@ -89,34 +88,34 @@ BOOST_AUTO_TEST_CASE(draws_only_in_training) {
   Tape tape({.training = true});
   const Var x = tape.constant({{1, 2}});
   const auto draws = [&] { return tape.mark().draws; };
-  add_layer_norm(x, x, {}, {}, 1e-5, 0);
+  add_norm({}, x, x, 0);
   BOOST_TEST(draws() == 0U);
-  add_layer_norm(x, x, {}, {}, 1e-5, 0.5);
+  add_norm({}, x, x, 0.5);
   BOOST_TEST(draws() == 1U);
-  BOOST_CHECK_THROW(add_layer_norm(x, tape.constant({1, 2}), {}, {}, 1e-5, 0.5), Error);
+  BOOST_CHECK_THROW(add_norm({}, x, tape.constant({1, 2}), 0.5), Error);
   BOOST_TEST(draws() == 1U);  // given back
   tape.set_training(false);
-  add_layer_norm(x, x, {}, {}, 1e-5, 0.5);
+  add_norm({}, x, x, 0.5);
   BOOST_TEST(draws() == 1U);
 }
 
 BOOST_AUTO_TEST_CASE(errors) {
   Tape tape;
   const Var x = tape.constant({{1, 2}, {3, 4}}), three = tape.constant({1, 2, 3});
-  BOOST_CHECK_EXCEPTION(add_layer_norm(x, three), Error,
+  BOOST_CHECK_EXCEPTION(add_norm({}, x, three), Error,
                         says("add_layer_norm: x [2, 2] and f [3] must have the same shape"));
   BOOST_CHECK_EXCEPTION(
-      add_layer_norm(x, x, three), Error,
+      add_norm({three}, x, x), Error,
       says("add_layer_norm: weight of shape [3] does not fit the last axis of x [2, 2]; it must be [2]"));
   BOOST_CHECK_EXCEPTION(
-      add_layer_norm(x, x, {}, three), Error,
+      add_norm({{}, three}, x, x), Error,
       says("add_layer_norm: bias of shape [3] does not fit the last axis of x [2, 2]; it must be [2]"));
-  BOOST_CHECK_EXCEPTION(add_layer_norm(x, x, {}, {}, -1), Error,
+  BOOST_CHECK_EXCEPTION(add_norm({.eps = -1}, x, x), Error,
                         says("add_layer_norm: eps must not be negative, got -1"));
-  BOOST_CHECK_EXCEPTION(add_layer_norm(x, x, {}, {}, 1, 1.5), Error,
+  BOOST_CHECK_EXCEPTION(add_norm({.eps = 1}, x, x, 1.5), Error,
                         says("add_layer_norm: the probability must lie in [0, 1], got 1.5"));
   const Var scalar = tape.full({}, 1);
-  BOOST_CHECK_EXCEPTION(add_layer_norm(scalar, scalar), Error,
+  BOOST_CHECK_EXCEPTION(add_norm({}, scalar, scalar), Error,
                         says("add_layer_norm: x of shape [] has no elements along a last axis to normalise"));
 }
 

@@ -1,4 +1,4 @@
-// DyNet running the program of peer_bench.py, by mini-batched expressions; prints the same JSON line.
+// DyNet running the program of peer_bench.py, by mini-batched expressions; prints its JSON line.
 #include <omp.h>
 
 #include <iostream>

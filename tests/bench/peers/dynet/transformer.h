@@ -14,7 +14,7 @@ namespace dynet_peer {
 
 using tapegrad::bench::Size;
 
-/// Rows of PyTorch's matrix or vector: parameters of ours that lie one after the other in it.
+/// Rows of PyTorch's matrix or vector: our parameters that are consecutive in it.
 using Parts = std::vector<dynet::Parameter>;
 
 class Transformer {
