@@ -1,4 +1,5 @@
 #include <tapegrad/autograd/ops/linear.h>
+#include <tapegrad/autograd/ops/reduce.h>
 #include <tests/support/expect.h>
 
 using namespace tapegrad;
@@ -51,6 +52,23 @@ BOOST_AUTO_TEST_CASE(a_part_of_a_longer_bias) {
           linear(x, w, rows(b, begin, 2)), Error,
           says(fmt::format("rows: 2 rows from row {} on are out of range for [5], which has 5", begin)));
   }
+}
+
+BOOST_AUTO_TEST_CASE(parameters_are_operands) {
+  ParameterStore params(1, DType::f64);
+  const Parameter w = params.root().parameter("w", {4, 2},
+                                              [](Tensor&x, RandomKey) { x.array<double>() = 2; }),
+                  b = params.root().parameter("b", {4}, [](Tensor&x, RandomKey) { x.array<double>() = 3; });
+  Tape tape({.dtype = DType::f64});
+  const Var x = tape.variable(counting({2, 2}));
+  check_values(linear(x, w, b).value(), {2, 4}, {9, 9, 9, 9, 17, 17, 17, 17});
+  check_values(linear(x, w).value(), {2, 4}, {6, 6, 6, 6, 14, 14, 14, 14});
+  const Gradients g = tape.backward(sum(linear(x, rows(w, 1, 2), rows(b, 1, 2))));
+  check_values(g[w], {4, 2}, {0, 0, 4, 6, 4, 6, 0, 0});
+  check_values(g[b], {4}, {0, 2, 2, 0});
+  check_values(linear(x, w, Parameter()).value(), {2, 4}, {6, 6, 6, 6, 14, 14, 14, 14});
+  BOOST_CHECK_EXCEPTION(rows(w, 3, 2), Error,
+                        says("rows: 2 rows from row 3 on are out of range for [4, 2], which has 4"));
 }
 
 BOOST_AUTO_TEST_CASE(vectors_sequences_and_size_0) {
