@@ -157,7 +157,7 @@ Tensor greater_equal(const Var& a, const Var& b) {
   return compare("greater_equal", a, b, [](auto x, auto y) { return x >= y; });
 }
 
-Comparison::operator bool() const {
+BoolTensor::operator bool() const {
   expects(
       size() == 1,
       "comparison: the truth value of {} elements of shape {} is ambiguous; reduce the operands to scalars",
