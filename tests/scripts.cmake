@@ -20,7 +20,7 @@ tapegrad_test(inspect_record ${torch_python} ${here}/inspect/check_record.py $<T
   ${PROJECT_SOURCE_DIR})
 if(TARGET seq2seq)
   tapegrad_test(parity_pytorch_configurations ${torch_python} ${here}/parity/configurations.py
-    $<TARGET_FILE:seq2seq> --seed 1)
+    $<TARGET_FILE:seq2seq> parity --seed 1)
   tapegrad_test(safetensors_corpus ${torch_python} ${here}/io/safetensors_corpus.py $<TARGET_FILE:seq2seq>
     $<TARGET_FILE:safetensors_tool>)
 endif()

@@ -1,22 +1,22 @@
-"""configurations.py SEQ2SEQ [--seed N ...] [--fresh]: nn.Transformers against `seq2seq parity`.
+"""configurations.py COMMAND... [--seed N ...] [--fresh]: nn.Transformers against `COMMAND... IN OUT`.
 
-Every combination of the four masks (source, target and memory padding, causal), pre- and post-norm, relu and
-gelu, with and without bias, f32 and f64, with sizes, parameters and inputs drawn from the seed; then some
-with rows of the source, target or memory that are masked out in full. An error is the largest |difference|
-over the largest entry: `out` over its own, gradients over that of all gradients of the run. Prints a line of
-JSON for every seed; the worst configurations go to standard error. Ends with 1 when one is over its limit, or
-could not be compared. `--fresh` adds a seed from the clock, which is printed first.
+The command computes a Transformer and its gradients, as `seq2seq parity` does. It is given the Transformers
+of `hard/`, then those of every seed: each combination of the four masks (source, target and memory padding,
+causal), pre- and post-norm, relu and gelu, with and without bias, f32 and f64, with sizes, parameters and
+inputs drawn from the seed, and some with rows of the source, target or memory that are masked in full.
 
-In f32 PyTorch's own error is measured too, against its f64. Where that alone takes half the limit, rounding
-is magnified some hundred times and f32 has no more digits to give: such a draw is called ill conditioned,
-listed apart, and ours may be off from the f64 result twice as far as PyTorch's.
+The reference is PyTorch's f64, for f32 too. What is limited is the backward error (conditioning.py): the
+distance from the reference in units of what rounding the data once may change. The draws have the same bits
+on every machine; those of a seed in DRAWN are compared with their digest.
+
+Prints a line of JSON for every file and every seed; the worst configurations go to standard error. Exits with
+1 when one is over the limit. `--fresh` adds a seed from the clock, which is printed first.
 """
 import argparse
+import hashlib
 import itertools
 import json
-import math
 import pathlib
-import random
 import subprocess
 import sys
 import tempfile
@@ -24,233 +24,124 @@ import time
 
 import pytorch  # noqa: F401
 import torch
-from safetensors.torch import load_file, save_file
-from torch import nn
+from conditioning import KINDS, backward_errors, condition_numbers, forward_errors
+from safetensors.torch import load_file
+from transformer_case import DTYPES, PADDINGS, draw_case, read_case
 
-LIMITS = {"f64": 1e-12, "f32": 2e-5}
-DTYPES = {"f64": torch.float64, "f32": torch.float32}
-MASKS = ("src_key_padding_mask", "tgt_key_padding_mask", "memory_key_padding_mask", "tgt_is_causal")
-ERRORS = (("error", "ours to PyTorch"), ("ours", "ours to f64"), ("pytorch", "PyTorch to f64"))
-SUFFIXES = {"error": "", "ours": "_to_f64", "pytorch": "_pytorch_to_f64"}
+LIMIT = 8  # roundoffs
+DRAWS = (4, 64)  # for a condition number: 4, and more up to 64 while the backward error is above LIMIT / 4
+HARD = pathlib.Path(__file__).resolve().parent / "hard"
 FULLY_MASKED = 16
-COMBINATIONS = 256
-
-
-def draw_options(rng, norm_first, activation, bias):
-    heads = rng.randint(1, 4)
-    return {"d_model": heads * rng.randint(math.ceil(4 / heads), 48 // heads), "nhead": heads,
-            "num_encoder_layers": rng.randint(1, 3), "num_decoder_layers": rng.randint(1, 3),
-            "dim_feedforward": rng.randint(1, 64), "activation": activation, "norm_first": norm_first,
-            "layer_norm_eps": rng.choice((1e-3, 1e-5, 1e-6, 1e-8, 1e-12)), "bias": bias}
-
-
-def draw_padding(rng, batch, length, first_kept):
-    """[batch, length], true = blocked: trailing padding, or here and there. Every row keeps a key."""
-    blocked = torch.zeros(batch, length, dtype=torch.bool)
-    for row in blocked:
-        if rng.random() < 0.5:
-            row[rng.randint(1, length):] = True
-        else:
-            row[:] = torch.tensor([rng.random() < 0.4 for _ in range(length)])
-            row[0 if first_kept else rng.randrange(length)] = False
-    return blocked
-
-
-def draw_parameters(model, generator):
-    """Every parameter its own, norms and biases too (PyTorch's start at 1 and 0)."""
-    with torch.no_grad():
-        for name, p in model.named_parameters():
-            noise = torch.randn(p.shape, generator=generator, dtype=torch.float64)
-            if p.dim() > 1:
-                p.copy_(noise / math.sqrt(p.shape[1]))
-            else:
-                p.copy_(0.3 * noise + (1.0 if "norm" in name and name.endswith("weight") else 0.0))
-
-
-class Configuration:
-    """One Transformer with its inputs, in f64 with values that f32 holds exactly where `dtype` is f32."""
-
-    def __init__(self, seed, number, combination, fully_masked=()):
-        *masks, norm_first, activation, bias, self.dtype = combination
-        rng = random.Random(f"{seed}.{number}")
-        generator = torch.Generator().manual_seed(rng.getrandbits(62))
-        self.number, self.options = number, draw_options(rng, norm_first, activation, bias)
-        self.flags = dict(zip(MASKS, masks))
-        self.fully_masked = fully_masked
-        batch, source, target = rng.randint(1, 4), rng.randint(1, 12), rng.randint(1, 12)
-        self.sizes = {"batch": batch, "source": source, "target": target}
-        self.masks = {}
-        for name, length in zip(MASKS[:3], (source, target, source)):
-            if self.flags[name]:
-                first_kept = name.startswith("tgt") and self.flags["tgt_is_causal"]
-                self.masks[name] = draw_padding(rng, batch, length, first_kept)
-        for name in fully_masked:
-            self.masks[name][rng.randrange(batch)] = True
-        self.model = nn.Transformer(**self.options, dropout=0.0, batch_first=True, dtype=torch.float64)
-        draw_parameters(self.model, generator)
-        width = self.options["d_model"]
-        self.inputs = {name: torch.randn(batch, length, width, generator=generator, dtype=torch.float64)
-                       for name, length in (("src", source), ("tgt", target), ("dout", target))}
-        self.model.to(DTYPES[self.dtype])
-        self.inputs = {name: t.to(DTYPES[self.dtype]) for name, t in self.inputs.items()}
-
-    def __str__(self):
-        parts = {**self.options, **self.sizes, "dtype": self.dtype,
-                 "masks": "+".join(name for name in MASKS if self.flags[name]) or "none"}
-        if self.fully_masked:
-            parts["fully masked"] = "+".join(self.fully_masked)
-        return f"configuration {self.number}: " + ", ".join(f"{k} {v}" for k, v in parts.items())
-
-    def by_pytorch(self, dtype):
-        """PyTorch's out and gradients, computed in `dtype`."""
-        model = self.model.to(dtype)
-        src, tgt, dout = (self.inputs[name].to(dtype) for name in ("src", "tgt", "dout"))
-        leaves = {"src": src.requires_grad_(), "tgt": tgt.requires_grad_(),
-                  **{f"model.{name}": p for name, p in model.named_parameters()}}
-        causal, length = self.flags["tgt_is_causal"], self.sizes["target"]
-        out = model(src, tgt, tgt_is_causal=causal or None,
-                    tgt_mask=torch.ones(length, length, dtype=torch.bool).triu(1) if causal else None,
-                    **self.masks)
-        gradients = torch.autograd.grad(out, list(leaves.values()), dout)
-        return {"out": out.detach(), **{f"grad.{name}": g for name, g in zip(leaves, gradients)}}
-
-    def save(self, path):
-        tensors = {f"model.{name}": p.detach() for name, p in self.model.named_parameters()}
-        tensors.update({name: t.detach() for name, t in self.inputs.items()})
-        tensors.update({name: mask.to(torch.uint8) for name, mask in self.masks.items()})
-        metadata = {**self.options, "tgt_is_causal": self.flags["tgt_is_causal"]}
-        save_file(tensors, path, {key: str(value) for key, value in metadata.items()})
-
-
-def errors(actual, expected):
-    """(error of `out`, error of the gradients); infinite where a number is not finite or a tensor lacks."""
-    if {n: t.shape for n, t in actual.items()} != {n: t.shape for n, t in expected.items()}:
-        return math.inf, math.inf
-    largest = {"out": [0.0, 0.0], "grad": [0.0, 0.0]}
-    for name, tensor in expected.items():
-        difference = (actual[name].double() - tensor.double()).abs().max().item()
-        pair = largest["out" if name == "out" else "grad"]
-        pair[0] = max(pair[0], difference if math.isfinite(difference) else math.inf)
-        pair[1] = max(pair[1], tensor.double().abs().max().item())
-    return tuple(difference / max(entry, 1e-300) for difference, entry in largest.values())
-
-
-def check(configuration, program, folder):
-    given, got = folder / "in.safetensors", folder / "out.safetensors"
-    got.unlink(missing_ok=True)
-    expected = configuration.by_pytorch(DTYPES[configuration.dtype])
-    if not all(t.isfinite().all() for t in expected.values()):
-        return None  # nothing to compare with
-    configuration.save(given)
-    run = subprocess.run([program, "parity", given, got], stderr=subprocess.PIPE, text=True, timeout=120)
-    if run.returncode != 0:
-        raise SystemExit(f"FAIL: {configuration}: {run.stderr.strip()}")
-    ours = load_file(got)
-    result = {"configuration": configuration, "error": errors(ours, expected)}
-    if configuration.dtype == "f32":
-        exact = configuration.by_pytorch(torch.float64)
-        result["ours"], result["pytorch"] = errors(ours, exact), errors(expected, exact)
-    return result
+DRAWN = {1: "27da2ac67c4ad2f3d98511274ebf07791077fc481e0320baf873830b4f854b61"}  # SHA-256 by seed
 
 
 def configurations(seed):
-    flags = (False, True)
-    product = itertools.product(flags, flags, flags, flags, flags, ("relu", "gelu"), flags, LIMITS)
-    number = 0
-    for combination in product:
-        yield Configuration(seed, number, combination)
-        number += 1
+    """All cases of a seed."""
+    flags, numbers = (False, True), itertools.count()
+    product = itertools.product(flags, flags, flags, flags, flags, ("relu", "gelu"), flags, DTYPES)
+    for *padded, causal, norm_first, activation, bias, dtype in product:
+        yield draw_case(f"{seed}.{next(numbers)}", dtype, list(itertools.compress(PADDINGS, padded)),
+                        causal=causal, norm_first=norm_first, activation=activation, bias=bias)
     for i in range(FULLY_MASKED):
-        rows = (MASKS[:1], MASKS[2:3], (MASKS[0], MASKS[2]), MASKS[1:2])[i // 4]
-        combination = [name in rows or i % 2 == 1 and name != MASKS[3] for name in MASKS]
-        yield Configuration(seed, number, (*combination, i % 3 == 0, ("relu", "gelu")[i % 2], i % 4 < 2,
-                                           tuple(LIMITS)[i // 2 % 2]), rows)
-        number += 1
+        rows = (PADDINGS[:1], PADDINGS[2:], PADDINGS[::2], PADDINGS[1:2])[i // 4]
+        yield draw_case(f"{seed}.{next(numbers)}", tuple(DTYPES)[i // 2 % 2], PADDINGS if i % 2 else rows,
+                        rows, norm_first=i % 3 == 0, activation=("relu", "gelu")[i % 2], bias=i % 4 < 2)
 
 
-def numbers(result):
-    """{out, gradients, and in f32 the same to_f64 and pytorch_to_f64}, three digits each."""
-    named = {what + suffix: result[key][i] for key, suffix in SUFFIXES.items() if key in result
-             for i, what in enumerate(("out", "gradients"))}
-    return {name: float(f"{error:.3g}") for name, error in named.items()}
+def computed_by(command, case, folder):
+    """`out` and the gradients as the command computes them."""
+    given, got = folder / "in.safetensors", folder / "out.safetensors"
+    got.unlink(missing_ok=True)
+    case.save(given)
+    run = subprocess.run([*command, given, got], stderr=subprocess.PIPE, text=True, timeout=600)
+    if run.returncode != 0:
+        raise SystemExit(f"FAIL: {case}: {run.stderr.strip()}")
+    return load_file(got)
 
 
-def summary(results):
-    """The largest errors, by dtype."""
+class Comparison:
+    """The errors of the command (`ours`), and of PyTorch in f32 (`pytorch`) where the case is f32."""
+
+    def __init__(self, name, case, command, folder):
+        self.name, self.dtype = f"{name}: {case}", case.dtype
+        exact = case.by_pytorch("f64")
+        results = {"ours": computed_by(command, case, folder)}
+        if case.dtype == "f32":
+            results["pytorch"] = case.by_pytorch("f32")
+        self.forward = {who: forward_errors(result, exact) for who, result in results.items()}
+        for draw, self.conditions in zip(range(DRAWS[1]), condition_numbers(case, exact)):
+            self.backward = {who: backward_errors(errors, self.conditions, case.dtype)
+                             for who, errors in self.forward.items()}
+            if draw + 1 >= DRAWS[0] and self.worst() <= LIMIT / 4:
+                break
+
+    def worst(self):
+        return max(self.backward["ours"].values())
+
+    def fails(self):
+        return not self.worst() <= LIMIT  # true for NaN
+
+    def numbers(self):
+        """Condition numbers, forward and backward errors by name, in three digits."""
+        found = {f"condition_{kind}": self.conditions[kind] for kind in KINDS}
+        for who, errors in self.forward.items():
+            prefix = "pytorch_" if who == "pytorch" else ""
+            found.update({f"{prefix}{kind}": errors[kind] for kind in KINDS})
+            found.update({f"{prefix}backward_{kind}": self.backward[who][kind] for kind in KINDS})
+        return {name: float(f"{number:.3g}") for name, number in found.items()}
+
+    def __str__(self):
+        return f"{self.name}: {self.numbers()}"
+
+
+def summary(comparisons):
+    """{dtype: the largest of each number, and in how many cases the gradients of ours are the nearer}"""
     table = {}
-    for dtype, limit in LIMITS.items():
-        mine = [numbers(r) for r in results if r["configuration"].dtype == dtype]
-        table[dtype] = {"configurations": len(mine), "limit": limit,
-                        **{name: max(r[name] for r in mine) for name in mine[0]}}
-        if dtype == "f32":
-            nearer = [r["gradients_to_f64"] < r["gradients_pytorch_to_f64"] for r in mine]
-            table[dtype]["nearer_to_f64"] = sum(nearer)
+    for dtype in DTYPES:
+        mine = [c.numbers() for c in comparisons if c.dtype == dtype]
+        table[dtype] = {"configurations": len(mine), **{name: max(n[name] for n in mine) for name in mine[0]}}
+    single = [c.forward for c in comparisons if c.dtype == "f32"]
+    table["f32"]["nearer_to_f64"] = sum(f["ours"]["gradients"] < f["pytorch"]["gradients"] for f in single)
     return table
 
 
-def verdict(result, limit):
-    """`within`, `over`, or `ill conditioned`: over the limit, but so would be any f32."""
-    if max(result["error"]) <= limit:
-        return "within"
-    if "ours" in result and limit / 2 < max(result["pytorch"]) >= max(result["ours"]) / 2:
-        return "ill conditioned"
-    return "over"
+def conclude(name, line, failures, worst):
+    """Prints what is found of a seed or a file; whether all is well."""
+    print(*failures, json.dumps({**line, "limit": LIMIT, "failed": len(failures)}), sep="\n")
+    if not failures:
+        print(f"PASS: {name}: backward error {worst:.2f} roundoffs, limit {LIMIT}")
+    sys.stdout.flush()
+    return not failures
 
 
-def report(results, seed, worst):
-    """Lists what is over a limit, and the worst of the others; {verdict: results}."""
-    found = {"within": [], "over": [], "ill conditioned": []}
-    for dtype, limit in LIMITS.items():
-        mine = [r for r in results if r["configuration"].dtype == dtype]
-        for i, r in enumerate(sorted(mine, key=lambda r: -max(r["error"]))):
-            text = f"seed {seed}, {r['configuration']}: " + "; ".join(
-                f"{what} out {r[key][0]:.3g}, gradients {r[key][1]:.3g}" for key, what in ERRORS if key in r)
-            state = verdict(r, limit)
-            found[state].append(r)
-            if state == "over":
-                print(f"FAIL: {text}")
-            elif state != "within" or i < worst:
-                print(f"{state}: {text}", file=sys.stderr)
-    return found
+def check_file(path, command, folder):
+    found = Comparison(path.name, read_case(path), command, folder)
+    return conclude(path.name, {"file": path.name, **found.numbers()}, [f"FAIL: {found}"] * found.fails(),
+                    found.worst())
 
 
-def missing(results, seed):
-    """Complaints about configurations that were not compared."""
-    masked = sum(bool(r["configuration"].fully_masked) for r in results)
-    for what, count, wanted in (("combinations", len(results) - masked, COMBINATIONS),
-                                ("configurations with rows masked in full", masked, FULLY_MASKED)):
-        if count != wanted:
-            yield f"FAIL: seed {seed}: {count} {what} compared, expected {wanted}"
-
-
-def run(program, seed, worst):
-    """All configurations of a seed; whether all is well."""
-    begin, results, dropped = time.monotonic(), [], []
-    with tempfile.TemporaryDirectory() as folder:
-        for configuration in configurations(seed):
-            result = check(configuration, program, pathlib.Path(folder))
-            if result:
-                results.append(result)
-            else:
-                dropped.append(f"FAIL: seed {seed}, {configuration}: PyTorch's result is not finite")
-    found = report(results, seed, worst)
-    complaints = [*dropped, *missing(results, seed)]
-    for complaint in complaints:
-        print(complaint)
-    ill = [{"configuration": str(r["configuration"]), **numbers(r)} for r in found["ill conditioned"]]
-    fully_masked = sum(bool(r["configuration"].fully_masked) for r in results)
-    print(json.dumps({"seed": seed, "torch": torch.__version__, "configurations": len(results),
-                      "fully_masked": fully_masked, "pytorch_not_finite": len(dropped),
-                      "failed": len(found["over"]), "ill_conditioned": ill,
-                      "seconds": round(time.monotonic() - begin, 1),
-                      **summary(found["within"] + found["over"])}), flush=True)
-    return not found["over"] and not complaints
+def check_seed(seed, shown, command, folder):
+    begin, comparisons, digest = time.monotonic(), [], hashlib.sha256()
+    for number, case in enumerate(configurations(seed)):
+        digest.update(case.content())
+        comparisons.append(Comparison(f"seed {seed}, configuration {number}", case, command, folder))
+    comparisons.sort(key=Comparison.worst, reverse=True)
+    for dtype in DTYPES:
+        for c in [c for c in comparisons if c.dtype == dtype][:shown]:
+            print(c, file=sys.stderr)
+    failures = [f"FAIL: {c}" for c in comparisons if c.fails()]
+    if DRAWN.get(seed, digest.hexdigest()) != digest.hexdigest():
+        failures.append(f"FAIL: seed {seed} draws other numbers than elsewhere: {digest.hexdigest()}")
+    line = {"seed": seed, "torch": torch.__version__, "drawn": digest.hexdigest()[:16],
+            "configurations": len(comparisons), "fully_masked": FULLY_MASKED,
+            "seconds": round(time.monotonic() - begin, 1), **summary(comparisons)}
+    return conclude(f"seed {seed}", line, failures, comparisons[0].worst())
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("program", type=pathlib.Path)
-    parser.add_argument("--seed", type=int, nargs="+", default=[1])
+    parser.add_argument("command", nargs="+")
+    parser.add_argument("--seed", type=int, nargs="*", default=[1])
     parser.add_argument("--fresh", action="store_true", help="one more seed, from the clock")
     parser.add_argument("--worst", type=int, default=3, help="configurations listed for each dtype")
     arguments = parser.parse_args()
@@ -258,7 +149,10 @@ def main():
     if arguments.fresh:
         seeds.append(time.time_ns() // 1_000_000 % 1_000_000_000)
         print(f"seed from the clock: repeat with --seed {seeds[-1]}", flush=True)
-    well = [run(arguments.program.resolve(), seed, arguments.worst) for seed in seeds]
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        well = [check_file(path, arguments.command, folder) for path in sorted(HARD.glob("*.safetensors"))]
+        well += [check_seed(seed, arguments.worst, arguments.command, folder) for seed in seeds]
     sys.exit(not all(well))
 
 

@@ -75,36 +75,34 @@ def families(run):
 
 
 def configurations(run):
-    """Whole Transformers by `bin/seq2seq parity`."""
-    lines = [line for seed in SEEDS
-             for line in run("parity/configurations.py", run.build / "bin/seq2seq", "--seed", seed)[0]]
-    if len(lines) < len(SEEDS):
+    """Whole Transformers by `seq2seq parity`."""
+    lines = run("parity/configurations.py", run.build / "bin/seq2seq", "parity", "--seed", *SEEDS)[0]
+    kept, seeds = ([line for line in lines if key in line] for key in ("file", "seed"))
+    if len(seeds) < len(SEEDS):
         return []
 
-    names = ("out", "gradients", "limit", "out_to_f64", "gradients_to_f64", "out_pytorch_to_f64",
-             "gradients_pytorch_to_f64")
+    def errors(line, prefix):
+        return [f"{short(line[prefix + kind])} ({line[prefix + 'backward_' + kind]:.1f})"
+                for kind in ("out", "gradients")]
+
     rows = []
-    for dtype in ("f64", "f32"):
-        found = [line[dtype] for line in lines]
-        largest = [short(max(line[name] for line in found)) if name in found[0] else "" for name in names]
-        rows.append((dtype, sum(line["configurations"] for line in found), *largest))
-    nearer = sum(line["f32"]["nearer_to_f64"] for line in lines)
-    ill = [(line["seed"], case) for line in lines for case in line["ill_conditioned"]]
-    first = lines[0]
-    text = [f"{len(lines)} × {first['configurations']} Transformers, {first['fully_masked']} of each seed "
-            "with rows of the source, target or memory that are masked in full:", "",
-            table(("dtype", "configurations", "out", "gradients", "limit", "out, ours to f64", "gradients",
-                   "out, PyTorch's to f64", "gradients"), rows), "",
-            f"In f32 the gradients here are the nearer to f64 in {nearer} of {rows[1][1]} configurations."]
-    if ill:
-        text += ["", "Not in the table: configurations that magnify rounding so much that PyTorch's own f32 "
-                 "is off from its f64 by more than half the limit, and the two f32 from one another by more "
-                 "than the limit; ours may be at most twice as far from f64 as PyTorch's.", ""]
-    for seed, case in ill:
-        text.append(f"- seed {seed}, {case['configuration']}: gradients ours to PyTorch "
-                    f"{short(case['gradients'])}, ours to f64 {short(case['gradients_to_f64'])}, "
-                    f"PyTorch's to f64 {short(case['gradients_pytorch_to_f64'])}")
-    return text
+    for dtype, prefix, who in (("f64", "", "tapegrad"), ("f32", "", "tapegrad"),
+                               ("f32", "pytorch_", "PyTorch")):
+        found = [line[dtype] for line in seeds]
+        largest = {name: max(line[name] for line in found) for name in found[0]}
+        rows.append((who, dtype, sum(line["configurations"] for line in found), *errors(largest, prefix)))
+    rows += [(who, f"`{line['file']}`", 1, *errors(line, prefix)) for line in kept
+             for prefix, who in (("", "tapegrad"), ("pytorch_", "PyTorch"))]
+    nearer = sum(line["f32"]["nearer_to_f64"] for line in seeds)
+    condition = [max(line["f32"][f"condition_{kind}"] for line in seeds) for kind in ("out", "gradients")]
+    return [f"{len(seeds)} × {seeds[0]['configurations']} Transformers, {seeds[0]['fully_masked']} of each "
+            "seed with rows of the source, target or memory that are masked in full, and those of "
+            "`tests/parity/hard`, whose condition numbers are large. The largest errors from PyTorch's f64, "
+            "and in brackets the largest backward errors in units of the roundoff:", "",
+            table(("computed by", "dtype", "Transformers", "out", "gradients"), rows), "",
+            f"The limit is a backward error of {seeds[0]['limit']} roundoffs. Condition numbers reach "
+            f"{condition[0]:.0f} for out and {condition[1]:.0f} for gradients. In f32 the gradients "
+            f"here are the nearer to f64 in {nearer} of {rows[1][2]} configurations."]
 
 
 def files_and_models(run):
