@@ -9,34 +9,34 @@ namespace {
 
 /// Returns the shape of x, also after its recording was consumed.
 const Shape& recorded_shape(const Var& x) {
-  return x.stamp().slot->tape->node(x.stamp().node).outputs[x.output()].shape;
+  return x.id().slot->tape->node(x.id().node).outputs[x.output()].shape;
 }
 
 }  // namespace
 
 void Gradients::check_alive(std::string_view op) const {
-  expects(stamp_.slot != nullptr, "{}: empty Gradients; they come from backward()", op);
-  if (stamp_.alive()) return;
-  expects(stamp_.slot->tape != nullptr || stamp_.slot->live_pass != 0,
-          "{}: stale Gradients, their tape is gone", op);
+  expects(id_.slot != nullptr, "{}: empty Gradients; they come from backward()", op);
+  if (id_.alive()) return;
+  expects(id_.slot->tape != nullptr || id_.slot->live_pass != 0, "{}: stale Gradients, their tape is gone",
+          op);
   throw Error(fmt::format(
       "{}: stale Gradients, their tape was reset (or a later step began) after the backward pass", op));
 }
 
 TensorView Gradients::find(const Var& x) const {
   check_alive("gradients");
-  const Tape* owner = x ? x.stamp().slot->tape : nullptr;
-  if (owner == nullptr || !owner->holds(x.stamp())) x.tape("gradients");  // throws
+  const Tape* owner = x ? x.id().slot->tape : nullptr;
+  if (owner == nullptr || !owner->holds(x.id())) x.tape("gradients");  // throws
   const Tape& tape = *owner;
-  expects(x.stamp().slot == stamp_.slot, "gradients: a value of shape {} that was recorded on another tape",
+  expects(x.id().slot == id_.slot, "gradients: a value of shape {} that was recorded on another tape",
           recorded_shape(x));
-  if (x.stamp().serial > stamp_.serial)
+  if (x.id().serial > id_.serial)
     return {};  // recorded after the pass, maybe in the place of a rewound value
-  const std::uint32_t number = tape.node(x.stamp().node).first_output + x.output();
+  const std::uint32_t number = tape.node(x.id().node).first_output + x.output();
   if (vars_)
     return number < vars_->size() && (*vars_)[number] ? (*vars_)[number].value().view() : TensorView{};
   expects(
-      !leaves_only_ || tape.node(x.stamp().node).op == nullptr,
+      !leaves_only_ || tape.node(x.id().node).op == nullptr,
       "gradients: backward(loss, {{.consume = true}}) keeps the gradients of variables and parameters only, "
       "not of this result of shape {}; leave out .consume",
       recorded_shape(x));
@@ -62,14 +62,14 @@ Tensor Gradients::operator[](const Var& x) const {
       static_cast<bool>(found),
       "gradients: the loss does not depend on this value of shape {}, or it needs no gradient (a constant)",
       recorded_shape(x));
-  return Tensor::borrowed(found, stamp_);
+  return Tensor::borrowed(found, id_);
 }
 
 Tensor Gradients::operator[](const Parameter& p) const {
   const Entry* found = find(p);
   expects(found != nullptr, "gradients: the loss does not depend on parameter '{}', or it is frozen",
           p.path());
-  return Tensor::borrowed(found->gradient, stamp_);
+  return Tensor::borrowed(found->gradient, id_);
 }
 
 Var Gradients::var(const Var& x) const {
@@ -79,7 +79,7 @@ Var Gradients::var(const Var& x) const {
       contains(x),
       "gradients: the loss does not depend on this value of shape {}, or it needs no gradient (a constant)",
       recorded_shape(x));
-  return (*vars_)[x.tape().node(x.stamp().node).first_output + x.output()];
+  return (*vars_)[x.tape().node(x.id().node).first_output + x.output()];
 }
 
 std::span<const Gradients::Entry> Gradients::parameters(std::string_view op) const {

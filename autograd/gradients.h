@@ -37,8 +37,8 @@ class Gradients {
 
   /// Gradients that live outside a tape, for steps over several tapes: entries and threads are valid while
   /// `stamp` is.
-  Gradients(std::span<const Entry> entries, const Stamp& stamp, ThreadTeam* threads = nullptr)
-      : stamp_(stamp), entries_(entries), threads_(threads) {}
+  Gradients(std::span<const Entry> entries, const HandleId& stamp, ThreadTeam* threads = nullptr)
+      : id_(stamp), entries_(entries), threads_(threads) {}
 
   /// The threads of the step that computed these gradients, for an optimizer to share its work with; null
   /// when there are none.
@@ -51,7 +51,7 @@ class Gradients {
   TensorView find(const Var& x) const;
   const Entry* find(const Parameter& p) const;
 
-  Stamp stamp_;
+  HandleId id_;
   void* const* by_output_ = nullptr;  // cotangent of each flat output, or null
   std::uint32_t output_count_ = 0;
   bool leaves_only_ = false;  // cotangents of results were dropped by a pass that consumed the recording

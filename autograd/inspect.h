@@ -10,7 +10,7 @@
 #include "inspect/record/record.h"
 #include "inspect/replay/counterfactual.h"
 #include "inspect/replay/numerical_gradient.h"
-#include "inspect/replay/numerics_lens.h"
+#include "inspect/replay/precision_report.h"
 #include "inspect/replay/replay.h"
 #include "inspect/timeline/init_report.h"
 #include "inspect/timeline/timeline.h"

@@ -22,7 +22,7 @@ struct alignas(64) Node {
   bool checkpoint = false;  // its op records a function again, see backward/checkpoint.h
   // The optional functions that the op implements.
   bool has_backward = false;
-  bool overwrites : 1 = false, passes_on : 1 = false, completes : 1 = false;
+  bool writable_range : 1 = false, is_identity_pullback : 1 = false, accumulates_into_output_grad : 1 = false;
   bool watched : 1 = false;        // an observer waits for its gradient
   std::uint32_t first_output = 0;  // flat number of outputs[0]
   std::uint16_t input_count = 0, output_count = 0;

@@ -107,9 +107,9 @@ struct Range {
 inline constexpr Range nothing{}, everything{0, INT64_MAX};
 
 /// The set of inputs whose gradient buffer holds nothing yet.
-class FreshInputs {
+class UninitializedInputs {
  public:
-  static constexpr std::size_t most = 64;  // inputs behind these are never fresh
+  static constexpr std::size_t most = 64;  // inputs behind these are never uninitialized
   bool operator[](std::size_t input) const { return input < most && (bits_ >> input & 1) != 0; }
   void add(std::size_t input) { bits_ |= std::uint64_t{1} << input; }
 
@@ -119,12 +119,12 @@ class FreshInputs {
 
 /// Arguments of a raw backward. `dinputs[i]` is the gradient buffer of input i, to add to (empty when that
 /// input needs no gradient); `doutputs[k]` is the cotangent of result k (empty when none arrived). Where
-/// `fresh[i]`, the range of dinputs[i] that the op `overwrites` is uninitialised memory: the op writes every
-/// element of it and reads none. Fresh buffers never overlap another one.
+/// `uninitialized[i]`, the range of dinputs[i] that the op `overwrites` is uninitialised memory: the op
+/// writes every element of it and reads none. Fresh buffers never overlap another one.
 struct BackwardArgs {
   Views inputs, outputs;
   CotangentViews dinputs, doutputs;
-  FreshInputs fresh = {};
+  UninitializedInputs uninitialized = {};
 };
 
 /// Arguments of a pullback written in ops: the recorded inputs and outputs, and the cotangents of the outputs
@@ -145,7 +145,7 @@ struct Formula {
 
 /// An operation with its attributes. The tape keeps it to walk it back and to run it again. Derive from
 /// Primitive or Fused. Attributes must be trivially destructible, as the arena runs no destructors: numbers,
-/// Shapes, RandomKeys, and arrays that `Tape::keep` copied into the arena.
+/// Shapes, RandomKeys, and arrays that `Tape::copy_to_arena` copied into the arena.
 class Op {
  public:
   virtual const char* name() const = 0;
@@ -168,23 +168,24 @@ class Op {
   /// True for a result whose cotangent `backward` completes in place: the result is an intermediate of the op
   /// on the way to another one, so readers of the result contribute only a part. Its cotangent always has
   /// memory.
-  virtual bool completes(int output) const { return static_cast<void>(output), false; }
+  virtual bool accumulates_into_output_grad(int output) const { return static_cast<void>(output), false; }
   /// Shape of result `output` (saved ones follow the visible ones). Throws Error when the inputs do not fit.
   virtual Shape shape(Views inputs, int output) const = 0;
   /// Computes all results; every element of `outputs` must be written.
   virtual void forward(Views inputs, Views outputs) const = 0;
-  /// Raw backward: adds to `dinputs`, or writes them where they are fresh. Called only when `has_backward()`.
+  /// Raw backward: adds to `dinputs`, or writes them where they are uninitialized. Called only when
+  /// `has_backward()`.
   virtual void backward(const BackwardArgs&) const {}
   virtual bool has_backward() const = 0;
-  /// The range of dinputs[input] that `backward` writes when it is fresh; `backward` then leaves the rest
-  /// untouched. Empty by default: the buffer is filled with zeros before the call.
-  virtual Range overwrites(std::size_t input, Views inputs, Views outputs) const {
+  /// The range of dinputs[input] that `backward` writes when it is uninitialized; `backward` then leaves the
+  /// rest untouched. Empty by default: the buffer is filled with zeros before the call.
+  virtual Range writable_range(std::size_t input, Views inputs, Views outputs) const {
     return static_cast<void>(input), static_cast<void>(inputs), static_cast<void>(outputs), nothing;
   }
   /// True when the gradient of `input` is the cotangent of the only result, element by element. A pass may
   /// then move that cotangent's memory to the input when nothing else reads it, and leave dinputs[input]
   /// empty.
-  virtual bool passes_on(std::size_t input, Views inputs, Views outputs) const {
+  virtual bool is_identity_pullback(std::size_t input, Views inputs, Views outputs) const {
     return static_cast<void>(input), static_cast<void>(inputs), static_cast<void>(outputs), false;
   }
   /// Gradients of the inputs, written in ops, so that they can be differentiated again.
@@ -206,18 +207,20 @@ class Op {
 struct OpType {
   std::size_t bytes;
   const Op* (*clone)(const Op& op, void* at);
-  bool overwrites, passes_on, completes;  // true when the type overrides the function of this name
+  bool writable_range, is_identity_pullback,
+      accumulates_into_output_grad;  // true when the type overrides the function of this name
 
   template <class O>
   static const OpType& of() {
     static_assert(std::is_trivially_destructible_v<O>,
-                  "an op's attributes live in an arena: keep arrays with Tape::keep");
+                  "an op's attributes live in an arena: keep arrays with Tape::copy_to_arena");
     static_assert(alignof(O) <= 16);
     static constexpr OpType type{
         sizeof(O), [](const Op& op, void* at) -> const Op* { return new (at) O(static_cast<const O&>(op)); },
-        !std::is_same_v<decltype(&O::overwrites), decltype(&Op::overwrites)>,
-        !std::is_same_v<decltype(&O::passes_on), decltype(&Op::passes_on)>,
-        !std::is_same_v<decltype(&O::completes), decltype(&Op::completes)>};
+        !std::is_same_v<decltype(&O::writable_range), decltype(&Op::writable_range)>,
+        !std::is_same_v<decltype(&O::is_identity_pullback), decltype(&Op::is_identity_pullback)>,
+        !std::is_same_v<decltype(&O::accumulates_into_output_grad),
+                        decltype(&Op::accumulates_into_output_grad)>};
     return type;
   }
 };

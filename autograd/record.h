@@ -47,7 +47,7 @@ template <class O>
 Tape& tape_of_operands(const O& op, std::span<const Operand> inputs) {
   for (const Operand& x : inputs) {
     if (x.var() == nullptr) continue;
-    const LifetimeSlot* slot = x.var()->stamp().slot;
+    const HandleSlot* slot = x.var()->id().slot;
     if (slot == nullptr || slot->tape == nullptr) [[unlikely]]
       return x.var()->tape(std::string_view(op.name()));
     return const_cast<Tape&>(*slot->tape);
@@ -73,7 +73,7 @@ VarList Tape::record(const O& op, std::span<const Operand> inputs) {
     if (expands(op, detail::is_composite<O>())) return define(op, inputs, detail::is_composite<O>());
   const Var first = append(op, inputs);
   VarList results;
-  for (int k = 0; k < op.outputs(); ++k) results.push_back({first.stamp(), static_cast<std::uint32_t>(k)});
+  for (int k = 0; k < op.outputs(); ++k) results.push_back({first.id(), static_cast<std::uint32_t>(k)});
   if constexpr (std::is_base_of_v<Fused, O>) observe_parts(op.parts(), first);
   return results;
 }
@@ -114,10 +114,9 @@ VarList apply_all(const O& op, std::span<const Var> inputs) {
 template <class Op>
 requires requires(const Op& op) { op.name(); }
 Tape& Var::tape(const Op& op) const {
-  if (stamp_.slot == nullptr || stamp_.slot->tape == nullptr || !stamp_.slot->tape->alive(stamp_))
-      [[unlikely]]
+  if (id_.slot == nullptr || id_.slot->tape == nullptr || !id_.slot->tape->alive(id_)) [[unlikely]]
     return tape(std::string_view(op.name()));
-  return const_cast<Tape&>(*stamp_.slot->tape);
+  return const_cast<Tape&>(*id_.slot->tape);
 }
 
 }  // namespace tapegrad

@@ -86,7 +86,7 @@ std::size_t Tape::peak_bytes() const {
   return arena_.peak() + gradient_arena_.peak() + nodes_.peak_bytes() + flat_.peak_bytes();
 }
 
-TensorView Tape::keep(const Tensor& data) {
+TensorView Tape::copy_to_arena(const Tensor& data) {
   TensorView kept = data.view();
   const void* source = kept.bytes;
   kept.bytes = arena_.allocate(kept.byte_count());
@@ -110,7 +110,7 @@ Var Tape::number(Node& node) {
 
 Var Tape::append_leaf(const TensorView& view, bool needs_grad) {
   if (observers_.running_ != nullptr) check_open("leaf");
-  return attempt([&] {
+  return with_rollback([&] {
     auto* output = new (arena_.allocate(sizeof(TensorView))) TensorView(view);
     Node& node = nodes_.add();
     node.outputs = output;
@@ -125,7 +125,7 @@ Var Tape::leaf(const Tensor& x, bool needs_grad, const char* kind) {
   expects(x.dtype() == dtype(),
           "{}: a {} tensor of shape {} on a tape that computes in {}; convert it with to(DType::{})", kind,
           dtype_name(x.dtype()), x.shape(), dtype_name(dtype()), dtype_name(dtype()));
-  return append_leaf(keep(x), needs_grad);
+  return append_leaf(copy_to_arena(x), needs_grad);
 }
 
 Var Tape::full(Shape shape, double value) {
@@ -155,11 +155,11 @@ Var Tape::operator[](const Parameter& p) {
     convert(original, view);
   }
   const Var x = append_leaf(view, p.trainable());
-  Node& node = nodes_[x.stamp().node];
+  Node& node = nodes_[x.id().node];
   node.parameter = &leaf.parameter;
   node.parameter_version = static_cast<std::uint32_t>(p.version());
   flat_[node.first_output].of_parameter = true;
-  leaf.stamp = x.stamp();
+  leaf.stamp = x.id();
   if (!(leaf.parameter == p)) leaf.parameter = p;
   return x;
 }
@@ -189,7 +189,7 @@ bool Tape::expands(const Fused& op, bool composite) const {
 void Tape::observe(const std::string& path, const Var& result) {
   observers_.run_value_hooks(path, result);
   if (!observers_.has_gradient_hooks() || !result.needs_grad() || !observers_.wants_gradient(path)) return;
-  const std::uint32_t at = result.stamp().node;
+  const std::uint32_t at = result.id().node;
   observers_.watched_.push_back({at, result.output(), &path});
   nodes_[at].watched = true;
 }
@@ -197,7 +197,7 @@ void Tape::observe(const std::string& path, const Var& result) {
 void Tape::observe_parts(std::span<const Part> parts, const Var& first) {
   for (const Part& part : parts)
     if (part.result != Part::inside)
-      observe(*part.path, {first.stamp(), static_cast<std::uint32_t>(part.result)});
+      observe(*part.path, {first.id(), static_cast<std::uint32_t>(part.result)});
 }
 
 /// Every small op pays for this function, so it fills the node in place, keeps all that the node needs in one
@@ -223,9 +223,9 @@ Var Tape::append(const Op& op, const OpType& type, OpTraits traits, std::span<co
     for (std::size_t i = count; i-- > 0;) {
       Var lifted;
       const Var& x = on_tape(inputs[i], lifted);
-      if (!holds(x.stamp())) [[unlikely]]
+      if (!holds(x.id())) [[unlikely]]
         throw_operand(op.name(), inputs);
-      const Node& from = nodes_[x.stamp().node];
+      const Node& from = nodes_[x.id().node];
       check_version(op.name(), from);
       numbers[i] = from.first_output + x.output();
       views.put(i, from.outputs + x.output());
@@ -250,9 +250,9 @@ Var Tape::append(const Op& op, const OpType& type, OpTraits traits, std::span<co
     node.output_count = static_cast<std::uint16_t>(outputs);
     node.needs_grad = needs_grad && traits.differentiable;
     node.has_backward = traits.has_backward;
-    node.overwrites = type.overwrites;
-    node.passes_on = type.passes_on && outputs == 1;
-    node.completes = type.completes;
+    node.writable_range = type.writable_range;
+    node.is_identity_pullback = type.is_identity_pullback && outputs == 1;
+    node.accumulates_into_output_grad = type.accumulates_into_output_grad;
     return number(node);
   } catch (...) {
     nodes_.truncate(nodes_before);
@@ -264,13 +264,13 @@ Var Tape::append(const Op& op, const OpType& type, OpTraits traits, std::span<co
 
 VarList Tape::define(const Fused& op, std::span<const Operand> inputs, bool composite) {
   check_open(op.name());
-  return attempt([&] {
+  return with_rollback([&] {
     CallBuffer<const TensorView*> views(inputs.size());
     VarList operands(inputs.size());
     for (std::size_t i = inputs.size(); i-- > 0;) {
       operands[i] = (*this)[inputs[i]];
-      if (!holds(operands[i].stamp())) throw_operand(op.name(), inputs);
-      check_version(op.name(), nodes_[operands[i].stamp().node]);
+      if (!holds(operands[i].id())) throw_operand(op.name(), inputs);
+      check_version(op.name(), nodes_[operands[i].id().node]);
       views.put(i, &output(flat_number(operands[i])));
     }
     op.shape({views.data(), inputs.size()}, 0);  // throws the errors of the kernel

@@ -68,7 +68,7 @@ class Tape {
   /// Calls `body`; when it throws, drops what it left on the tape, such as arrays kept for an op that refused
   /// its inputs.
   template <class Body>
-  auto attempt(Body&& body);
+  auto with_rollback(Body&& body);
 
   const TapeOptions& options() const { return options_; }
   DType dtype() const { return options_.dtype; }
@@ -91,26 +91,26 @@ class Tape {
   /// The key of the next random draw of this step.
   RandomKey next_draw() { return random_key(options_.seed, options_.step, options_.shard, draws_++); }
   /// A copy of an index or mask tensor in the arena, for an op's attributes.
-  TensorView keep(const Tensor& data);
+  TensorView copy_to_arena(const Tensor& data);
 
   /// Result `output` of the node at `index`.
   Var handle(std::uint32_t index, std::uint32_t output = 0) const {
     return {{slot_, nodes_[index].serial, index}, output};
   }
   const Node& node(std::uint32_t index) const { return nodes_[index]; }
-  std::uint32_t flat_number(const Var& x) const { return nodes_[x.stamp().node].first_output + x.output(); }
+  std::uint32_t flat_number(const Var& x) const { return nodes_[x.id().node].first_output + x.output(); }
   const FlatOutput& flat(std::uint32_t number) const { return flat_[number]; }
   /// Value of the flat output `number`.
   const TensorView& output(std::uint32_t number) const { return *flat_[number].view; }
 
   /// Returns true when `stamp` names a value that still exists and was not consumed.
-  bool alive(const Stamp& stamp) const {
-    if (stamp.node == Stamp::pass) return alive_pass(stamp.serial);
+  bool alive(const HandleId& stamp) const {
+    if (stamp.node == HandleId::pass) return alive_pass(stamp.serial);
     return holds(stamp) && (consumed_loss_ == 0 || stamp.serial == consumed_loss_);
   }
   /// Throws if a valid handle's value is unreadable: its parameter changed.
-  void check_readable(std::string_view op, const Stamp& stamp) const {
-    if (stamp.node != Stamp::pass) check_version(op, nodes_[stamp.node]);
+  void check_readable(std::string_view op, const HandleId& stamp) const {
+    if (stamp.node != HandleId::pass) check_version(op, nodes_[stamp.node]);
   }
   /// Throws when the parameter of a leaf was updated: the leaf shares its memory, so the recorded values are
   /// gone.
@@ -123,7 +123,7 @@ class Tape {
 
  private:
   friend class Var;
-  friend struct Stamp;
+  friend struct HandleId;
   friend class BackwardPass;
   friend class Checkpoints;
   friend class Gradients;
@@ -142,7 +142,7 @@ class Tape {
   Var append_leaf(const TensorView& view, bool needs_grad);
   Var number(Node& node);
   const Var& on_tape(const Operand& operand, Var& lifted);
-  bool holds(const Stamp& stamp) const {
+  bool holds(const HandleId& stamp) const {
     return stamp.slot == slot_ && stamp.node < nodes_.size() && nodes_[stamp.node].serial == stamp.serial;
   }
   bool alive_pass(std::uint64_t serial) const;
@@ -150,13 +150,13 @@ class Tape {
                     std::size_t position) const;
   void check_finite(const Op& op, const VarList& inputs, const VarList& outputs, std::size_t position) const;
   [[noreturn]] void refuse(const Op& op, OpTraits traits, std::size_t inputs) const;
-  [[noreturn]] void throw_stale(std::string_view op, const Stamp& stamp) const;
+  [[noreturn]] void throw_stale(std::string_view op, const HandleId& stamp) const;
   [[noreturn]] void throw_version(std::string_view op, const Node& leaf) const;
   [[noreturn]] void throw_operand(std::string_view op, std::span<const Operand> inputs) const;
 
   TapeOptions options_;
   Expand expand_;
-  LifetimeSlot* slot_ = nullptr;
+  HandleSlot* slot_ = nullptr;
   Arena arena_, gradient_arena_;
   ArenaObjects objects_{arena_};  // what ops own
   ArenaVector<Node> nodes_;
@@ -168,7 +168,7 @@ class Tape {
   std::vector<std::uint64_t> live_passes_;  // ascending
   /// The leaf of a parameter. Entries stay over resets: no allocation in the steady state.
   struct ParameterLeaf {
-    Stamp stamp;
+    HandleId stamp;
     Parameter parameter;  // keeps it alive as long as a node may point to it
     bool pinned = false;  // while a checkpoint runs again: the leaf stays as recorded, even if frozen since
   };
@@ -176,14 +176,14 @@ class Tape {
 };
 
 struct Tape::Mark {
-  const LifetimeSlot* slot = nullptr;
+  const HandleSlot* slot = nullptr;
   std::uint64_t epoch = 0, serial = 0, last = 0,
                 draws = 0;  // `serial`: the next one; `last`: of the last node
   std::size_t nodes = 0, outputs = 0, arena = 0, gradients = 0, taps = 0, watched = 0;
 };
 
 template <class Body>
-auto Tape::attempt(Body&& body) {
+auto Tape::with_rollback(Body&& body) {
   const Mark before = mark();
   try {
     return body();

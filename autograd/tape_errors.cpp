@@ -8,16 +8,16 @@
 
 namespace tapegrad {
 
-bool Stamp::alive() const {
+bool HandleId::alive() const {
   if (slot->tape != nullptr) return slot->tape->alive(*this);
   return node == pass && slot->live_pass == serial;
 }
 
-void Stamp::check_readable(std::string_view op) const {
+void HandleId::check_readable(std::string_view op) const {
   if (slot->tape != nullptr) slot->tape->check_readable(op, *this);
 }
 
-void Stamp::check_not_consumed(std::string_view op) const {
+void HandleId::check_not_consumed(std::string_view op) const {
   if (slot->tape != nullptr && slot->tape->holds(*this)) slot->tape->check_open(op);
 }
 
@@ -48,7 +48,7 @@ void Tape::throw_operand(std::string_view op, std::span<const Operand> inputs) c
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     if (inputs[i].parameter() != nullptr) continue;
     const Var x = inputs[i].var() != nullptr ? *inputs[i].var() : Var();
-    if (x && holds(x.stamp())) continue;
+    if (x && holds(x.id())) continue;
     x.tape(op);  // throws when x is empty or stale
     throw Error(fmt::format(
         "{}: operand {} of shape {} was recorded on another tape; all operands of an op must be on one tape",
@@ -58,7 +58,7 @@ void Tape::throw_operand(std::string_view op, std::span<const Operand> inputs) c
   std::terminate();
 }
 
-void Tape::throw_stale(std::string_view op, const Stamp& stamp) const {
+void Tape::throw_stale(std::string_view op, const HandleId& stamp) const {
   if (holds(stamp)) check_open(op);
   const auto was_inside = [&](const Node& n) { return n.checkpoint && n.op->dropped(stamp.serial); };
   bool dropped = false;
@@ -113,24 +113,24 @@ void Tape::check_finite(const Op& op, const VarList& inputs, const VarList& outp
 }
 
 Tape& Var::tape(std::string_view op) const {
-  expects(stamp_.slot != nullptr, "{}: an empty Var; it was never recorded on a tape", op);
-  expects(stamp_.slot->tape != nullptr, "{}: the tape on which this value was recorded is gone", op);
-  if (!stamp_.alive()) stamp_.slot->tape->throw_stale(op, stamp_);
-  return const_cast<Tape&>(*stamp_.slot->tape);
+  expects(id_.slot != nullptr, "{}: an empty Var; it was never recorded on a tape", op);
+  expects(id_.slot->tape != nullptr, "{}: the tape on which this value was recorded is gone", op);
+  if (!id_.alive()) id_.slot->tape->throw_stale(op, id_);
+  return const_cast<Tape&>(*id_.slot->tape);
 }
 
 Tape& Var::tape() const { return tape("tape"); }
 
 Tensor Var::value() const {
   const Tape& owner = tape("value");
-  owner.check_readable("value", stamp_);
-  return Tensor::borrowed(owner.node(stamp_.node).outputs[output_], stamp_);
+  owner.check_readable("value", id_);
+  return Tensor::borrowed(owner.node(id_.node).outputs[output_], id_);
 }
 
-const Shape& Var::shape() const { return tape("shape").node(stamp_.node).outputs[output_].shape; }
+const Shape& Var::shape() const { return tape("shape").node(id_.node).outputs[output_].shape; }
 
 DType Var::dtype() const { return tape("dtype").dtype(); }
 
-bool Var::needs_grad() const { return tape("needs_grad").node(stamp_.node).needs_grad; }
+bool Var::needs_grad() const { return tape("needs_grad").node(id_.node).needs_grad; }
 
 }  // namespace tapegrad

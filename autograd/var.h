@@ -16,7 +16,7 @@ struct ReduceOptions;
 class Var {
  public:
   Var() = default;
-  Var(const Stamp& stamp, std::uint32_t output) : stamp_(stamp), output_(output) {}
+  Var(const HandleId& stamp, std::uint32_t output) : id_(stamp), output_(output) {}
 
   /// The value, read-only, in the tape's arena.
   Tensor value() const;
@@ -54,12 +54,12 @@ class Var {
   requires requires(const Op& op) { op.name(); }
   Tape& tape(const Op& op) const;
 
-  explicit operator bool() const { return stamp_.slot != nullptr; }
-  const Stamp& stamp() const { return stamp_; }
+  explicit operator bool() const { return id_.slot != nullptr; }
+  const HandleId& id() const { return id_; }
   std::uint32_t output() const { return output_; }
 
  private:
-  Stamp stamp_;
+  HandleId id_;
   std::uint32_t output_ = 0;
 };
 

@@ -23,8 +23,8 @@ int main() {
   BackwardSteps steps(tape, loss);
   while (steps.next()) {
     const Step& step = steps.current();
-    fmt::print("{:8} {:40} dloss/dy = {:7.4f}", step.op, step.formula, step.incoming[0].item());
-    for (const Tensor& sent : step.sent)
+    fmt::print("{:8} {:40} dloss/dy = {:7.4f}", step.op, step.formula, step.output_grads[0].item());
+    for (const Tensor& sent : step.input_grads)
       if (sent) fmt::print("   sends {:7.4f}", sent.item());
     fmt::print("\n");
   }

@@ -30,7 +30,7 @@ void show(const char* title, const std::function<Var(const Var&)>& variance) {
   // `growth` marks an op that magnifies the rounding of those before it.
   Tape tape;
   const Var loss = variance(tape.variable(x));
-  fmt::print("{}\n", to_text(numerics_lens(loss, tape.backward(loss)), 4));
+  fmt::print("{}\n", to_text(precision_report(loss, tape.backward(loss)), 4));
 }
 
 }  // namespace

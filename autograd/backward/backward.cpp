@@ -30,7 +30,7 @@ Gradients BackwardPass::walk_back() {
     walk_graph();
   } else {
     begin();  // dloss/dloss = 1
-    for (std::uint32_t i = loss_.stamp().node + 1; i-- > 0;) step(i);
+    for (std::uint32_t i = loss_.id().node + 1; i-- > 0;) step(i);
   }
   return finish(make_stamp());
 }
@@ -41,8 +41,8 @@ void BackwardPass::step(std::uint32_t i) {
   if (n.op == nullptr || !n.needs_grad) return meet_leaf(i);
   if (!arrived(n)) return;  // the loss does not depend on it
   check_versions(n);
-  if (n.completes) [[unlikely]]
-    complete(n);
+  if (n.accumulates_into_output_grad) [[unlikely]]
+    allocate_internal(n);
   if (n.watched) [[unlikely]]
     run_hooks(i);
 
@@ -62,9 +62,9 @@ void BackwardPass::step(std::uint32_t i) {
 void BackwardPass::transient_pullback(const Node& n) {
   run_pullback(n, [&](std::uint16_t i, const TensorView& part) {
     const std::uint32_t flat = n.inputs[i];
-    bool fresh = false;
-    void* sum = cotangents_->write(flat, part, is_leaf(flat), everything, fresh);
-    if (fresh)
+    bool uninitialized = false;
+    void* sum = cotangents_->write(flat, part, is_leaf(flat), everything, uninitialized);
+    if (uninitialized)
       std::memcpy(sum, part.bytes, part.byte_count());
     else
       add_to(sum, part);
@@ -83,7 +83,7 @@ bool BackwardPass::arrived(const Node& n) {
   bool any = false;
   for (std::uint16_t k = 0; k < n.output_count; ++k) {
     if ((*cotangents_)[n.first_output + k] == nullptr) continue;
-    cotangents_->complete(n.first_output + k);
+    cotangents_->zero_fill_unwritten(n.first_output + k);
     any = true;
   }
   return any;
@@ -101,9 +101,9 @@ void BackwardPass::release(const Node& n) {
 }
 
 void BackwardPass::begin() {
-  const Node& last = node(loss_.stamp().node);
+  const Node& last = node(loss_.id().node);
   count_ = last.first_output + last.output_count;
-  room_ = Checkpoints::room(tape_, loss_.stamp().node);
+  room_ = Checkpoints::room(tape_, loss_.id().node);
   const auto places = room_ > 0 ? static_cast<std::uint32_t>(tape_.flat_.size()) + room_ : count_;
   cotangents_.emplace(tape_.gradient_arena_, leaf_arena_, places, options_.consume || room_ > 0);
   seed_buffer();
@@ -166,24 +166,24 @@ TensorView BackwardPass::gradient(std::uint32_t flat) const {
   return v ? tape_.output(tape_.flat_number(v)) : TensorView{};
 }
 
-Gradients BackwardPass::finish(const Stamp& stamp) {
+Gradients BackwardPass::finish(const HandleId& stamp) {
   Gradients result;
   if (options_.create_graph) {
     result.vars_ = vars_;
   } else {
-    cotangents_->complete_all();
+    cotangents_->zero_fill_all();
     result.by_output_ = cotangents_->buffers();
     result.leaves_only_ = options_.consume;
   }
   result.output_count_ = count_;
   result.entries_ = parameters();
-  result.stamp_ = stamp;
-  if (options_.consume) tape_.consumed_loss_ = loss_.stamp().serial;
+  result.id_ = stamp;
+  if (options_.consume) tape_.consumed_loss_ = loss_.id().serial;
   return result;
 }
 
-Stamp BackwardPass::make_stamp() {
-  const Stamp stamp{tape_.slot_, tape_.slot_->next_serial++, Stamp::pass};
+HandleId BackwardPass::make_stamp() {
+  const HandleId stamp{tape_.slot_, tape_.slot_->next_serial++, HandleId::pass};
   tape_.live_passes_.push_back(stamp.serial);
   return stamp;
 }

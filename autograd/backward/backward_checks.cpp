@@ -53,11 +53,11 @@ void BackwardPass::run_hooks(std::uint32_t i) {
     const Observers::Watched w = tape_.observers_.watched_[at];
     if (w.node != i) continue;
     const std::uint32_t flat = node(i).first_output + w.output;
-    if (cotangents_) cotangents_->complete(flat);
+    if (cotangents_) cotangents_->zero_fill_unwritten(flat);
     const TensorView found = gradient(flat);
     if (found)
       tape_.observers_.run_gradient_hooks(*w.path, tape_.handle(i, w.output),
-                                          Tensor::borrowed(found, loss_.stamp()));
+                                          Tensor::borrowed(found, loss_.id()));
   }
 }
 

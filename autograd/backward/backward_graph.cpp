@@ -8,14 +8,14 @@
 namespace tapegrad {
 
 void BackwardPass::walk_graph() {
-  const Node& last = node(loss_.stamp().node);
+  const Node& last = node(loss_.id().node);
   count_ = last.first_output + last.output_count;
   vars_ = std::make_shared<std::vector<Var>>(count_);
   (*vars_)[tape_.flat_number(loss_)] =
       options_.cotangent ? tape_.constant(options_.cotangent) : tape_.full(loss_.shape(), 1);
-  walk(0, loss_.stamp().node + 1);
+  walk(0, loss_.id().node + 1);
   vars_->resize(count_);
-  for (std::uint32_t i = loss_.stamp().node + 1; i-- > 0;)
+  for (std::uint32_t i = loss_.id().node + 1; i-- > 0;)
     if (node(i).parameter != nullptr) parameter_nodes_.push_back(i);
 }
 
@@ -92,9 +92,9 @@ void BackwardPass::expand(const Node& n, const VarList& cotangents) {
   for (std::size_t k = 0; k < outputs.size(); ++k)
     if (cotangents[k]) accumulate(tape_.flat_number(outputs[k]), cotangents[k]);
   walk(begin, static_cast<std::uint32_t>(tape_.nodes_.size()));
-  for (std::size_t k = 0; n.completes && k < outputs.size(); ++k) {
+  for (std::size_t k = 0; n.accumulates_into_output_grad && k < outputs.size(); ++k) {
     const std::uint32_t flat = tape_.flat_number(outputs[k]);
-    if (n.op->completes(static_cast<int>(k)) && flat < vars_->size())
+    if (n.op->accumulates_into_output_grad(static_cast<int>(k)) && flat < vars_->size())
       (*vars_)[n.first_output + k] = Var((*vars_)[flat]);
   }
 }

@@ -6,9 +6,9 @@
 namespace tapegrad {
 
 /// Allocates the cotangents of results that are intermediates of the op.
-void BackwardPass::complete(const Node& n) {
+void BackwardPass::allocate_internal(const Node& n) {
   for (std::uint16_t k = 0; k < n.output_count; ++k)
-    if (n.op->completes(k)) cotangents_->sum(n.first_output + k, n.outputs[k], false);
+    if (n.op->accumulates_into_output_grad(k)) cotangents_->sum(n.first_output + k, n.outputs[k], false);
 }
 
 namespace {
@@ -33,30 +33,33 @@ void BackwardPass::raw_backward(const Node& n) {
                                n.outputs[k].shape, n.outputs[k].dtype});
   }
   const Views in(views.data(), count), out(views.data() + count, outputs);
-  FreshInputs fresh;
-  bool work = false, hand_over = options_.consume && n.passes_on;
+  UninitializedInputs uninitialized;
+  bool work = false, hand_over = options_.consume && n.is_identity_pullback;
   for (std::uint16_t i = 0; i < n.input_count; ++i) {
     const std::uint32_t flat = n.inputs[i];
     const FlatOutput& from = tape_.flat(flat);
     void* sum = nullptr;
     if (from.needs_grad) {
-      const bool first = i < FreshInputs::most && !cotangents_->full(flat) && alone(n, i);
+      const bool first = i < UninitializedInputs::most && !cotangents_->full(flat) && alone(n, i);
       const bool apart = from.leaf && options_.leaf_gradients != nullptr;
-      if (hand_over && first && !apart && (*cotangents_)[flat] == nullptr && n.op->passes_on(i, in, out)) {
+      if (hand_over && first && !apart && (*cotangents_)[flat] == nullptr &&
+          n.op->is_identity_pullback(i, in, out)) {
         cotangents_->hand_over(n.first_output, flat);  // doutputs[0] still views this memory
         hand_over = false;
       } else {
-        bool is_fresh = false;
+        bool is_uninitialized = false;
         sum = cotangents_->write(flat, *from.view, from.leaf,
-                                 first && n.overwrites ? n.op->overwrites(i, in, out) : nothing, is_fresh);
-        if (is_fresh) fresh.add(i);
+                                 first && n.writable_range ? n.op->writable_range(i, in, out) : nothing,
+                                 is_uninitialized);
+        if (is_uninitialized) uninitialized.add(i);
         work = true;
       }
     }
     cotangents.put(i, {sum, from.view->shape, from.view->dtype});
   }
   if (work)
-    n.op->backward({in, out, {cotangents.data(), count}, {cotangents.data() + count, outputs}, fresh});
+    n.op->backward(
+        {in, out, {cotangents.data(), count}, {cotangents.data() + count, outputs}, uninitialized});
 }
 
 }  // namespace tapegrad

@@ -30,15 +30,16 @@ class BackwardPass {
   /// Returns true when the cotangent of a result of node i has arrived. Leaves are never walked.
   bool reached(std::uint32_t i) const;
   void step(std::uint32_t i);
-  Gradients finish(const Stamp& stamp);
+  Gradients finish(const HandleId& stamp);
   /// A stamp that stays alive as long as the values that the pass reads.
-  Stamp make_stamp();
+  HandleId make_stamp();
 
   /// Makes room for nodes recorded since the last step. Call it before a step when there may be any.
   void make_room();
   /// Fills unwritten parts of the cotangents of node i's results with zeros.
-  void complete_incoming(std::uint32_t i) {
-    for (std::uint16_t k = 0; k < node(i).output_count; ++k) cotangents_->complete(node(i).first_output + k);
+  void zero_fill_output_grads(std::uint32_t i) {
+    for (std::uint16_t k = 0; k < node(i).output_count; ++k)
+      cotangents_->zero_fill_unwritten(node(i).first_output + k);
   }
   CotangentView cotangent(std::uint32_t flat) const {
     const TensorView& value = tape_.output(flat);
@@ -48,10 +49,10 @@ class BackwardPass {
   Tensor copy(std::uint32_t flat) const;
   /// The contributions of node i to the gradients of its inputs, as owned tensors (empty where no gradient is
   /// needed, and for a checkpoint). The gradient sums stay as they are. Cotangents of results that the op
-  /// completes are completed in place when `for_good`, else in copies.
-  std::vector<Tensor> sent(std::uint32_t i, bool for_good);
-  /// Adds contributions that `sent` made with `for_good`, in place of those of `step(i)`.
-  void add_sent(std::uint32_t i, std::span<const Tensor> sent);
+  /// completes are completed in place when `in_place`, else in copies.
+  std::vector<Tensor> contributions(std::uint32_t i, bool in_place);
+  /// Adds tensors that `contributions` made with `in_place`, in place of those of `step(i)`.
+  void add_contributions(std::uint32_t i, std::span<const Tensor> sent);
 
  private:
   Gradients walk_back();
@@ -73,7 +74,7 @@ class BackwardPass {
   void meet_leaf(std::uint32_t i);
   void release(const Node& n);
   void seed_buffer();
-  void complete(const Node& n);
+  void allocate_internal(const Node& n);
   void raw_backward(const Node& n);
   void transient_pullback(const Node& n);
   static void add_to(void* sum, const TensorView& part);

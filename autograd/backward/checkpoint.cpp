@@ -45,7 +45,7 @@ void demand(bool same, fmt::format_string<Args...> difference, Args&&... args) {
 
 }  // namespace
 
-struct Checkpoints::Survey {
+struct Checkpoints::Region {
   ScratchVector<std::uint32_t> inputs;      // flat numbers of values from before, in order
   ScratchVector<std::uint32_t> parameters;  // nodes inside
   ScratchVector<std::uint32_t> results;     // flat numbers of distinct results inside that have gradients
@@ -55,8 +55,8 @@ struct Checkpoints::Survey {
 };
 
 /// Classifies the values recorded since `before`.
-Checkpoints::Survey Checkpoints::survey(const Tape& tape, const Tape::Mark& before, const VarList& results) {
-  Survey found;
+Checkpoints::Region Checkpoints::scan(const Tape& tape, const Tape::Mark& before, const VarList& results) {
+  Region found;
   const auto check_version = [&](const Node& n) {
     if (n.parameter != nullptr) tape.check_version("checkpoint", n);
   };
@@ -81,8 +81,8 @@ Checkpoints::Survey Checkpoints::survey(const Tape& tape, const Tape::Mark& befo
   for (const std::uint32_t flat : found.inputs) check_version(tape.nodes_[tape.flat_[flat].node]);
 
   for (const Var& x : results) {
-    if (!x || x.stamp().node < before.nodes) continue;
-    const Node& n = tape.nodes_[x.stamp().node];
+    if (!x || x.id().node < before.nodes) continue;
+    const Node& n = tape.nodes_[x.id().node];
     if (n.parameter != nullptr) continue;
     auto& list = n.needs_grad ? found.results : found.constants;
     const std::uint32_t flat = n.first_output + x.output();
@@ -95,7 +95,7 @@ Checkpoints::Survey Checkpoints::survey(const Tape& tape, const Tape::Mark& befo
 
 /// Moves the values that stay to where the arena was rewound to. In the order of their addresses none is
 /// overwritten before its turn, as each moves to a lower address.
-void Checkpoints::move_down(Tape& tape, Survey& survey) {
+void Checkpoints::compact(Tape& tape, Region& survey) {
   ScratchVector<TensorView*> order;
   for (TensorView& view : survey.values) order.push_back(&view);
   std::sort(order.begin(), order.end(),
@@ -118,7 +118,7 @@ void Checkpoints::close(Tape& tape, const detail::Segment& segment, const Tape::
   std::vector<Tap> taps(tape.observers_.taps_.begin() + static_cast<std::ptrdiff_t>(before.taps),
                         tape.observers_.taps_.end());
   for (const Tap& tap : taps) results.push_back(tap.value);
-  Survey found = survey(tape, before, results);
+  Region found = scan(tape, before, results);
 
   struct Place {
     std::uint32_t was;  // a flat number inside
@@ -139,14 +139,14 @@ void Checkpoints::close(Tape& tape, const detail::Segment& segment, const Tape::
   constexpr std::uint32_t none = UINT32_MAX;
   ScratchVector<std::uint32_t> numbers;  // of the results inside
   for (const Var& x : results)
-    numbers.push_back(x && x.stamp().node >= before.nodes ? tape.flat_number(x) : none);
+    numbers.push_back(x && x.id().node >= before.nodes ? tape.flat_number(x) : none);
   const std::uint64_t draws = tape.draws_, end = tape.slot_->next_serial;
   expects(found.results.size() <= UINT16_MAX, "checkpoint: {} results, at most {} are possible",
           found.results.size(), UINT16_MAX);
 
   tape.rewind(before);
   tape.draws_ = draws;
-  move_down(tape, found);
+  compact(tape, found);
   // Parameters first read inside get their leaves, and their place in the order, outside.
   for (const Lifted& lifted : parameters) {
     const RecordScope guard(tape, lifted.path);
@@ -181,7 +181,7 @@ void Checkpoints::close(Tape& tape, const detail::Segment& segment, const Tape::
     node.input_count = static_cast<std::uint16_t>(found.inputs.size());
     node.output_count = static_cast<std::uint16_t>(found.results.size());
     node.needs_grad = node.checkpoint = true;
-    const Stamp stamp = tape.number(node).stamp();
+    const HandleId stamp = tape.number(node).id();
     for (std::uint16_t k = 0; k < node.output_count; ++k) places.push_back({found.results[k], {stamp, k}});
   }
   for (std::size_t i = 0; i < results.size(); ++i) {
@@ -235,7 +235,7 @@ void Checkpoints::run_again(Tape& tape, const Node& node, ScratchVector<std::uin
   const auto& taps = tape.observers_.taps_;
   for (std::size_t i = before.taps; i < taps.size(); ++i) vars.push_back(taps[i].value);
 
-  Survey found = survey(tape, before, vars);
+  Region found = scan(tape, before, vars);
   tape.observers_.truncate(before.taps, tape.observers_.watched_.size());
   demand(found.parameters.empty(), "it read parameter '{}', which it did not before",
          found.parameters.empty() ? "" : tape.nodes_[found.parameters[0]].parameter->path());

@@ -87,10 +87,10 @@ class Checkpoints {
   static std::uint32_t room(const Tape& tape, std::uint32_t last);
 
  private:
-  struct Survey;
+  struct Region;
   class PinnedParameters;
-  static Survey survey(const Tape& tape, const Tape::Mark& before, const VarList& results);
-  static void move_down(Tape& tape, Survey& survey);
+  static Region scan(const Tape& tape, const Tape::Mark& before, const VarList& results);
+  static void compact(Tape& tape, Region& survey);
 };
 
 /// y = f(x…), where the tape keeps the result alone: f's intermediate values are dropped after the forward
@@ -116,7 +116,7 @@ auto checkpoint(F&& f, Args&&... args) {
   using Call = detail::Call<detail::Kept<F>, detail::Kept<Args>...>;
   Tape& tape = detail::find_tape(args...);
   if (!tape.options().record) return Call(std::forward<F>(f), std::forward<Args>(args)...)();
-  return tape.attempt([&] {
+  return tape.with_rollback([&] {
     const Call& call = Checkpoints::keep<Call>(tape, std::forward<F>(f), std::forward<Args>(args)...);
     const Tape::Mark before = tape.mark();
     auto result = call();

@@ -24,27 +24,27 @@ void* Cotangents::sum(std::uint32_t flat, const TensorView& like, bool lasting) 
     buffers_[flat] = take(bytes, lasting);
     std::memset(buffers_[flat], 0, bytes);
   } else {
-    complete(flat);
+    zero_fill_unwritten(flat);
   }
   return buffers_[flat];
 }
 
 void* Cotangents::write_part(std::uint32_t flat, const TensorView& like, bool lasting, Range part,
-                             bool& fresh) {
-  if (part.empty()) return fresh = false, sum(flat, like, lasting);
+                             bool& uninitialized) {
+  if (part.empty()) return uninitialized = false, sum(flat, like, lasting);
   if (buffers_[flat] == nullptr) {
     buffers_[flat] = take(like.byte_count(), lasting);
-    fresh = true;
+    uninitialized = true;
     if (part.end == everything.end) return buffers_[flat];
     const Index size = like.size();
     if (part.begin > 0 || part.end < size)
       partial_.push_back({flat, part.begin, part.end, size, byte_size(like.dtype)});
     return buffers_[flat];
   }
-  fresh = false;
+  uninitialized = false;
   for (std::size_t i = 0; i < partial_.size(); ++i)
     if (partial_[i].flat == flat) {
-      fresh = extend(i, {part.begin, std::min(part.end, partial_[i].size)});
+      uninitialized = extend(i, {part.begin, std::min(part.end, partial_[i].size)});
       break;
     }
   return buffers_[flat];
@@ -55,10 +55,10 @@ void* Cotangents::write_part(std::uint32_t flat, const TensorView& like, bool la
 bool Cotangents::extend(std::size_t at, Range part) {
   Partial& p = partial_[at];
   const Range before{p.begin, p.end};
-  const bool fresh = part.end <= before.begin || part.begin >= before.end;
+  const bool uninitialized = part.end <= before.begin || part.begin >= before.end;
   p.begin = std::min(p.begin, part.begin);
   p.end = std::max(p.end, part.end);
-  if (fresh) {  // zeros in between
+  if (uninitialized) {  // zeros in between
     clear(p, std::min(part.end, before.end), std::max(part.begin, before.begin));
   } else {
     clear(p, part.begin, before.begin);
@@ -68,7 +68,7 @@ bool Cotangents::extend(std::size_t at, Range part) {
     p = partial_.back();
     partial_.pop_back();
   }
-  return fresh;
+  return uninitialized;
 }
 
 void Cotangents::clear(const Partial& p, Index begin, Index end) {
@@ -77,7 +77,7 @@ void Cotangents::clear(const Partial& p, Index begin, Index end) {
               0, static_cast<std::size_t>(end - begin) * p.element_bytes);
 }
 
-void Cotangents::complete_partial(std::uint32_t flat) {
+void Cotangents::zero_fill_partial(std::uint32_t flat) {
   for (std::size_t i = 0; i < partial_.size(); ++i)
     if (partial_[i].flat == flat) {
       extend(i, {0, partial_[i].size});
@@ -85,7 +85,7 @@ void Cotangents::complete_partial(std::uint32_t flat) {
     }
 }
 
-void Cotangents::complete_all() {
+void Cotangents::zero_fill_all() {
   while (!partial_.empty()) extend(0, {0, partial_[0].size});
 }
 

@@ -38,20 +38,21 @@ class Cotangents {
   /// A buffer of `like`'s size to add to, zeros where nothing arrived yet. A `lasting` buffer is never
   /// released.
   void* sum(std::uint32_t flat, const TensorView& like, bool lasting);
-  /// A buffer as from `sum`, but when `fresh` is true afterwards, its range `part` is uninitialised.
-  void* write(std::uint32_t flat, const TensorView& like, bool lasting, Range part, bool& fresh) {
+  /// A buffer as from `sum`, but when `uninitialized` is true afterwards, its range `part` is uninitialised.
+  void* write(std::uint32_t flat, const TensorView& like, bool lasting, Range part, bool& uninitialized) {
     void*& sum = buffers_[flat];
-    fresh = sum == nullptr;
-    if (!fresh && partial_.empty()) return sum;
-    if (fresh && part.begin == 0 && part.end == everything.end) return sum = take(like.byte_count(), lasting);
-    return write_part(flat, like, lasting, part, fresh);
+    uninitialized = sum == nullptr;
+    if (!uninitialized && partial_.empty()) return sum;
+    if (uninitialized && part.begin == 0 && part.end == everything.end)
+      return sum = take(like.byte_count(), lasting);
+    return write_part(flat, like, lasting, part, uninitialized);
   }
 
   /// Fills the unwritten part of one buffer, or of all, with zeros.
-  void complete(std::uint32_t flat) {
-    if (!partial_.empty()) complete_partial(flat);
+  void zero_fill_unwritten(std::uint32_t flat) {
+    if (!partial_.empty()) zero_fill_partial(flat);
   }
-  void complete_all();
+  void zero_fill_all();
 
   /// Moves the memory of `from` to `to`, which has none; `from` then has none.
   void hand_over(std::uint32_t from, std::uint32_t to) {
@@ -107,9 +108,9 @@ class Cotangents {
 #endif
     return taken;
   }
-  void* write_part(std::uint32_t flat, const TensorView& like, bool lasting, Range part, bool& fresh);
+  void* write_part(std::uint32_t flat, const TensorView& like, bool lasting, Range part, bool& uninitialized);
   void clear(const Partial& p, Index begin, Index end);
-  void complete_partial(std::uint32_t flat);
+  void zero_fill_partial(std::uint32_t flat);
   bool extend(std::size_t at, Range part);
 
   Arena &arena_, &lasting_arena_;

@@ -24,15 +24,15 @@ Tensor BackwardPass::copy(std::uint32_t flat) const {
   return to;
 }
 
-std::vector<Tensor> BackwardPass::sent(std::uint32_t i, bool for_good) {
+std::vector<Tensor> BackwardPass::contributions(std::uint32_t i, bool in_place) {
   const Node& n = node(i);
   check_versions(n);
-  if (n.completes && for_good) complete(n);
+  if (n.accumulates_into_output_grad && in_place) allocate_internal(n);
   std::vector<Tensor> parts(n.input_count);
   if (n.checkpoint) return parts;
   if (!n.has_backward) {
     run_pullback(n, [&](std::uint16_t k, const TensorView& part) {
-      parts[k] = Tensor::borrowed(part, loss_.stamp()).clone();
+      parts[k] = Tensor::borrowed(part, loss_.id()).clone();
     });
     return parts;
   }
@@ -47,7 +47,7 @@ std::vector<Tensor> BackwardPass::sent(std::uint32_t i, bool for_good) {
   for (std::uint16_t k = 0; k < n.output_count; ++k) {
     const TensorView& value = out.push_back(n.outputs[k]);
     void* incoming = (*cotangents_)[n.first_output + k];
-    if (n.completes && !for_good && n.op->completes(k)) {
+    if (n.accumulates_into_output_grad && !in_place && n.op->accumulates_into_output_grad(k)) {
       Tensor& copy = completed.emplace_back(value.shape, value.dtype);
       if (incoming != nullptr) std::memcpy(copy.view().bytes, incoming, value.byte_count());
       incoming = copy.view().bytes;
@@ -58,7 +58,7 @@ std::vector<Tensor> BackwardPass::sent(std::uint32_t i, bool for_good) {
   return parts;
 }
 
-void BackwardPass::add_sent(std::uint32_t i, std::span<const Tensor> sent) {
+void BackwardPass::add_contributions(std::uint32_t i, std::span<const Tensor> sent) {
   const Node& n = node(i);
   expects(sent.size() == n.input_count, "backward_steps: {} has {} inputs, but sends to {}", n.op->name(),
           n.input_count, sent.size());
@@ -79,8 +79,8 @@ BackwardSteps::BackwardSteps(Tape& tape, const Var& loss, const StepOptions& opt
   pass_ = std::make_unique<BackwardPass>(tape, loss, BackwardOptions{.cotangent = options.cotangent});
   pass_->check();
   pass_->begin();
-  stamp_ = pass_->make_stamp();
-  left_ = loss.stamp().node + 1;
+  id_ = pass_->make_stamp();
+  left_ = loss.id().node + 1;
 }
 BackwardSteps::~BackwardSteps() = default;
 BackwardSteps::BackwardSteps(BackwardSteps&&) noexcept = default;
@@ -88,9 +88,8 @@ BackwardSteps& BackwardSteps::operator=(BackwardSteps&&) noexcept = default;
 
 void BackwardSteps::check_alive() const {
   expects(pass_ != nullptr, "backward_steps: these steps were moved to another object");
-  expects(stamp_.slot->tape == tape_, "backward_steps: the tape of this pass is gone");
-  expects(stamp_.alive(),
-          "backward_steps: the tape was reset, or rewound to before the last step; begin again");
+  expects(id_.slot->tape == tape_, "backward_steps: the tape of this pass is gone");
+  expects(id_.alive(), "backward_steps: the tape was reset, or rewound to before the last step; begin again");
   tape_->check_open("backward_steps");
 }
 
@@ -123,25 +122,25 @@ void BackwardSteps::fill(std::uint32_t i) {
   }
   for (std::uint16_t k = 0; k < n.output_count; ++k) step.outputs.push_back(tape_->handle(i, k));
   const auto show_incoming = [&] {
-    step.incoming.clear();
+    step.output_grads.clear();
     for (std::uint16_t k = 0; k < n.output_count; ++k) {
       const CotangentView view = pass_->cotangent(n.first_output + k);
-      step.incoming.push_back(view ? Tensor::borrowed(view, stamp_) : Tensor());
+      step.output_grads.push_back(view ? Tensor::borrowed(view, id_) : Tensor());
     }
   };
-  pass_->complete_incoming(i);
+  pass_->zero_fill_output_grads(i);
   const bool intervene = options_.intervene && !n.checkpoint;
-  step.sent = pass_->sent(i, intervene);
+  step.input_grads = pass_->contributions(i, intervene);
   if (intervene) {
     show_incoming();
     options_.intervene(step);
     check_alive();
-    pass_->add_sent(i, step.sent);
+    pass_->add_contributions(i, step.input_grads);
   } else {
     pass_->step(i);
   }
-  stamp_ = pass_->make_stamp();  // stale after a rewind to before this step
-  show_incoming();               // now as completed by the rule
+  id_ = pass_->make_stamp();  // stale after a rewind to before this step
+  show_incoming();            // now as completed by the rule
   step_ = std::move(step);
 }
 
@@ -172,8 +171,8 @@ bool BackwardSteps::run_to_non_finite() {
   return run_to([&](const Step& s) {
     const auto bad_value = [&](const Var& x) { return bad(x.value()); };
     const auto shown = s.outputs.begin() + tape_->node(s.node).op->outputs();  // saved ones may be infinite
-    return std::any_of(s.incoming.begin(), s.incoming.end(), bad) ||
-           std::any_of(s.sent.begin(), s.sent.end(), bad) ||
+    return std::any_of(s.output_grads.begin(), s.output_grads.end(), bad) ||
+           std::any_of(s.input_grads.begin(), s.input_grads.end(), bad) ||
            std::any_of(s.inputs.begin(), s.inputs.end(), bad_value) ||
            std::any_of(s.outputs.begin(), shown, bad_value);
   });
@@ -183,14 +182,14 @@ Tensor BackwardSteps::so_far(const Var& x) const {
   check_alive();
   expects(&x.tape("backward_steps") == tape_, "backward_steps: a value of shape {} of another tape",
           x.shape());
-  if (x.stamp().node > loss_.stamp().node) return {};
+  if (x.id().node > loss_.id().node) return {};
   return pass_->copy(tape_->flat_number(x));
 }
 
 Gradients BackwardSteps::gradients() {
   while (next()) {
   }
-  if (!gradients_) gradients_ = pass_->finish(stamp_ = pass_->make_stamp());
+  if (!gradients_) gradients_ = pass_->finish(id_ = pass_->make_stamp());
   return *gradients_;
 }
 

@@ -18,8 +18,8 @@ class BackwardPass;
 /// One step of a backward pass: the rule of one op turns the cotangents of its outputs into contributions to
 /// the gradients of its inputs.
 ///
-/// Vars are readable as long as the recording; `incoming` until the tape's reset, or a rewind to before this
-/// step; `sent` owns its memory.
+/// Vars are readable as long as the recording; `output_grads` until the tape's reset, or a rewind to before
+/// this step; `input_grads` owns its memory.
 struct Step {
   std::uint32_t node = 0;  ///< position on the tape
   std::string_view op;
@@ -28,25 +28,25 @@ struct Step {
   SourceLocation where;                        ///< of the rule: the file and the line of its formula
   std::vector<Var> inputs = {}, outputs = {};  ///< saved results come last
   /// dloss/doutput, complete: equal to `tape.backward(loss)[output]`; empty where none arrived.
-  std::vector<Tensor> incoming = {};
+  std::vector<Tensor> output_grads = {};
   /// The contribution to dloss/dinput; empty where no gradient is needed, and for a checkpoint, which is one
   /// step.
-  std::vector<Tensor> sent = {};
+  std::vector<Tensor> input_grads = {};
 };
 
 struct StepOptions {
   Tensor cotangent = {};  ///< of the loss, instead of 1
-  /// Called for every step but checkpoints, before its contributions are added. It may change `sent`, to show
-  /// the effect of a broken rule: not its shapes, and an empty tensor sends nothing. Gradients are then sums
-  /// of the contributions, rounded differently from `backward`'s. It may read the tape, but not use the steps
-  /// or drop anything.
+  /// Called for every step but checkpoints, before its contributions are added. It may change `input_grads`,
+  /// to show the effect of a broken rule: not its shapes, and an empty tensor sends nothing. Gradients are
+  /// then sums of the contributions, rounded differently from `backward`'s. It may read the tape, but not use
+  /// the steps or drop anything.
   std::function<void(Step&)> intervene = {};
 };
 
 /// A backward pass that stops after every op.
 ///
 ///     for (const Step& s : backward_steps(loss))
-///       fmt::print("{} {}: {}\n", s.path, s.op, s.incoming[0]);
+///       fmt::print("{} {}: {}\n", s.path, s.op, s.output_grads[0]);
 ///
 /// The complete pass gives the gradients of `tape.backward(loss)`, bit for bit. Between steps the tape may be
 /// read, recorded on, and walked back by other passes. Any use throws after the tape was reset, rewound to
@@ -105,7 +105,7 @@ class BackwardSteps {
   Var loss_;
   StepOptions options_;
   std::unique_ptr<BackwardPass> pass_;
-  Stamp stamp_;
+  HandleId id_;
   std::uint32_t left_;  // nodes that were not visited yet
   Step step_;
   bool stepped_ = false, failed_ = false;

@@ -40,8 +40,8 @@ struct AddLayerNormArgs {
 TAPEGRAD_KERNEL(void, add_layer_norm, (const AddLayerNormArgs<T>& args), (args))
 
 /// `dy` and `dsum` are the cotangents of y and of sum, each null where none arrived. dx += d and df += d, or
-/// the kept d scaled, with d = dsum + the dx of layer_norm_backward. Those that are `fresh` are written
-/// instead. Each may be null.
+/// the kept d scaled, with d = dsum + the dx of layer_norm_backward. Those that are `uninitialized` are
+/// written instead. Each may be null.
 template <class T>
 struct AddLayerNormGradients {
   const T *dy, *dsum;

@@ -17,19 +17,19 @@ class FreeSlots {
     const std::lock_guard lock(mutex());
     left().insert(left().end(), slots_.begin(), slots_.end());
   }
-  LifetimeSlot* take() {
+  HandleSlot* take() {
     if (slots_.empty()) {
       const std::lock_guard lock(mutex());
-      if (left().empty()) return new LifetimeSlot;  // never freed: stale handles may read it at any time
+      if (left().empty()) return new HandleSlot;  // never freed: stale handles may read it at any time
       slots_.swap(left());
     }
-    LifetimeSlot* slot = slots_.back();
+    HandleSlot* slot = slots_.back();
     slots_.pop_back();
     return slot;
   }
-  void give(LifetimeSlot* slot) { slots_.push_back(slot); }
+  void give(HandleSlot* slot) { slots_.push_back(slot); }
   /// Takes slots of owners that outlive the thread's variables, such as a static tape.
-  static void leave(LifetimeSlot* slot) {
+  static void leave(HandleSlot* slot) {
     const std::lock_guard lock(mutex());
     left().push_back(slot);
   }
@@ -39,24 +39,24 @@ class FreeSlots {
     static auto& m = *new std::mutex;
     return m;
   }
-  static std::vector<LifetimeSlot*>& left() {
-    static auto& slots = *new std::vector<LifetimeSlot*>;
+  static std::vector<HandleSlot*>& left() {
+    static auto& slots = *new std::vector<HandleSlot*>;
     return slots;
   }
-  std::vector<LifetimeSlot*> slots_;
+  std::vector<HandleSlot*> slots_;
 };
 
 thread_local FreeSlots free_slots;
 
 }  // namespace
 
-LifetimeSlot* acquire_slot(const Tape* tape) {
-  LifetimeSlot* slot = thread_ends ? new LifetimeSlot : free_slots.take();
+HandleSlot* acquire_slot(const Tape* tape) {
+  HandleSlot* slot = thread_ends ? new HandleSlot : free_slots.take();
   slot->tape = tape;
   return slot;
 }
 
-void release_slot(LifetimeSlot* slot) {
+void release_slot(HandleSlot* slot) {
   slot->tape = nullptr;
   slot->live_pass = 0;
   thread_ends ? FreeSlots::leave(slot) : free_slots.give(slot);

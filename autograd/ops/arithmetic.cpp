@@ -44,20 +44,20 @@ class Broadcasting : public Typed<O> {
 template <class O>
 class Arithmetic : public Broadcasting<O> {
  public:
-  Range overwrites(std::size_t input, Views in, Views out) const final {
+  Range writable_range(std::size_t input, Views in, Views out) const final {
     return in[input].shape == out[0].shape ? everything : nothing;
   }
 
  protected:
   ~Arithmetic() = default;
 
-  /// dinputs[input] += f(dc, a, b, c), or = where it is fresh.
+  /// dinputs[input] += f(dc, a, b, c), or = where it is uninitialized.
   template <class T, class F>
   static void gather(RawBackward<T> g, std::size_t input, F f) {
     T* sum = g.dx(input);
     if (sum == nullptr) return;
     const T *x = g.x(input), *y = g.x(1 - input), *c = g.y(), *dc = g.dy();
-    const bool fresh = g.fresh(input);
+    const bool uninitialized = g.uninitialized(input);
     const Shape &own = g.x_shape(input), &other = g.x_shape(1 - input);
     for_each_run(g.y_shape(), own, other,
                  [&](Index at, Index x_at, Index y_at, Index n, Index x_step, Index y_step) {
@@ -65,9 +65,9 @@ class Arithmetic : public Broadcasting<O> {
                      return f(dc[at + i], x[x_at + from_x], y[y_at + from_y], c[at + i]);
                    };
                    T* to = sum + x_at;
-                   if (fresh && x_step == 1 && y_step == 1)
+                   if (uninitialized && x_step == 1 && y_step == 1)
                      for (Index i = 0; i < n; ++i) to[i] = T(0) + value(i, i, i);
-                   else if (fresh)
+                   else if (uninitialized)
                      for (Index i = 0; i < n; ++i) to[i] = T(0) + value(i, i, i * y_step);
                    else
                      for (Index i = 0; i < n; ++i) to[i * x_step] += value(i, i * x_step, i * y_step);
@@ -90,10 +90,10 @@ struct Add final : Broadcasting<Add> {
     return {p.needs[0] ? sum_to(dc, p.inputs[0].shape()) : Var(),
             p.needs[1] ? sum_to(dc, p.inputs[1].shape()) : Var()};
   }
-  Range overwrites(std::size_t input, Views in, Views out) const override {
+  Range writable_range(std::size_t input, Views in, Views out) const override {
     return in[input].shape == out[0].shape ? everything : nothing;
   }
-  bool passes_on(std::size_t input, Views in, Views out) const override {
+  bool is_identity_pullback(std::size_t input, Views in, Views out) const override {
     return in[input].shape == out[0].shape;
   }
   template <class T>
@@ -103,7 +103,7 @@ struct Add final : Broadcasting<Add> {
       T* d = g.dx(i);
       if (d == nullptr) continue;
       const Shape& own = g.x_shape(i);
-      if (g.fresh(i))
+      if (g.uninitialized(i))
         std::copy_n(dc, g.size(), d);
       else if (own == g.y_shape())
         kernels::add_into(d, dc, g.size());
@@ -127,7 +127,7 @@ struct Sub final : Arithmetic<Sub> {
     return {p.needs[0] ? sum_to(dc, p.inputs[0].shape()) : Var(),
             p.needs[1] ? sum_to(-dc, p.inputs[1].shape()) : Var()};
   }
-  bool passes_on(std::size_t input, Views in, Views out) const override {
+  bool is_identity_pullback(std::size_t input, Views in, Views out) const override {
     return input == 0 && in[0].shape == out[0].shape;
   }
   template <class T>
@@ -230,13 +230,13 @@ struct Affine final : Typed<Affine> {
       out.array() = s * in.array() + t;
   }
   VarList pullback(const PullbackArgs& p) const override { return {affine(p.cotangents[0], scale)}; }
-  Range overwrites(std::size_t, Views, Views) const override { return everything; }
-  bool passes_on(std::size_t, Views, Views) const override { return scale == 1; }
+  Range writable_range(std::size_t, Views, Views) const override { return everything; }
+  bool is_identity_pullback(std::size_t, Views, Views) const override { return scale == 1; }
   template <class T>
   void backward_kernel(RawBackward<T> g) const {
     if (g.dx() == nullptr) return;
     const T s = static_cast<T>(scale);
-    if (g.fresh())
+    if (g.uninitialized())
       g.dx_array() = T(0) + s * g.dy_array();
     else
       g.dx_array() += s * g.dy_array();

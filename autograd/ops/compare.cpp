@@ -157,7 +157,7 @@ Tensor greater_equal(const Var& a, const Var& b) {
   return compare("greater_equal", a, b, [](auto x, auto y) { return x >= y; });
 }
 
-Comparison::operator bool() const {
+BoolTensor::operator bool() const {
   expects(
       size() == 1,
       "comparison: the truth value of {} elements of shape {} is ambiguous; reduce the operands to scalars",
@@ -170,13 +170,13 @@ Var where(const Tensor& condition, const Var& a, const Var& b) {
   b.tape("where");
   check_boolean("where", "condition", condition);
   Where::checked_shape(condition.shape(), a.shape(), b.shape());
-  return tape.attempt([&] { return apply(Where(tape.keep(condition)), {a, b}); });
+  return tape.with_rollback([&] { return apply(Where(tape.copy_to_arena(condition)), {a, b}); });
 }
 Var masked_fill(const Var& x, const Tensor& mask, double value) {
   Tape& tape = x.tape("masked_fill");
   check_boolean("masked_fill", "mask", mask);
   MaskedFill::checked_shape(mask.shape(), x.shape());
-  return tape.attempt([&] { return apply(MaskedFill(tape.keep(mask), value), {x}); });
+  return tape.with_rollback([&] { return apply(MaskedFill(tape.copy_to_arena(mask), value), {x}); });
 }
 
 }  // namespace tapegrad

@@ -76,25 +76,25 @@ requires Mixed<A, B> Tensor greater_equal(const A& a, const B& b) {
 
 /// The result of a comparison by an operator: a boolean Tensor that is a truth value, too, when it has one
 /// element (`while (loss > 0.1)`). The truth value of more elements throws, as in PyTorch.
-class Comparison : public Tensor {
+class BoolTensor : public Tensor {
  public:
-  explicit Comparison(Tensor result) : Tensor(std::move(result)) {}
+  explicit BoolTensor(Tensor result) : Tensor(std::move(result)) {}
   explicit operator bool() const;
 };
 
 template <class A, class B>
-requires Compared<A, B> Comparison operator==(const A& a, const B& b) { return Comparison(equal(a, b)); }
+requires Compared<A, B> BoolTensor operator==(const A& a, const B& b) { return BoolTensor(equal(a, b)); }
 template <class A, class B>
-requires Compared<A, B> Comparison operator!=(const A& a, const B& b) { return Comparison(not_equal(a, b)); }
+requires Compared<A, B> BoolTensor operator!=(const A& a, const B& b) { return BoolTensor(not_equal(a, b)); }
 template <class A, class B>
-requires Compared<A, B> Comparison operator<(const A& a, const B& b) { return Comparison(less(a, b)); }
+requires Compared<A, B> BoolTensor operator<(const A& a, const B& b) { return BoolTensor(less(a, b)); }
 template <class A, class B>
-requires Compared<A, B> Comparison operator<=(const A& a, const B& b) { return Comparison(less_equal(a, b)); }
+requires Compared<A, B> BoolTensor operator<=(const A& a, const B& b) { return BoolTensor(less_equal(a, b)); }
 template <class A, class B>
-requires Compared<A, B> Comparison operator>(const A& a, const B& b) { return Comparison(greater(a, b)); }
+requires Compared<A, B> BoolTensor operator>(const A& a, const B& b) { return BoolTensor(greater(a, b)); }
 template <class A, class B>
-requires Compared<A, B> Comparison operator>=(const A& a, const B& b) {
-  return Comparison(greater_equal(a, b));
+requires Compared<A, B> BoolTensor operator>=(const A& a, const B& b) {
+  return BoolTensor(greater_equal(a, b));
 }
 
 }  // namespace tapegrad

@@ -37,13 +37,13 @@ struct Concat final : Primitive {
     });
   }
   bool has_backward() const override { return true; }
-  Range overwrites(std::size_t, Views, Views) const override { return everything; }
+  Range writable_range(std::size_t, Views, Views) const override { return everything; }
   void backward(const BackwardArgs& args) const override {
     each_part(args.doutputs[0], args.inputs,
               [&, i = std::size_t{0}](const Blocks& whole, const Blocks& part, Index count) mutable {
-                const bool fresh = args.fresh[i];
+                const bool uninitialized = args.uninitialized[i];
                 const TensorView& dx = args.dinputs[i++];
-                if (fresh)
+                if (uninitialized)
                   copy_blocks(whole, {dx, 0, part.step}, count, part.step);
                 else if (dx)
                   add_blocks(whole, {dx, 0, part.step}, count, part.step);

@@ -49,7 +49,9 @@ struct CrossEntropy final : Typed<CrossEntropy, Fused> {
     if (!each) losses[0] = static_cast<T>(counted > 0 ? sum * factor() : 0);
   }
 
-  Range overwrites(std::size_t, Views, Views) const override { return counted > 0 ? everything : nothing; }
+  Range writable_range(std::size_t, Views, Views) const override {
+    return counted > 0 ? everything : nothing;
+  }
   template <class T>
   void backward_kernel(RawBackward<T> g) const {
     const bool each = options.reduction == Reduction::none;
@@ -58,7 +60,7 @@ struct CrossEntropy final : Typed<CrossEntropy, Fused> {
     const T scaled = each ? T(0) : static_cast<T>(incoming[0] * factor());
     kernels::cross_entropy_backward<T>(g.x(), targets.data<Index>(), g.y(1), each ? incoming : &scaled, each,
                                        g.dx(), targets.size(), g.x_shape().cols(), options.ignore_index,
-                                       options.label_smoothing, !g.fresh());
+                                       options.label_smoothing, !g.uninitialized());
   }
 
   VarList define(std::span<const Var> in) const override {
@@ -120,7 +122,9 @@ Index check(const Var& logits, const Tensor& targets, const CrossEntropyOptions&
 Var cross_entropy(const Var& logits, const Tensor& targets, const CrossEntropyOptions& options) {
   Tape& tape = logits.tape("cross_entropy");
   const Index counted = check(logits, targets, options);
-  return tape.attempt([&] { return apply(CrossEntropy{tape.keep(targets), options, counted}, {logits}); });
+  return tape.with_rollback([&] {
+    return apply(CrossEntropy{tape.copy_to_arena(targets), options, counted}, {logits});
+  });
 }
 
 Index count_targets(const Tensor& targets, Index ignore_index) {

@@ -22,10 +22,10 @@ struct Dropout final : Typed<Dropout> {
   void kernel(Inputs<T> in, Outputs<T> out) const {
     kernels::dropout_forward(in[0], out[0], out.size(), p, key);
   }
-  Range overwrites(std::size_t, Views, Views) const override { return everything; }
+  Range writable_range(std::size_t, Views, Views) const override { return everything; }
   template <class T>
   void backward_kernel(RawBackward<T> g) const {
-    kernels::dropout_backward(g.dy(), g.dx(), g.size(), p, key, 0, !g.fresh());
+    kernels::dropout_backward(g.dy(), g.dx(), g.size(), p, key, 0, !g.uninitialized());
   }
   VarList pullback(const PullbackArgs& args) const override {
     return {dropout_with(args.cotangents[0], p, key)};

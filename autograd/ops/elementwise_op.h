@@ -107,7 +107,7 @@ class Elementwise : public Typed<O, Kind> {
     for (const NamedConstant& c : constants_) put(a, c.name, c.value);
   }
   Shape shape(Views in, int) const final { return in[0].shape; }
-  Range overwrites(std::size_t, Views, Views) const final { return everything; }
+  Range writable_range(std::size_t, Views, Views) const final { return everything; }
 
   template <class T>
   void kernel(Inputs<T> in, Outputs<T> out) const {
@@ -129,12 +129,12 @@ class Elementwise : public Typed<O, Kind> {
       const auto slope = [&](Index i) {
         return with_constants(Slope{}, Real<T>(x[i]), Real<T>(y[i]), Real<T>(dy[i])).value;
       };
-      if (g.fresh())
+      if (g.uninitialized())
         for (Index i = 0; i < n; ++i) dx[i] = T(0) + slope(i);
       else
         for (Index i = 0; i < n; ++i) dx[i] += slope(i);
     } else {
-      Backward{}(x, dy, dx, n, !g.fresh());
+      Backward{}(x, dy, dx, n, !g.uninitialized());
     }
   }
 

@@ -165,7 +165,9 @@ void check_embedding(const Shape& weight, const Tensor& ids, std::optional<Index
 Var embedding(const Var& weight, const Tensor& ids, std::optional<Index> padding_idx) {
   Tape& tape = weight.tape("embedding");
   check_embedding(weight.shape(), ids, padding_idx);
-  return tape.attempt([&] { return apply(Embedding{tape.keep(ids), padding_idx.value_or(-1)}, {weight}); });
+  return tape.with_rollback([&] {
+    return apply(Embedding{tape.copy_to_arena(ids), padding_idx.value_or(-1)}, {weight});
+  });
 }
 
 Var gather(const Var& x, int axis, const Tensor& ids) {
@@ -177,7 +179,7 @@ Var gather(const Var& x, int axis, const Tensor& ids) {
   for (int i = 0; fits && i < from.rank(); ++i) fits = i == at || to[i] == from[i];
   expects(fits, "gather: x {} and ids {} do not fit; only the extents of axis {} may differ", from, to, axis);
   check_ids("gather", ids, from[at], at);
-  return tape.attempt([&] { return apply(Take{Pick{at, tape.keep(ids), true}}, {x}); });
+  return tape.with_rollback([&] { return apply(Take{Pick{at, tape.copy_to_arena(ids), true}}, {x}); });
 }
 
 Var scatter_add(const Var& x, int axis, const Tensor& ids, Index extent) {
@@ -188,7 +190,7 @@ Var scatter_add(const Var& x, int axis, const Tensor& ids, Index extent) {
           ids.shape());
   expects(extent >= 0, "scatter_add: extent {} is negative", extent);
   check_ids("scatter_add", ids, extent, at);
-  return tape.attempt([&] { return apply(Put{Pick{at, tape.keep(ids), true}, extent}, {x}); });
+  return tape.with_rollback([&] { return apply(Put{Pick{at, tape.copy_to_arena(ids), true}, extent}, {x}); });
 }
 
 Var index_select(const Var& x, int axis, const Tensor& ids) {
@@ -199,7 +201,7 @@ Var index_select(const Var& x, int axis, const Tensor& ids) {
           "index_select: ids must have one axis, got shape {}; gather takes an id for every element",
           ids.shape());
   check_ids("index_select", ids, x.shape()[at], at);
-  return tape.attempt([&] { return apply(Take{Pick{at, tape.keep(ids)}}, {x}); });
+  return tape.with_rollback([&] { return apply(Take{Pick{at, tape.copy_to_arena(ids)}}, {x}); });
 }
 
 Var index_add(const Var& x, int axis, const Tensor& ids, Index extent) {
@@ -211,7 +213,7 @@ Var index_add(const Var& x, int axis, const Tensor& ids, Index extent) {
           ids.shape(), x.shape()[at], axis);
   expects(extent >= 0, "index_add: extent {} is negative", extent);
   check_ids("index_add", ids, extent, at);
-  return tape.attempt([&] { return apply(Put{Pick{at, tape.keep(ids)}, extent}, {x}); });
+  return tape.with_rollback([&] { return apply(Put{Pick{at, tape.copy_to_arena(ids)}, extent}, {x}); });
 }
 
 }  // namespace tapegrad

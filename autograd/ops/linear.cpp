@@ -53,7 +53,7 @@ struct Linear final : Fused {
   double flops(Views in, Views out) const override {
     return 2 * static_cast<double>(out[0].size()) * static_cast<double>(in[1].shape[1]);
   }
-  Range overwrites(std::size_t input, Views in, Views) const override {
+  Range writable_range(std::size_t input, Views in, Views) const override {
     const Index width = in[1].shape[1];
     if (input == 0) return everything;
     const Part& part = input == 1 ? weight : bias;
@@ -69,12 +69,12 @@ struct Linear final : Fused {
               *dy = args.doutputs[0].data<T>();
       const T* no_bias = nullptr;
       if (T* dx = args.dinputs[0].data<T>())
-        kernels::gemm(false, false, m, width, n, dy, n, w, width, dx, width, no_bias, !args.fresh[0]);
+        kernels::gemm(false, false, m, width, n, dy, n, w, width, dx, width, no_bias, !args.uninitialized[0]);
       if (T* dw = args.dinputs[1].data<T>())
         kernels::gemm(true, false, n, width, m, dy, n, x, width, dw + weight.begin * width, width, no_bias,
-                      !args.fresh[1]);
+                      !args.uninitialized[1]);
       if (args.dinputs.size() > 2 && args.dinputs[2])
-        kernels::sum_rows(dy, m, n, n, args.dinputs[2].data<T>() + bias.begin, !args.fresh[2]);
+        kernels::sum_rows(dy, m, n, n, args.dinputs[2].data<T>() + bias.begin, !args.uninitialized[2]);
     });
   }
 

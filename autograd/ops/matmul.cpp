@@ -72,7 +72,7 @@ struct Matmul final : Typed<Matmul> {
     return 2 * static_cast<double>(out[0].size()) * static_cast<double>(Matrices(in[0].shape, ta, true).cols);
   }
   /// A matrix that is repeated along the batch gathers several products.
-  Range overwrites(std::size_t input, Views in, Views) const override {
+  Range writable_range(std::size_t input, Views in, Views) const override {
     const Matrices a(in[0].shape, ta, true), b(in[1].shape, tb, false);
     Shape batch;
     broadcast(a.batch, b.batch, batch);
@@ -88,13 +88,13 @@ struct Matmul final : Typed<Matmul> {
       const T *dc = pdc + c_at, *x = pa + a_at, *y = pb + b_at;
       const T* no_bias = nullptr;
       if (pda != nullptr && ta)
-        kernels::gemm(tb, true, k, m, n, y, b.ld, dc, n, pda + a_at, a.ld, no_bias, !g.fresh());
+        kernels::gemm(tb, true, k, m, n, y, b.ld, dc, n, pda + a_at, a.ld, no_bias, !g.uninitialized());
       else if (pda != nullptr)
-        kernels::gemm(false, !tb, m, k, n, dc, n, y, b.ld, pda + a_at, a.ld, no_bias, !g.fresh());
+        kernels::gemm(false, !tb, m, k, n, dc, n, y, b.ld, pda + a_at, a.ld, no_bias, !g.uninitialized());
       if (pdb != nullptr && tb)
-        kernels::gemm(true, ta, n, k, m, dc, n, x, a.ld, pdb + b_at, b.ld, no_bias, !g.fresh(1));
+        kernels::gemm(true, ta, n, k, m, dc, n, x, a.ld, pdb + b_at, b.ld, no_bias, !g.uninitialized(1));
       else if (pdb != nullptr)
-        kernels::gemm(!ta, false, k, n, m, x, a.ld, dc, n, pdb + b_at, b.ld, no_bias, !g.fresh(1));
+        kernels::gemm(!ta, false, k, n, m, x, a.ld, dc, n, pdb + b_at, b.ld, no_bias, !g.uninitialized(1));
     });
   }
 

@@ -65,7 +65,7 @@ struct LayerNorm final : RowNorm<LayerNorm> {
     return "y = xh w + b, xh = (x - mean(x)) / sqrt(var(x) + eps);  dx = (g - mean(g) - xh mean(g xh)) / "
            "sqrt(var(x) + eps), g = dy w";
   }
-  Range overwrites(std::size_t input, Views, Views) const override {
+  Range writable_range(std::size_t input, Views, Views) const override {
     return input == 0 ? everything : nothing;
   }
   int saved() const override { return 2; }  // mean and 1 / deviation of each row
@@ -80,7 +80,8 @@ struct LayerNorm final : RowNorm<LayerNorm> {
     const Shape& x = g.x_shape();
     kernels::layer_norm_backward<T>(g.x(), data<T>(g.args.inputs, weight_at()), g.y(1), g.y(2), g.dy(),
                                     g.dx(), data<T>(g.args.dinputs, weight_at()),
-                                    data<T>(g.args.dinputs, bias_at()), x.rows(), x.cols(), !g.fresh());
+                                    data<T>(g.args.dinputs, bias_at()), x.rows(), x.cols(),
+                                    !g.uninitialized());
   }
   VarList define(std::span<const Var> in) const override {
     const Var centred = in[0] - mean(in[0], {.axis = -1, .keepdim = true});
@@ -95,7 +96,7 @@ struct RmsNorm final : RowNorm<RmsNorm> {
     return "y = xh w, xh = x / sqrt(mean(x^2) + eps);  dx = (g - xh mean(g xh)) / sqrt(mean(x^2) + eps), g = "
            "dy w";
   }
-  Range overwrites(std::size_t input, Views, Views) const override {
+  Range writable_range(std::size_t input, Views, Views) const override {
     return input == 0 ? everything : nothing;
   }
   int saved() const override { return 1; }  // 1 / root mean square of each row
@@ -109,7 +110,8 @@ struct RmsNorm final : RowNorm<RmsNorm> {
   void backward_kernel(RawBackward<T> g) const {
     const Shape& x = g.x_shape();
     kernels::rms_norm_backward<T>(g.x(), data<T>(g.args.inputs, weight_at()), g.y(1), g.dy(), g.dx(),
-                                  data<T>(g.args.dinputs, weight_at()), x.rows(), x.cols(), !g.fresh());
+                                  data<T>(g.args.dinputs, weight_at()), x.rows(), x.cols(),
+                                  !g.uninitialized());
   }
   VarList define(std::span<const Var> in) const override {
     return {scaled(in[0] * rsqrt(mean(square(in[0]), {.axis = -1, .keepdim = true}) + eps), in)};

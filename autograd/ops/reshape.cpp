@@ -20,12 +20,12 @@ struct Reshape final : Typed<Reshape> {
   void kernel(Inputs<T> in, Outputs<T> out) const {
     std::copy_n(in[0], in.size(), out[0]);
   }
-  Range overwrites(std::size_t, Views, Views) const override { return everything; }
-  bool passes_on(std::size_t, Views, Views) const override { return true; }
+  Range writable_range(std::size_t, Views, Views) const override { return everything; }
+  bool is_identity_pullback(std::size_t, Views, Views) const override { return true; }
   template <class T>
   void backward_kernel(RawBackward<T> g) const {
     if (g.dx() == nullptr) return;
-    if (g.fresh())
+    if (g.uninitialized())
       std::copy_n(g.dy(), g.size(), g.dx());
     else
       kernels::add_into(g.dx(), g.dy(), g.size());

@@ -19,12 +19,12 @@ struct ScaleGradient final : Typed<ScaleGradient> {
   void kernel(Inputs<T> in, Outputs<T> out) const {
     std::copy_n(in[0], in.size(), out[0]);
   }
-  Range overwrites(std::size_t, Views, Views) const override { return everything; }
-  bool passes_on(std::size_t, Views, Views) const override { return factor == 1; }
+  Range writable_range(std::size_t, Views, Views) const override { return everything; }
+  bool is_identity_pullback(std::size_t, Views, Views) const override { return factor == 1; }
   template <class T>
   void backward_kernel(RawBackward<T> g) const {
     const T f = static_cast<T>(factor);
-    if (g.fresh())
+    if (g.uninitialized())
       g.dx_array() = T(0) + f * g.dy_array();
     else
       g.dx_array() += f * g.dy_array();

@@ -34,7 +34,7 @@ struct Slice final : Primitive {
     copy_blocks({in[0], begin * x.inner, x.step()}, {out[0], 0, length * x.inner}, x.outer, length * x.inner);
   }
   bool has_backward() const override { return true; }
-  Range overwrites(std::size_t, Views in, Views) const override {
+  Range writable_range(std::size_t, Views in, Views) const override {
     const AxisView x(in[0].shape, axis);
     return x.outer == 1 ? Range{begin * x.inner, (begin + length) * x.inner} : nothing;
   }
@@ -42,7 +42,7 @@ struct Slice final : Primitive {
     if (!args.dinputs[0]) return;
     const AxisView x(args.dinputs[0].shape, axis);
     const Blocks from{args.doutputs[0], 0, length * x.inner}, to{args.dinputs[0], begin * x.inner, x.step()};
-    if (args.fresh[0])
+    if (args.uninitialized[0])
       copy_blocks(from, to, x.outer, length * x.inner);
     else
       add_blocks(from, to, x.outer, length * x.inner);
@@ -76,12 +76,12 @@ struct Pad final : Primitive {
     copy_blocks({in[0], 0, x.step()}, {out[0], before * x.inner, y.step()}, x.outer, x.step());
   }
   bool has_backward() const override { return true; }
-  Range overwrites(std::size_t, Views, Views) const override { return everything; }
+  Range writable_range(std::size_t, Views, Views) const override { return everything; }
   void backward(const BackwardArgs& args) const override {
     if (!args.dinputs[0]) return;
     const AxisView x(args.dinputs[0].shape, axis), y(args.doutputs[0].shape, axis);
     const Blocks from{args.doutputs[0], before * x.inner, y.step()}, to{args.dinputs[0], 0, x.step()};
-    if (args.fresh[0])
+    if (args.uninitialized[0])
       copy_blocks(from, to, x.outer, x.step());
     else
       add_blocks(from, to, x.outer, x.step());

@@ -41,7 +41,7 @@ template <class O>
 class RowWise : public Typed<O, Fused> {
  public:
   Shape shape(Views in, int) const override { return in[0].shape; }
-  Range overwrites(std::size_t, Views, Views) const final { return everything; }
+  Range writable_range(std::size_t, Views, Views) const final { return everything; }
 
  protected:
   ~RowWise() = default;
@@ -57,7 +57,8 @@ struct Softmax final : RowWise<Softmax> {
   }
   template <class T>
   void backward_kernel(RawBackward<T> g) const {
-    kernels::softmax_backward(g.y(), g.dy(), g.dx(), g.x_shape().rows(), g.x_shape().cols(), !g.fresh());
+    kernels::softmax_backward(g.y(), g.dy(), g.dx(), g.x_shape().rows(), g.x_shape().cols(),
+                              !g.uninitialized());
   }
   VarList define(std::span<const Var> in) const override {
     const Var e = exp(in[0] - finite(row_max(in[0])));
@@ -75,7 +76,8 @@ struct LogSoftmax final : RowWise<LogSoftmax> {
   }
   template <class T>
   void backward_kernel(RawBackward<T> g) const {
-    kernels::log_softmax_backward(g.y(), g.dy(), g.dx(), g.x_shape().rows(), g.x_shape().cols(), !g.fresh());
+    kernels::log_softmax_backward(g.y(), g.dy(), g.dx(), g.x_shape().rows(), g.x_shape().cols(),
+                                  !g.uninitialized());
   }
   VarList define(std::span<const Var> in) const override {
     const Var shifted = in[0] - finite(row_max(in[0]));
@@ -95,7 +97,7 @@ struct LogSumExp final : RowWise<LogSumExp> {
   template <class T>
   void backward_kernel(RawBackward<T> g) const {
     kernels::logsumexp_backward(g.x(), g.y(), g.dy(), g.dx(), g.x_shape().rows(), g.x_shape().cols(),
-                                !g.fresh());
+                                !g.uninitialized());
   }
   VarList define(std::span<const Var> in) const override {
     const Var &x = in[0], largest = row_max(x);

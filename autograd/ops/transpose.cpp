@@ -81,11 +81,11 @@ struct Permute final : Typed<Permute> {
   void kernel(Inputs<T> in, Outputs<T> out) const {
     move(in[0], in.shape(), out[0], out.shape(), axes, false);
   }
-  Range overwrites(std::size_t, Views, Views) const override { return everything; }
+  Range writable_range(std::size_t, Views, Views) const override { return everything; }
   template <class T>
   void backward_kernel(RawBackward<T> g) const {
     const Permute back = inverse(g.x_shape().rank());
-    move(g.dy(), g.y_shape(), g.dx(), g.x_shape(), back.axes, !g.fresh());
+    move(g.dy(), g.y_shape(), g.dx(), g.x_shape(), back.axes, !g.uninitialized());
   }
   VarList pullback(const PullbackArgs& p) const override {
     return {apply(inverse(p.inputs[0].rank()), {p.cotangents[0]})};

@@ -35,7 +35,7 @@ struct RawBackward {
   T* dx(std::size_t i = 0) const { return args.dinputs[i].template data<T>(); }
   auto dy_array(std::size_t k = 0) const { return args.doutputs[k].template array<T>(); }
   auto dx_array(std::size_t i = 0) const { return args.dinputs[i].template array<T>(); }
-  bool fresh(std::size_t i = 0) const { return args.fresh[i]; }
+  bool uninitialized(std::size_t i = 0) const { return args.uninitialized[i]; }
   const Shape& x_shape(std::size_t i = 0) const { return args.inputs[i].shape; }
   const Shape& y_shape(std::size_t k = 0) const { return args.outputs[k].shape; }
   Index size() const { return args.outputs[0].size(); }

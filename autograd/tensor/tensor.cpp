@@ -119,23 +119,23 @@ Tensor Tensor::ids(const std::vector<Index>& values, Shape shape) {
   return result;
 }
 
-Tensor Tensor::borrowed(const TensorView& view, const Stamp& stamp) {
+Tensor Tensor::borrowed(const TensorView& view, const HandleId& stamp) {
   Tensor result;
   result.view_ = view;
-  result.stamp_ = stamp;
+  result.id_ = stamp;
   result.read_only_ = true;
   return result;
 }
 
 void Tensor::check_alive() const {
-  if (stamp_.slot == nullptr) return;
-  if (stamp_.alive()) {
-    stamp_.check_readable("tensor");
+  if (id_.slot == nullptr) return;
+  if (id_.alive()) {
+    id_.check_readable("tensor");
     return;
   }
-  stamp_.check_not_consumed("tensor");
+  id_.check_not_consumed("tensor");
   throw Error(
-      stamp_.slot->tape == nullptr && stamp_.slot->live_pass == 0
+      id_.slot->tape == nullptr && id_.slot->live_pass == 0
           ? fmt::format("tensor: the tape that owned this {} tensor is gone; clone() it to keep the values",
                         shape())
           : fmt::format(
@@ -153,7 +153,7 @@ void* Tensor::readable(DType wanted) const {
 }
 
 void* Tensor::writable(DType wanted) {
-  expects(!read_only_ || stamp_.slot == nullptr,
+  expects(!read_only_ || id_.slot == nullptr,
           "tensor: recorded values are read-only; write to a clone() of this {} tensor", shape());
   if (read_only_ && parameter_ != nullptr)
     throw Error(

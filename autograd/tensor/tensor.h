@@ -108,7 +108,7 @@ class Tensor {
   template <class Derived>
   static Tensor from(const Eigen::DenseBase<Derived>& expression);
   /// A read-only handle to memory owned by a tape or a backward pass. For the library's own use.
-  static Tensor borrowed(const TensorView& view, const Stamp& stamp);
+  static Tensor borrowed(const TensorView& view, const HandleId& stamp);
 
   explicit operator bool() const { return view_.bytes != nullptr; }
   const Shape& shape() const { return view_.shape; }
@@ -202,7 +202,7 @@ class Tensor {
 
   TensorView view_;
   std::shared_ptr<void> owner_;
-  Stamp stamp_;
+  HandleId id_;
   bool read_only_ = false;
   const std::string* parameter_ = nullptr;  // whose value this is, where it is read-only
 };

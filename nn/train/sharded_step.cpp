@@ -171,7 +171,7 @@ StepResult ShardedStep::combine() {
       }
   slot_->live_pass = slot_->next_serial++;
   result.gradients =
-      Gradients(entries_, {slot_, slot_->live_pass, Stamp::pass}, active_ > 1 ? &team_ : nullptr);
+      Gradients(entries_, {slot_, slot_->live_pass, HandleId::pass}, active_ > 1 ? &team_ : nullptr);
   return result;
 }
 

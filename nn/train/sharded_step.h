@@ -139,7 +139,7 @@ class ShardedStep {
   std::uint64_t step_ = 0;  // the last one
   Tensor seed_;
   std::vector<Gradients::Entry> entries_;
-  LifetimeSlot* slot_;
+  HandleSlot* slot_;
 };
 
 }  // namespace tapegrad::nn

@@ -17,7 +17,7 @@ std::string print(const AttributeValue& value) {
 /// `name=value` of the op that made y.
 std::string of(const Var& y) {
   Attributes attributes;
-  y.tape().node(y.stamp().node).op->attributes(attributes);
+  y.tape().node(y.id().node).op->attributes(attributes);
   std::string all;
   for (const auto& [name, value] : attributes)
     all += fmt::format("{}{}={}", all.empty() ? "" : " ", name, print(value));

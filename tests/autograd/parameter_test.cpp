@@ -78,7 +78,7 @@ BOOST_AUTO_TEST_CASE(a_parameter_is_lifted_once_a_recording) {
   const Parameter w = store.root().parameter("w", {2}, ones),
                   unused = store.root().parameter("unused", {2}, ones);
   Tape tape;
-  BOOST_TEST(tape[w].stamp().node == tape[w].stamp().node);
+  BOOST_TEST(tape[w].id().node == tape[w].id().node);
   tape[unused];
   BOOST_TEST(tape.size() == 2u);
   const Gradients g = tape.backward(sum_to(tape[w] * tape[w] * 3, {}));

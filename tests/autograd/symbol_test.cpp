@@ -57,9 +57,7 @@ BOOST_AUTO_TEST_CASE(named_parts_are_explained_once_behind_the_formula) {
 BOOST_AUTO_TEST_CASE(formulas_of_elementwise_ops) {
   Tape tape;
   const Var x = tape.variable({1, 2});
-  const auto formula = [&](const Var& y) {
-    return std::string(tape.node(y.stamp().node).op->formula().text);
-  };
+  const auto formula = [&](const Var& y) { return std::string(tape.node(y.id().node).op->formula().text); };
   BOOST_TEST(formula(tanh(x)) == "y = tanh x;  dx = dy (1 - y^2)");
   BOOST_TEST(formula(sigmoid(x)) == "y = 1 / (1 + e^-x);  dx = dy y (1 - y)");
   BOOST_TEST(formula(relu(x)) == "y = max(x, 0);  dx = dy where x > 0, else 0");

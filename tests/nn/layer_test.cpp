@@ -56,7 +56,7 @@ struct Lost : Layer<Lost> {
   double forward(double x) const { return x; }
 };
 
-std::string path_of(const Var& x) { return *x.tape().node(x.stamp().node).path; }
+std::string path_of(const Var& x) { return *x.tape().node(x.id().node).path; }
 
 }  // namespace
 

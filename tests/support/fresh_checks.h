@@ -30,18 +30,20 @@ class NodeBackward {
 
   Range part(std::size_t input) const {
     if (std::count(node_.inputs, node_.inputs + node_.input_count, node_.inputs[input]) > 1) return nothing;
-    Range r = node_.op->overwrites(input, inputs_, outputs_);
+    Range r = node_.op->writable_range(input, inputs_, outputs_);
     r.end = std::min(r.end, inputs_[input].size());
     return r;
   }
-  bool passes_on(std::size_t input) const { return node_.op->passes_on(input, inputs_, outputs_); }
+  bool is_identity_pullback(std::size_t input) const {
+    return node_.op->is_identity_pullback(input, inputs_, outputs_);
+  }
   const Tensor& cotangent() const { return cotangents_[0]; }
 
   /// Every accumulator starts as `start`, with NaN where it is `fresh`.
   Results run(double start, bool fresh) const {
     Results sums;
     std::vector<CotangentView> views;
-    FreshInputs flags;
+    UninitializedInputs flags;
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
       sums.push_back(Tensor::full(inputs_[i].shape, start, inputs_[i].dtype));
       views.push_back({sums[i].view().bytes, inputs_[i].shape, inputs_[i].dtype});
@@ -56,7 +58,7 @@ class NodeBackward {
     std::vector<CotangentView> doutputs = doutputs_;
     Results completed;  // copies of the cotangents that the op changes in place
     for (int k = 0; k < node_.op->outputs(); ++k) {
-      if (!node_.op->completes(k)) continue;
+      if (!node_.op->accumulates_into_output_grad(k)) continue;
       const auto at = static_cast<std::size_t>(k);
       const TensorView& y = outputs_[at];
       completed.push_back(cotangents_[at] ? cotangents_[at].clone() : Tensor(y.shape, y.dtype));
@@ -75,7 +77,7 @@ class NodeBackward {
 
 /// Checks that a fresh accumulator is written with the sum that zeros would have received, that other
 /// accumulators are added to, that elements outside of the op's `overwrites` stay unchanged, and that an
-/// accumulator which `passes_on` the cotangent receives nothing more.
+/// accumulator which `is_identity_pullback` the cotangent receives nothing more.
 inline std::string fresh_is_written(const NodeBackward& node, double tolerance) {
   const Results added = node.run(0, false), written = node.run(0, true), on_top = node.run(8, false),
                 beside = node.run(8, true);
@@ -92,7 +94,8 @@ inline std::string fresh_is_written(const NodeBackward& node, double tolerance) 
       if (!part.empty() && next[at] != (k >= part.begin && k < part.end ? a[at] : 8.0))
         return fmt::format("element {} of fresh input {} is outside of what the op overwrites", k, i);
     }
-    if (node.passes_on(i) && added[i].size() > 0 && added[i].to_vector() != node.cotangent().to_vector())
+    if (node.is_identity_pullback(i) && added[i].size() > 0 &&
+        added[i].to_vector() != node.cotangent().to_vector())
       return fmt::format("input {} gets other than the cotangent", i);
   }
   return {};

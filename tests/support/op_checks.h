@@ -109,8 +109,8 @@ inline std::string raw_equals_pullback(const Sample& sample) {
   return near(run(sample, options), run(sample, options, {.create_graph = true}), 1e-12);
 }
 
-/// The cotangents of results inside of ops (`Op::completes`), which the raw backwards complete in place, are
-/// those of the definitions.
+/// The cotangents of results inside of ops (`Op::accumulates_into_output_grad`), which the raw backwards
+/// complete in place, are those of the definitions.
 inline std::string completed_equal_pullback(const Sample& sample) {
   const auto inside = [&](bool create_graph) {
     Tape tape(options_for(sample, DType::f64));
@@ -122,7 +122,7 @@ inline std::string completed_equal_pullback(const Sample& sample) {
     for (std::uint32_t i = 0; i < recorded; ++i) {
       const Op* op = tape.node(i).op;
       for (int k = 0; op != nullptr && k < op->outputs(); ++k) {
-        if (!op->completes(k)) continue;
+        if (!op->accumulates_into_output_grad(k)) continue;
         const Var x = tape.handle(i, static_cast<std::uint32_t>(k));
         found.emplace_back(fmt::format("{}, result {}", op->name(), k),
                            g.contains(x) ? g[x].clone() : Tensor());

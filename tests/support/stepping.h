@@ -29,7 +29,7 @@ inline std::string label(const Tape& tape, std::uint32_t node) {
 
 /// Checks that all values recorded up to the loss, and the parameters in their order, have equal gradients.
 inline void check_same_gradients(const Tape& tape, const Var& loss, const Gradients& a, const Gradients& b) {
-  for (std::uint32_t i = 0; i <= loss.stamp().node; ++i)
+  for (std::uint32_t i = 0; i <= loss.id().node; ++i)
     for (std::uint32_t k = 0; k < tape.node(i).output_count; ++k) {
       const Var x = tape.handle(i, k);
       BOOST_REQUIRE(a.contains(x) == b.contains(x));
@@ -50,13 +50,13 @@ class Sent {
   void add(const Tape& tape, const Step& s) {
     const Node& n = tape.node(s.node);
     for (std::size_t k = 0; k < s.outputs.size(); ++k)
-      if (n.op->completes(static_cast<int>(k))) unknown_[key(s.outputs[k])] = true;
+      if (n.op->accumulates_into_output_grad(static_cast<int>(k))) unknown_[key(s.outputs[k])] = true;
     for (std::size_t i = 0; i < s.inputs.size(); ++i) {
       if (n.checkpoint) unknown_[key(s.inputs[i])] = true;
-      BOOST_TEST((n.checkpoint || static_cast<bool>(s.sent[i]) == s.inputs[i].needs_grad()));
-      if (!s.sent[i]) continue;
-      BOOST_TEST((s.sent[i].shape() == s.inputs[i].shape()));
-      const std::vector<double> part = s.sent[i].to_vector();
+      BOOST_TEST((n.checkpoint || static_cast<bool>(s.input_grads[i]) == s.inputs[i].needs_grad()));
+      if (!s.input_grads[i]) continue;
+      BOOST_TEST((s.input_grads[i].shape() == s.inputs[i].shape()));
+      const std::vector<double> part = s.input_grads[i].to_vector();
       std::vector<double>& sum = sums_[key(s.inputs[i])];
       sum.resize(part.size());
       for (std::size_t e = 0; e < part.size(); ++e) sum[e] += part[e];
@@ -76,7 +76,7 @@ class Sent {
 
  private:
   using Key = std::pair<std::uint32_t, std::uint32_t>;
-  static Key key(const Var& x) { return {x.stamp().node, x.output()}; }
+  static Key key(const Var& x) { return {x.id().node, x.output()}; }
   std::map<Key, std::vector<double>> sums_;
   std::map<Key, bool> unknown_;
 };
@@ -87,7 +87,7 @@ inline int check_stepping(Tape& tape, const Var& loss, const StepOptions& option
   const std::size_t size = tape.size();
   BackwardSteps steps = backward_steps(loss, options);
   int count = 0;
-  std::uint32_t before = loss.stamp().node + 1;
+  std::uint32_t before = loss.id().node + 1;
   Sent sent;
   for (const Step& s : steps) {
     ++count;
@@ -97,12 +97,13 @@ inline int check_stepping(Tape& tape, const Var& loss, const StepOptions& option
     BOOST_TEST(!s.formula.empty());
     BOOST_TEST(s.where.line() > 0U);
     BOOST_TEST(s.path == *tape.node(s.node).path);
-    BOOST_REQUIRE(s.sent.size() == s.inputs.size());
-    BOOST_REQUIRE(s.incoming.size() == s.outputs.size());
+    BOOST_REQUIRE(s.input_grads.size() == s.inputs.size());
+    BOOST_REQUIRE(s.output_grads.size() == s.outputs.size());
     for (std::size_t k = 0; k < s.outputs.size(); ++k) {
-      BOOST_REQUIRE(static_cast<bool>(s.incoming[k]) == expected.contains(s.outputs[k]));
-      if (!s.incoming[k]) continue;
-      BOOST_TEST(identical(s.incoming[k], expected[s.outputs[k]]), label(tape, s.node) << ", result " << k);
+      BOOST_REQUIRE(static_cast<bool>(s.output_grads[k]) == expected.contains(s.outputs[k]));
+      if (!s.output_grads[k]) continue;
+      BOOST_TEST(identical(s.output_grads[k], expected[s.outputs[k]]), label(tape, s.node)
+                                                                           << ", result " << k);
     }
     sent.add(tape, s);
     for (const Var& x : s.inputs) static_cast<void>(steps.so_far(x));  // reading changes nothing

@@ -24,7 +24,7 @@ class NodeReplay {
  public:
   NodeReplay(const Tape& tape, std::uint32_t node, std::uint32_t slot, const Var& y)
       : tape_(tape), first_(node), slot_(slot) {
-    const std::uint32_t last = y.stamp().node;
+    const std::uint32_t last = y.id().node;
     y_ = tape.node(last).first_output + y.output();
     moved_.resize(tape.node(last).first_output + tape.node(last).output_count);
     for (std::uint32_t i = first_; i <= last; ++i) {
@@ -142,11 +142,11 @@ std::size_t steadiest(const double (&estimates)[std::size(stencil_refinements)])
 
 std::vector<GradientPart> gradient_parts(const Tape& tape, const Var& x, const Var& y,
                                          const std::vector<double>& cotangent, double step, Index budget) {
-  const std::uint32_t number = tape.node(x.stamp().node).first_output + x.output();
+  const std::uint32_t number = tape.node(x.id().node).first_output + x.output();
   std::vector<GradientPart> parts;
-  for (std::uint32_t i = x.stamp().node + 1; i <= y.stamp().node; ++i)
+  for (std::uint32_t i = x.id().node + 1; i <= y.id().node; ++i)
     if (tape.node(i).checkpoint) return {};  // its ops are not recorded
-  for (std::uint32_t i = x.stamp().node + 1; i <= y.stamp().node; ++i) {
+  for (std::uint32_t i = x.id().node + 1; i <= y.id().node; ++i) {
     const Node& n = tape.node(i);
     for (std::uint32_t slot = 0; slot < n.input_count; ++slot) {
       if (n.op == nullptr || n.inputs[slot] != number) continue;

@@ -13,7 +13,7 @@ namespace {
 /// The nodes of a tape up to a loss, read from outside.
 class Nodes {
  public:
-  explicit Nodes(const Var& loss) : tape_(loss.tape("break_rule")), count_(loss.stamp().node + 1) {
+  explicit Nodes(const Var& loss) : tape_(loss.tape("break_rule")), count_(loss.id().node + 1) {
     for (std::uint32_t i = 0; i < count_; ++i) {
       const Node& n = tape_.node(i);
       owner_.resize(n.first_output + n.output_count, i);
@@ -89,16 +89,16 @@ struct Kind {
 
 void softmax_diagonal_only(Step& step) {
   const std::vector<double> p = elements(step.outputs[0].value());
-  std::vector<double> dx = elements(step.incoming[0]);
+  std::vector<double> dx = elements(step.output_grads[0]);
   for (std::size_t i = 0; i < dx.size(); ++i) dx[i] *= p[i] * (1 - p[i]);
-  replace(step.sent[0], dx);
+  replace(step.input_grads[0], dx);
 }
 
-void no_scale(Step& step) { replace(step.sent[0], elements(step.incoming[0])); }
+void no_scale(Step& step) { replace(step.input_grads[0], elements(step.output_grads[0])); }
 
 /// P once more without the mask, and with it the right formula.
 void no_mask(Step& step) {
-  std::vector<double> p = elements(step.inputs[0].value()), dx = elements(step.incoming[0]);
+  std::vector<double> p = elements(step.inputs[0].value()), dx = elements(step.output_grads[0]);
   for_rows(p.size(), step.inputs[0].shape().cols(), [&](std::size_t begin, std::size_t end) {
     const double most = *std::max_element(p.begin() + static_cast<std::ptrdiff_t>(begin),
                                           p.begin() + static_cast<std::ptrdiff_t>(end));
@@ -107,12 +107,12 @@ void no_mask(Step& step) {
     for (std::size_t j = begin; j < end; ++j) dot += (p[j] /= total) * dx[j];
     for (std::size_t j = begin; j < end; ++j) dx[j] = p[j] * (dx[j] - dot);
   });
-  replace(step.sent[0], dx);
+  replace(step.input_grads[0], dx);
 }
 
 /// dV = P dO
 void no_transpose(Step& step) {
-  const std::vector<double> p = elements(step.inputs[0].value()), dy = elements(step.incoming[0]);
+  const std::vector<double> p = elements(step.inputs[0].value()), dy = elements(step.output_grads[0]);
   const auto n = static_cast<std::size_t>(step.inputs[0].shape()[-1]),
              d = static_cast<std::size_t>(step.outputs[0].shape()[-1]);
   std::vector<double> dv(dy.size());
@@ -121,18 +121,18 @@ void no_transpose(Step& step) {
       for (std::size_t k = 0; k < n; ++k)
         for (std::size_t c = 0; c < d; ++c)
           dv[(head * n + i) * d + c] += p[(head * n + i) * n + k] * dy[(head * n + k) * d + c];
-  replace(step.sent[1], dv);
+  replace(step.input_grads[1], dv);
 }
 
 void missing_broadcast_sum(Step& step) {
-  std::vector<double> row = elements(step.incoming[0]);
-  row.resize(static_cast<std::size_t>(step.sent[2].size()));
-  replace(step.sent[2], row);
+  std::vector<double> row = elements(step.output_grads[0]);
+  row.resize(static_cast<std::size_t>(step.input_grads[2].size()));
+  replace(step.input_grads[2], row);
 }
 
 void layernorm_without_mean_term(Step& step) {
-  const std::vector<double> x = elements(step.inputs[0].value()), dy = elements(step.incoming[0]);
-  std::vector<double> weight(x.size(), 1), dx = elements(step.sent[0]);
+  const std::vector<double> x = elements(step.inputs[0].value()), dy = elements(step.output_grads[0]);
+  std::vector<double> weight(x.size(), 1), dx = elements(step.input_grads[0]);
   if (step.inputs.size() > 1) weight = elements(step.inputs[1].value());
   const std::vector<double> inverse = elements(step.outputs[2].value());  // 1 / deviation of each row
   const Index columns = step.inputs[0].shape().cols();
@@ -143,7 +143,7 @@ void layernorm_without_mean_term(Step& step) {
     for (std::size_t j = begin; j < end; ++j)
       dx[j] += mean * inverse[begin / static_cast<std::size_t>(columns)];
   });
-  replace(step.sent[0], dx);
+  replace(step.input_grads[0], dx);
 }
 
 bool holds_masked(const Nodes& nodes, std::uint32_t i) {
@@ -221,8 +221,8 @@ Break overwriting(const Nodes& nodes, std::uint32_t last) {
   auto come = std::make_shared<std::vector<double>>();
   return [=](Step& step) {
     for (std::size_t k = 0; k < step.inputs.size(); ++k) {
-      if (step.inputs[k].stamp().node != value || !step.sent[k]) continue;
-      std::vector<double> part = elements(step.sent[k]);
+      if (step.inputs[k].id().node != value || !step.input_grads[k]) continue;
+      std::vector<double> part = elements(step.input_grads[k]);
       come->resize(part.size());
       for (std::size_t i = 0; i < part.size(); ++i) {
         if (step.node == last)
@@ -230,7 +230,7 @@ Break overwriting(const Nodes& nodes, std::uint32_t last) {
         else
           (*come)[i] += part[i];
       }
-      if (step.node == last) replace(step.sent[k], part);
+      if (step.node == last) replace(step.input_grads[k], part);
     }
   };
 }

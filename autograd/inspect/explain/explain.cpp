@@ -3,9 +3,9 @@
 
 #include "../record/recorder.h"
 #include "../replay/counterfactual.h"
+#include "attention_views.h"
 #include "broken_rules.h"
 #include "explanation.h"
-#include "labs.h"
 #include "rule_text.h"
 
 namespace tapegrad {
@@ -19,7 +19,7 @@ constexpr double least_work_per_value = 2e3;  // overhead of running one op agai
 /// machine.
 double affordable_cells(const Tape& tape, const Var& loss) {
   double work = 0;
-  for (std::uint32_t i = 0; i <= loss.stamp().node; ++i) {
+  for (std::uint32_t i = 0; i <= loss.id().node; ++i) {
     const Node& n = tape.node(i);
     for (std::uint16_t k = 0; k < n.output_count; ++k) {
       const double elements = static_cast<double>(n.outputs[k].size());
@@ -41,7 +41,7 @@ Checks plan_checks(const Var& loss, Numeric wanted, std::vector<std::string>& no
   const Tape& tape = loss.tape("explain");
   Checks plan{.numeric = wanted, .cells = affordable_cells(tape, loss)};
   double all = 0, values = 0;
-  for (std::uint32_t i = 0; i <= loss.stamp().node; ++i)
+  for (std::uint32_t i = 0; i <= loss.id().node; ++i)
     for (std::uint16_t k = 0; k < tape.node(i).output_count; ++k) {
       all += static_cast<double>(tape.node(i).outputs[k].size());
       ++values;
@@ -65,8 +65,8 @@ Checks plan_checks(const Var& loss, Numeric wanted, std::vector<std::string>& no
 std::vector<std::uint32_t> watched(const TapeRecord& tape, double cells, std::vector<std::string>& notices) {
   std::vector<std::uint32_t> chosen;
   double left = cells / 2;
-  const std::vector<AttentionLab> labs = find_labs(tape, {}, {});
-  for (const AttentionLab& lab : labs) {
+  const std::vector<AttentionView> labs = find_attention_views(tape, {}, {});
+  for (const AttentionView& lab : labs) {
     const std::vector<std::uint32_t> ids = lab_values({lab});
     for (const std::uint32_t id : ids) left -= static_cast<double>(tape[id].value.size());
     if (left < 0) {
@@ -135,8 +135,8 @@ void take_rules(Explanation& what, const Tape& tape) {
   std::map<std::string, std::optional<RuleText>> known;
   for (RecordedValue& v : what.tape.values) {
     if (v.rule.empty()) continue;
-    auto [at, fresh] = known.try_emplace(v.rule);
-    if (fresh) at->second = find_rule(tape.node(v.node).op->formula().where);
+    auto [at, uninitialized] = known.try_emplace(v.rule);
+    if (uninitialized) at->second = find_rule(tape.node(v.node).op->formula().where);
     if (!at->second) continue;
     v.rule = at->second->place;
     what.rules.emplace(v.rule, at->second->text);
@@ -167,14 +167,14 @@ void take_what_ifs(Explanation& what, const Var& loss, const std::vector<bool>& 
   const Gradients gradients = tape.backward(loss);
   const double recorded = what.tape[what.tape.loss].value[0];
   const auto ask = [&](std::string title, const std::string& path, const Var& x, const Tensor& value) {
-    if (behind[x.stamp().node]) return;
+    if (behind[x.id().node]) return;
     const Counterfactual found = what_if(loss, gradients, x, value);
     // A loss in f32 is rounded; only the change is exact.
     const double changed = what.tape.dtype == DType::f64 ? found.changed_loss : recorded + found.change;
     what.what_ifs.push_back({std::move(title), path, changed, found.change, found.predicted});
   };
   const auto var = [&](std::uint32_t id) { return tape.handle(what.tape[id].node, what.tape[id].output); };
-  for (const AttentionLab& lab : what.labs) {
+  for (const AttentionView& lab : what.labs) {
     const Var context = var(lab.values.at("context"));
     if (context.rank() >= 3)
       for (Index head = 0; head < lab.heads; ++head)
@@ -228,7 +228,7 @@ Explanation explain(const Var& loss, const ExplainOptions& options) {
         "without checkpoint() to see them");
   say("walking back");
   what.tape = record(loss, recording);
-  what.labs = find_labs(what.tape, what.source, what.target, &what.notices);
+  what.labs = find_attention_views(what.tape, what.source, what.target, &what.notices);
   label_values(what.tape, what.labs);
   const bool hidden = std::any_of(what.tape.values.begin(), what.tape.values.end(),
                                   [](const RecordedValue& v) { return v.op.starts_with("attention"); });

@@ -14,7 +14,7 @@ namespace tapegrad {
 
 /// One attention layer for the explorer's attention view, with the recorded values of its query, key, value,
 /// scores and weights.
-struct AttentionLab {
+struct AttentionView {
   std::string path;  ///< of the layer that ran it; the second lab of a path is `path (2)`
   std::string kind;  ///< self, causal or cross
   Index heads = 1, head_dim = 1;
@@ -55,7 +55,7 @@ struct Explanation {
   std::string title;
   std::vector<std::pair<std::string, std::string>> model;  ///< facts for the header
   std::vector<std::string> source, target, label, target_vocabulary;
-  std::vector<AttentionLab> labs;
+  std::vector<AttentionView> labs;
   std::optional<LossPlace> output;
   std::vector<ParameterUpdate> parameters;
   std::string optimizer;
@@ -96,7 +96,7 @@ Explanation explain(const Var& loss, const ExplainOptions& options = {});
 
 struct PageOptions {
   /// A page above this size is reduced in steps: numbers are rounded, sampled checks are omitted, then all
-  /// checks, then arrays (kept_arrays.h). A notice says so.
+  /// checks, then arrays (size_budget.h). A notice says so.
   std::size_t max_bytes = 2'000'000;
   std::string date = {};  ///< printed verbatim; by default the day of $SOURCE_DATE_EPOCH, or nothing
 };

@@ -7,7 +7,7 @@
 
 #include "../page/json_text.h"
 #include "json_blob.h"
-#include "kept_arrays.h"
+#include "size_budget.h"
 
 namespace tapegrad {
 namespace {
@@ -23,7 +23,7 @@ std::string fingerprint(const std::string& text) {
 struct Level {
   bool rounded;                      // values outside attention views and checks are stored in f32
   Numeric checks;                    // which checks are kept
-  const KeptArrays* kept = nullptr;  // which arrays are kept; null: all
+  const SizeBudget* kept = nullptr;  // which arrays are kept; null: all
 };
 constexpr Level levels[] = {
     {false, Numeric::all}, {true, Numeric::all}, {true, Numeric::sampled}, {true, Numeric::none}};
@@ -32,7 +32,7 @@ class Writer {
  public:
   Writer(const Explanation& what, const PageOptions& options, const Level& level)
       : what_(what), options_(options), level_(level), arrays_(what.tape.dtype == DType::f32) {
-    for (const AttentionLab& lab : what.labs)
+    for (const AttentionView& lab : what.labs)
       for (const auto& [name, id] : lab.values)
         if (level.kept == nullptr || !name.ends_with("proj_weight")) exact_.insert(id);
     if (what.output) exact_.insert(what.output->logits);
@@ -138,7 +138,7 @@ class Writer {
 
   void parts(const RecordedValue& v) {
     json_.key("edges").open('[');
-    for (const RecordedPart& part : v.sent) {
+    for (const RecordedPart& part : v.input_grads) {
       json_.open('{').key("input").integer(part.input).key("to").integer(part.to);
       if (level_.kept == nullptr || level_.kept->parts[part.to]) {
         const bool exactly = !level_.rounded || exact(what_.tape[part.to]);
@@ -172,7 +172,7 @@ class Writer {
     std::vector<std::string> paths;
     for (std::size_t i = 0; i < what_.labs.size(); ++i) {
       if (level_.kept != nullptr && !level_.kept->labs[i]) continue;
-      const AttentionLab& lab = what_.labs[i];
+      const AttentionView& lab = what_.labs[i];
       paths.push_back(lab.path);
       json_.open('{').key("path").string(lab.path).key("kind").string(lab.kind).key("heads").integer(
           lab.heads);
@@ -270,15 +270,15 @@ class Writer {
 
 /// Keeps as many arrays as fit; their size is first estimated, then measured.
 std::string cut_to_size(const Explanation& what, const PageOptions& options) {
-  const auto written = [&](const KeptArrays& kept) {
+  const auto written = [&](const SizeBudget& kept) {
     return Writer(what, options, {true, Numeric::none, &kept}).write();
   };
-  KeptArrays most = keep_arrays(what, 0);
+  SizeBudget most = keep_arrays(what, 0);
   std::string best = written(most);
   if (best.size() >= options.max_bytes) return best;
   std::size_t room = options.max_bytes - best.size();
   for (int trial = 0; trial < 6 && room > 0; ++trial) {
-    KeptArrays kept = keep_arrays(what, room);
+    SizeBudget kept = keep_arrays(what, room);
     std::string text = written(kept);
     if (text.size() > options.max_bytes) {
       room -= std::min(room, text.size() - options.max_bytes);

@@ -18,7 +18,7 @@ enum class Of { value, gradient };
 /// Extracts the matrices of one head from a recording.
 class HeadTables {
  public:
-  HeadTables(const Explanation& what, const AttentionLab& lab, Index head)
+  HeadTables(const Explanation& what, const AttentionView& lab, Index head)
       : tape_(what.tape), lab_(lab), head_(static_cast<std::size_t>(head)) {}
 
   bool has(const char* value) const { return lab_.values.contains(value); }
@@ -81,15 +81,15 @@ class HeadTables {
   }
 
   const TapeRecord& tape_;
-  const AttentionLab& lab_;
+  const AttentionView& lab_;
   const std::size_t head_;
 };
 
 }  // namespace
 
-std::string path_of(const AttentionLab& lab) { return lab.path.empty() ? "the run" : lab.path; }
+std::string path_of(const AttentionView& lab) { return lab.path.empty() ? "the run" : lab.path; }
 
-std::vector<LabTable> lab_tables(const Explanation& what, const AttentionLab& lab, Index head) {
+std::vector<LabTable> lab_tables(const Explanation& what, const AttentionView& lab, Index head) {
   HeadTables t(what, lab, head);
   const auto by = [&](const char* in_by_out, const char* out_by_in) {
     return lab.in_by_out ? in_by_out : out_by_in;

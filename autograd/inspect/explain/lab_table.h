@@ -15,9 +15,9 @@ struct LabTable {
 };
 
 /// The path of the attention layer; "the run" for attention outside of layers.
-std::string path_of(const AttentionLab& lab);
+std::string path_of(const AttentionView& lab);
 
 /// The arrays of one head in the order of computation: Q K V S P O Y, dO dV dP D dS dQ dK dX dW.
-std::vector<LabTable> lab_tables(const Explanation& what, const AttentionLab& lab, Index head);
+std::vector<LabTable> lab_tables(const Explanation& what, const AttentionView& lab, Index head);
 
 }  // namespace tapegrad

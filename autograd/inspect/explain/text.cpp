@@ -63,7 +63,7 @@ void gradient_step(std::string& out, const TapeRecord& tape, const RecordedValue
         "  numerical gradient {}: worst relative difference {:.2e} (absolute {:.2e}) over {} cells\n",
         v.check.passed() ? "agrees" : "DISAGREES", shown(v.check.relative), shown(v.check.absolute),
         v.check.values.size());
-  for (const RecordedPart& part : v.sent) {
+  for (const RecordedPart& part : v.input_grads) {
     double most = 0;
     for (const double x : part.values)
       if (std::abs(x) > most || std::isnan(x)) most = std::abs(x);  // a NaN stays
@@ -111,7 +111,7 @@ std::string to_text(const Explanation& what) {
   std::size_t number = 0;
   for (const RecordedValue& v : tape.values) value_step(out, tape, v, ++number, total);
   for (const std::uint32_t id : tape.order) gradient_step(out, tape, tape[id], ++number, total);
-  for (const AttentionLab& lab : what.labs)
+  for (const AttentionView& lab : what.labs)
     for (Index head = 0; head < lab.heads; ++head) {
       out += fmt::format("Attention {} ({}), head {}\n\n", path_of(lab), lab.kind, head + 1);
       for (const LabTable& table : lab_tables(what, lab, head))

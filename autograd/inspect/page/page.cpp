@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::size_t most_cells = 1024;
 
-std::string static_table(const AttentionLab& lab, const LabTable& table) {
+std::string static_table(const AttentionView& lab, const LabTable& table) {
   std::string out =
       fmt::format("<table><caption>{}: {} {}: {}</caption>\n<tr><td></td>", html_escaped(path_of(lab)),
                   table.step, html_escaped(table.name), html_escaped(table.formula));
@@ -39,7 +39,7 @@ std::string static_tables(const Explanation& what, std::size_t most) {
   std::string out =
       "<p>This page needs JavaScript to step through the recording. The attention of head 1 of every "
       "layer:</p>\n";
-  for (const AttentionLab& lab : what.labs)
+  for (const AttentionView& lab : what.labs)
     for (const LabTable& table : lab_tables(what, lab, 0)) {
       if (table.values.size() > most_cells) continue;
       const std::string text = static_table(lab, table);

@@ -41,7 +41,7 @@ std::string dump_text(const TapeRecord& record, std::string_view pattern) {
   for (const RecordedValue& v : record.values) {
     const std::string name = v.name();
     if (!path_matches(pattern, name) && !path_matches(pattern, v.module)) continue;
-    const bool reached = !v.gradient.empty() || (v.value.empty() && !v.sent.empty());
+    const bool reached = !v.gradient.empty() || (v.value.empty() && !v.input_grads.empty());
     lines.push_back({fmt::format("{}", v.id), v.op, name.empty() ? "-" : name, fmt::format("{}", v.shape),
                      inputs(v), range(v.value), reached ? range(v.gradient) : "not reached"});
   }

@@ -22,7 +22,7 @@ class Trace {
       if (v.forward_ns > 0) event(v, "forward", forward_track, v.forward_ns, v.flops, forward_bytes(v));
     for (const std::uint32_t id : record_.order) {
       const RecordedValue& v = record_[id];
-      const double products = static_cast<double>(std::min<std::size_t>(v.sent.size(), 2));
+      const double products = static_cast<double>(std::min<std::size_t>(v.input_grads.size(), 2));
       if (v.backward_ns > 0)
         event(v, "backward", backward_track, v.backward_ns, v.flops * products, backward_bytes(v));
     }
@@ -41,7 +41,7 @@ class Trace {
   }
   Index backward_bytes(const RecordedValue& v) const {
     Index count = forward_bytes(v);
-    for (const RecordedPart& part : v.sent) count += bytes(part.shape);
+    for (const RecordedPart& part : v.input_grads) count += bytes(part.shape);
     return count;
   }
 

@@ -58,7 +58,7 @@ TapeRecord Recorder::run() {
 
 /// Numbers every leaf and every visible result, and the saved arrays of an op that another op reads.
 void Recorder::find_values() {
-  const std::uint32_t nodes = loss_.stamp().node + 1;
+  const std::uint32_t nodes = loss_.id().node + 1;
   record_.dtype = tape_.dtype();
   record_.seed = tape_.options().seed;
   const Node& last = tape_.node(nodes - 1);
@@ -110,8 +110,8 @@ void Recorder::describe(RecordedValue& v, const Node& n) {
 void Recorder::name_values() {
   for (const Tap& tap : tape_.observers().collected()) {
     const Var& x = tap.value;
-    if (x.stamp().node > loss_.stamp().node) continue;
-    const std::uint32_t id = ids_[tape_.node(x.stamp().node).first_output + x.output()];
+    if (x.id().node > loss_.id().node) continue;
+    const std::uint32_t id = ids_[tape_.node(x.id().node).first_output + x.output()];
     if (id == none || !record_.values[id].label.empty()) continue;
     RecordedValue& v = record_.values[id];
     v.module = before_last_dot(tap.name);
@@ -143,15 +143,15 @@ void Recorder::walk() {
 void Recorder::take(const Step& step) {
   const Node& n = tape_.node(step.node);
   std::uint32_t id = none;
-  for (std::size_t k = step.incoming.size(); k-- > 0;) {
+  for (std::size_t k = step.output_grads.size(); k-- > 0;) {
     const std::uint32_t result = ids_[n.first_output + static_cast<std::uint32_t>(k)];
-    if (step.incoming[k] && result != none) id = result;
+    if (step.output_grads[k] && result != none) id = result;
   }
   record_.order.push_back(id);
-  for (std::size_t k = 0; k < step.sent.size(); ++k) {
-    const Tensor& part = step.sent[k];
+  for (std::size_t k = 0; k < step.input_grads.size(); ++k) {
+    const Tensor& part = step.input_grads[k];
     if (!part) continue;
-    record_.values[id].sent.push_back(
+    record_.values[id].input_grads.push_back(
         {static_cast<std::uint32_t>(k), ids_[n.inputs[k]], part.shape(), part.to_vector()});
   }
 }
@@ -167,7 +167,7 @@ void Recorder::take_gradients(const Gradients& gradients) {
 }
 
 void Recorder::count_flops() {
-  for (std::uint32_t i = 0; i <= loss_.stamp().node; ++i) {
+  for (std::uint32_t i = 0; i <= loss_.id().node; ++i) {
     const Node& n = tape_.node(i);
     if (n.op == nullptr) continue;
     ViewList in, out;

@@ -33,7 +33,7 @@ std::vector<Index> some_cells(std::uint32_t id, Index size, Index count) {
 
 std::vector<bool> behind_checkpoint(const Var& loss) {
   const Tape& tape = loss.tape("record");
-  const std::uint32_t last = loss.stamp().node;
+  const std::uint32_t last = loss.id().node;
   std::vector<std::uint32_t> owner;  // by flat output: its node
   std::vector<bool> wanted(last + 1), behind(last + 1);
   // In another precision a replay computes everything again, checkpoints included.
@@ -59,10 +59,12 @@ void Recorder::check_values() {
   if (options_.watch)
     for (const std::uint32_t id : options_.watch(record_)) watched.insert(id);
   for (RecordedValue& v : record_.values) {
-    const Node& n = tape_.node(vars_[v.id].stamp().node);
-    if (behind[vars_[v.id].stamp().node]) continue;
+    const Node& n = tape_.node(vars_[v.id].id().node);
+    if (behind[vars_[v.id].id().node]) continue;
     // A result inside of an op cannot be moved alone: the op would recompute it.
-    if (v.gradient.empty() || (n.completes && n.op->completes(static_cast<int>(v.output)))) continue;
+    if (v.gradient.empty() ||
+        (n.accumulates_into_output_grad && n.op->accumulates_into_output_grad(static_cast<int>(v.output))))
+      continue;
     const bool named = !v.label.empty() && !v.parameter;
     v.check = check(v, options_.numeric == Numeric::all || watched.contains(v.id) || named ||
                            (v.leaf() && v.shape.size() <= options_.small));

@@ -28,7 +28,7 @@ double best_ns(F&& call) {
 }  // namespace
 
 void Recorder::time_ops(const Gradients& gradients) {
-  for (std::uint32_t i = 0; i <= loss_.stamp().node; ++i) {
+  for (std::uint32_t i = 0; i <= loss_.id().node; ++i) {
     const Node& n = tape_.node(i);
     if (n.op == nullptr || n.checkpoint) continue;
     RecordedValue& v = carrier(i);

@@ -29,9 +29,9 @@ Replay::Replay(const Tape& tape, DType dtype)
 
 void Replay::check() const {
   expects(arena_ != nullptr, "replay: was moved to another object");
-  const LifetimeSlot* slot = last_recorded_.stamp().slot;
+  const HandleSlot* slot = last_recorded_.id().slot;
   expects(
-      slot->tape == tape_ && tape_->alive(last_recorded_.stamp()),
+      slot->tape == tape_ && tape_->alive(last_recorded_.id()),
       "replay: the tape was reset, rewound or destroyed after this replay was made; record again and make "
       "another one");
   tape_->check_open("replay");
@@ -69,9 +69,9 @@ std::uint32_t Replay::number_of(const Var& x) const {
   check();
   const Tape& recorded_on = x.tape("replay");  // throws when x is empty or stale
   expects(&recorded_on == tape_, "replay: a value of shape {} that was recorded on another tape", x.shape());
-  expects(x.stamp().node < nodes_, "replay: a value of shape {} that was recorded after this replay was made",
+  expects(x.id().node < nodes_, "replay: a value of shape {} that was recorded after this replay was made",
           x.shape());
-  return tape_->node(x.stamp().node).first_output + x.output();
+  return tape_->node(x.id().node).first_output + x.output();
 }
 
 const TensorView& Replay::base(std::uint32_t flat) const {
@@ -109,7 +109,7 @@ const TensorView& Replay::change(std::uint32_t flat) {
   const Node& n = tape_->node(owner_[flat]);
   const auto output = static_cast<int>(flat - n.first_output);
   expects(
-      n.op == nullptr || !n.completes || !n.op->completes(output),
+      n.op == nullptr || !n.accumulates_into_output_grad || !n.op->accumulates_into_output_grad(output),
       "replay: result {} of {} lies inside of the op, which cannot run from there; record with .show_parts "
       "= true",
       output, n.op == nullptr ? "" : n.op->name());
@@ -246,7 +246,8 @@ Tensor Replay::operator[](const Var& x) const {
           "replay: run(last) did not compute this value of shape {}, as `last` does not need it; say run()",
           x.shape());
   const bool recorded = base_.empty() && state_[flat] == State::base;
-  return recorded ? x.value() : Tensor::borrowed(current(flat), {slot_.get(), slot_->live_pass, Stamp::pass});
+  return recorded ? x.value()
+                  : Tensor::borrowed(current(flat), {slot_.get(), slot_->live_pass, HandleId::pass});
 }
 
 /// Copies the nodes up to the loss to a tape of the replay, with equal numbers. It shares the recording's ops
@@ -293,8 +294,8 @@ void Replay::backward(const Var& loss) {
 Tensor Replay::gradient(const Var& x) const {
   number_of(x);
   expects(walked_ != nullptr, "replay: no gradients; they come from backward(), and go with any change");
-  if (x.stamp().node >= walked_->size()) return {};
-  const Var same = walked_->handle(x.stamp().node, x.output());
+  if (x.id().node >= walked_->size()) return {};
+  const Var same = walked_->handle(x.id().node, x.output());
   return gradients_.contains(same) ? gradients_[same] : Tensor();
 }
 

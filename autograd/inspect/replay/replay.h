@@ -65,7 +65,7 @@ class Replay {
     std::uint32_t views, inputs, outputs;  // from views_[views] on
   };
   struct Release {
-    void operator()(LifetimeSlot* slot) const { release_slot(slot); }
+    void operator()(HandleSlot* slot) const { release_slot(slot); }
   };
 
   void check() const;
@@ -88,8 +88,8 @@ class Replay {
   DType dtype_;
   std::uint32_t nodes_;
   std::unique_ptr<Arena> arena_ = std::make_unique<Arena>();
-  std::unique_ptr<LifetimeSlot, Release> slot_{acquire_slot(nullptr)};  // of the values handed out
-  std::vector<std::uint32_t> owner_;                                    // by flat output: its node
+  std::unique_ptr<HandleSlot, Release> slot_{acquire_slot(nullptr)};  // of the values handed out
+  std::vector<std::uint32_t> owner_;                                  // by flat output: its node
   std::vector<TensorView> base_;  // by flat output, in another precision; empty in the tape's own
   std::vector<TensorView> own_;   // by flat output; empty until needed
   std::vector<State> state_;      // by flat output

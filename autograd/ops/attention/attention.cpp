@@ -98,7 +98,7 @@ struct Attention final : Fused {
   int outputs() const override { return 1 + (weights ? 1 : 0) + (scores ? 1 : 0); }
   int saved() const override { return 2; }
   /// Weights and scores are on the way to the context.
-  bool completes(int output) const override { return output > 0 && output < outputs(); }
+  bool accumulates_into_output_grad(int output) const override { return output > 0 && output < outputs(); }
 
   Shape shape(Views in, int output) const override {
     const Extents e = extents(in);
@@ -120,7 +120,7 @@ struct Attention final : Fused {
     return 2 * static_cast<double>(e.scores().size()) * static_cast<double>(e.dim + e.value_dim);
   }
   /// All of an input whose columns are all read.
-  Range overwrites(std::size_t input, Views in, Views) const override {
+  Range writable_range(std::size_t input, Views in, Views) const override {
     Index read = 0;
     for (const Part& part : {query, key, value}) read += part.input == input ? part.width : 0;
     return input < kernel_parts(in) && read == in[input].shape[-1] ? everything : nothing;
@@ -141,9 +141,9 @@ struct Attention final : Fused {
       grads.dquery = gradient(query);
       grads.dkey = gradient(key);
       grads.dvalue = gradient(value);
-      grads.add_to_query = !b.fresh[query.input];
-      grads.add_to_key = !b.fresh[key.input];
-      grads.add_to_value = !b.fresh[value.input];
+      grads.add_to_query = !b.uninitialized[query.input];
+      grads.add_to_key = !b.uninitialized[key.input];
+      grads.add_to_value = !b.uninitialized[value.input];
       grads.dquery_strides = args.query_strides;
       grads.dkey_strides = args.key_strides;
       grads.dvalue_strides = args.value_strides;
@@ -254,7 +254,7 @@ VarList run(const ColumnView& query, const ColumnView& key, const ColumnView& va
   const auto* packed = std::get_if<PackedHeads>(&options.layout);
   expects(packed == nullptr || packed->heads > 0, "attention: heads must be positive, got {}",
           packed == nullptr ? 1 : packed->heads);
-  return tape.attempt([&] {
+  return tape.with_rollback([&] {
     Attention op;
     op.layout = options.layout;
     op.state = attention_state(tape, options, packed == nullptr ? query.width : query.width / packed->heads);

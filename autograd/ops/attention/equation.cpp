@@ -27,7 +27,7 @@ AttentionSteps attention_equation(const Var& query, const Var& key, const Var& v
   Tape& tape = query.tape("attention_equation");
   expects(std::holds_alternative<HeadAxis>(options.layout),
           "attention_equation: the heads must have an axis of their own, [batch, heads, time, dim]");
-  return tape.attempt([&] {
+  return tape.with_rollback([&] {
     const Index dim = query.rank() > 0 ? query.shape()[-1] : 0;
     return attention_equation(query, key, value, options.bias, attention_state(tape, options, dim));
   });

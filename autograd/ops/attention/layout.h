@@ -37,7 +37,7 @@ struct ColumnView {
 
 /// Whether two handles name one value.
 inline bool same_value(const Var& a, const Var& b) {
-  return a.stamp().slot == b.stamp().slot && a.stamp().serial == b.stamp().serial && a.output() == b.output();
+  return a.id().slot == b.id().slot && a.id().serial == b.id().serial && a.output() == b.output();
 }
 
 inline ColumnView columns(const Var& x, Index begin, Index width) { return {x, begin, width}; }

@@ -165,8 +165,8 @@ Tensor Mask::to_tensor(Index batch, Index heads, Index query, Index key) const {
 }
 
 MaskView Mask::keep_on(Tape& tape) const {
-  return {keep_ ? tape.keep(keep_) : TensorView{}, lengths_ ? tape.keep(lengths_) : TensorView{}, causal_,
-          causal_offset_};
+  return {keep_ ? tape.copy_to_arena(keep_) : TensorView{},
+          lengths_ ? tape.copy_to_arena(lengths_) : TensorView{}, causal_, causal_offset_};
 }
 
 }  // namespace tapegrad

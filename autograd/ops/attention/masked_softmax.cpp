@@ -57,7 +57,7 @@ struct MaskedSoftmax final : Fused {
     });
   }
 
-  Range overwrites(std::size_t, Views, Views) const override { return everything; }
+  Range writable_range(std::size_t, Views, Views) const override { return everything; }
   void backward(const BackwardArgs& args) const override {
     dispatch(args.outputs[0].dtype, [&]<class T>(T) {
       const T *y = args.outputs[0].data<T>(), *dy = args.doutputs[0].data<T>();
@@ -69,7 +69,7 @@ struct MaskedSoftmax final : Fused {
           if (kept[j]) dot += y[at + j] * dy[at + j];
         for (Index j = 0; j < n; ++j) {
           const T d = kept[j] ? y[at + j] * (dy[at + j] - dot) : T{0};
-          dx[at + j] = args.fresh[0] ? d : dx[at + j] + d;
+          dx[at + j] = args.uninitialized[0] ? d : dx[at + j] + d;
         }
       });
     });
@@ -111,7 +111,7 @@ Var masked_softmax_with(const Var& x, const MaskView& mask) {
 
 Var masked_softmax(const Var& scores, const Mask& mask) {
   Tape& tape = scores.tape("masked_softmax");
-  return tape.attempt([&] { return masked_softmax_with(scores, mask.keep_on(tape)); });
+  return tape.with_rollback([&] { return masked_softmax_with(scores, mask.keep_on(tape)); });
 }
 
 }  // namespace tapegrad

@@ -49,7 +49,7 @@ struct AddLayerNorm final : Fused {
     dispatch(out[0].dtype, [&](auto zero) { kernels::add_layer_norm(kernel_args<decltype(zero)>(in, out)); });
   }
 
-  Range overwrites(std::size_t input, Views, Views) const override {
+  Range writable_range(std::size_t input, Views, Views) const override {
     return input < 2 ? everything : nothing;
   }
 
@@ -59,8 +59,8 @@ struct AddLayerNorm final : Fused {
       kernels::add_layer_norm_backward<T>(
           kernel_args<T>(args.inputs, args.outputs),
           {args.doutputs[0].data<T>(), args.doutputs[1].data<T>(), args.dinputs[0].data<T>(),
-           args.dinputs[1].data<T>(), args.fresh[0], args.fresh[1], given<T>(args.dinputs, weight),
-           given<T>(args.dinputs, bias)});
+           args.dinputs[1].data<T>(), args.uninitialized[0], args.uninitialized[1],
+           given<T>(args.dinputs, weight), given<T>(args.dinputs, bias)});
     });
   }
 
@@ -113,7 +113,7 @@ struct AddLayerNorm final : Fused {
 NormedSum add_norm(const NormPart& norm, const Var& x, const Var& f, double p) {
   Tape& tape = x.tape("add_layer_norm");
   expects(p >= 0 && p <= 1, "add_layer_norm: the probability must lie in [0, 1], got {}", p);
-  return tape.attempt([&] {  // which gives the draw back when the shapes do not fit
+  return tape.with_rollback([&] {  // which gives the draw back when the shapes do not fit
     const bool drops = p > 0 && tape.training();
     const AddLayerNorm op(norm, drops ? p : 0, drops ? tape.next_draw() : RandomKey{});
     const VarList results = norm.weight && norm.bias ? apply_all(op, {x, f, norm.weight, norm.bias})

@@ -76,7 +76,7 @@ struct Embed final : Fused {
       });
     };
     const Var rows = layer(layers[0], [&] {
-      return embedding(in[0], Tensor::borrowed(ids, in[0].stamp()),
+      return embedding(in[0], Tensor::borrowed(ids, in[0].id()),
                        padding_idx < 0 ? std::nullopt : std::optional(padding_idx));
     });
     const Var x = affine(rows, options.scale);
@@ -99,7 +99,7 @@ Var add_positions(const Var& x, const Operand& table, Index first) {
 
 Var embed(Tape& tape, const Tensor& ids, const EmbeddingPart& table, const PositionsPart& positions,
           const EmbedOptions& options) {
-  return tape.attempt([&] {
+  return tape.with_rollback([&] {
     const Var weight = record_layer(tape, table.path, [&] {
       check_embedding(table.table.shape(), ids, table.padding_idx);
       return tape[table.table];
@@ -110,7 +110,7 @@ Var embed(Tape& tape, const Tensor& ids, const EmbeddingPart& table, const Posit
         check_positions(positions.table.shape(), options.first, ids.shape()[-1]);
       return tape[positions.table];
     });
-    return apply(Embed(tape.keep(ids), table, positions, options), {weight, rows});
+    return apply(Embed(tape.copy_to_arena(ids), table, positions, options), {weight, rows});
   });
 }
 

@@ -61,7 +61,7 @@ struct LinearActivation final : Fused {
   double flops(Views in, Views out) const override {
     return 2 * static_cast<double>(out[0].size()) * static_cast<double>(in[1].shape[1]);
   }
-  Range overwrites(std::size_t input, Views, Views) const override {
+  Range writable_range(std::size_t input, Views, Views) const override {
     return input < 2 ? everything : nothing;
   }
 
@@ -87,10 +87,10 @@ struct LinearActivation final : Fused {
           kernels::gelu_gradient(a + row * n, dy + row * n, da, count, n, db);
         if (dx)
           kernels::gemm(false, false, count, width, n, static_cast<const T*>(da), n, w, width,
-                        dx + row * width, width, no_bias, !args.fresh[0]);
+                        dx + row * width, width, no_bias, !args.uninitialized[0]);
         if (dw)
           kernels::gemm(true, false, n, width, count, static_cast<const T*>(da), n, x + row * width, width,
-                        dw, width, no_bias, !args.fresh[1] || row > 0);
+                        dw, width, no_bias, !args.uninitialized[1] || row > 0);
         if (m == 0) break;
       }
     });

@@ -38,7 +38,7 @@ BOOST_AUTO_TEST_CASE(shows_what_goes_in_and_out) {
   BackwardSteps steps = backward_steps(s.loss);
   BOOST_TEST(steps.next());
   BOOST_TEST(steps.current().op == "sum");
-  BOOST_TEST(steps.current().incoming[0].item() == 1);
+  BOOST_TEST(steps.current().output_grads[0].item() == 1);
   BOOST_TEST(steps.next());
   const Step& product = steps.current();
   BOOST_TEST(product.op == "mul");
@@ -46,9 +46,9 @@ BOOST_AUTO_TEST_CASE(shows_what_goes_in_and_out) {
   BOOST_TEST(std::string(product.where.file_name()) == "autograd/ops/arithmetic.cpp");
   BOOST_TEST((product.inputs.size() == 2 && identical(product.inputs[1].value(), s.e.value())));
   BOOST_TEST(identical(product.outputs[0].value(), s.y.value()));
-  BOOST_TEST(identical(product.incoming[0], Tensor::full({3}, 1, DType::f64)));
-  BOOST_TEST(identical(product.sent[0], s.e.value()));
-  BOOST_TEST(identical(product.sent[1], s.e.value()));
+  BOOST_TEST(identical(product.output_grads[0], Tensor::full({3}, 1, DType::f64)));
+  BOOST_TEST(identical(product.input_grads[0], s.e.value()));
+  BOOST_TEST(identical(product.input_grads[1], s.e.value()));
   BOOST_TEST((ops_of(steps) == std::vector<std::string>{"exp"}));
   BOOST_TEST(!steps.next());
 }
@@ -85,7 +85,7 @@ BOOST_AUTO_TEST_CASE(stops_where_something_is_not_finite) {
   BackwardSteps steps = backward_steps(loss);
   BOOST_TEST(steps.run_to_non_finite());
   BOOST_TEST(steps.current().op == "sqrt");
-  BOOST_TEST(std::isinf(steps.current().sent[0].at({1})));
+  BOOST_TEST(std::isinf(steps.current().input_grads[0].at({1})));
 
   const Var y = log(x);
   BackwardSteps forward = backward_steps(sum(y * 2.0));
@@ -145,8 +145,8 @@ BOOST_AUTO_TEST_CASE(intervenes_downstream_only) {
     std::vector<std::string> seen;
     const auto twice = [&](Step& s) {
       seen.emplace_back(s.op);
-      BOOST_TEST(static_cast<bool>(s.incoming[0]));
-      if (s.op == "exp") s.sent[0].array<double>() *= 2;
+      BOOST_TEST(static_cast<bool>(s.output_grads[0]));
+      if (s.op == "exp") s.input_grads[0].array<double>() *= 2;
     };
     BackwardSteps steps = backward_steps(loss, {.intervene = twice});
     const Gradients wrong = steps.gradients();
@@ -178,7 +178,7 @@ BOOST_AUTO_TEST_CASE(cuts_a_path) {
   Tape tape({.dtype = DType::f64});
   const Var x = tape.variable({1, 2}), a = exp(x), loss = sum(a + x);
   BackwardSteps steps = backward_steps(loss, {.intervene = [](Step& s) {
-                                         if (s.op == "add") s.sent[0] = Tensor();
+                                         if (s.op == "add") s.input_grads[0] = Tensor();
                                        }});
   const Gradients g = steps.gradients();
   BOOST_TEST(!g.contains(a));
@@ -210,12 +210,12 @@ BOOST_AUTO_TEST_CASE(what_was_recorded_before_the_last_step_may_not_go) {
   const Tape::Mark before = s.tape.mark();
   BackwardSteps steps = backward_steps(s.loss);
   steps.next();
-  const Tensor first = steps.current().incoming[0];
+  const Tensor first = steps.current().output_grads[0];
   const Tape::Mark between = s.tape.mark();
   exp(s.x);
   s.tape.rewind(between);  // after the last step: nothing is lost
   BOOST_TEST(steps.next());
-  const Tensor second = steps.current().incoming[0];
+  const Tensor second = steps.current().output_grads[0];
   s.tape.rewind(between);
   BOOST_TEST(first.item() == 1);
   BOOST_TEST(error_of([&] { second.to_vector(); }) ==
@@ -281,7 +281,7 @@ BOOST_AUTO_TEST_CASE(wrong_use) {
 BOOST_AUTO_TEST_CASE(what_is_sent_must_fit) {
   Small s;
   const auto wrong = [](Step& step) {
-    if (step.op == "mul") step.sent[1] = Tensor({2}, DType::f64);
+    if (step.op == "mul") step.input_grads[1] = Tensor({2}, DType::f64);
   };
   BackwardSteps steps = backward_steps(s.loss, {.intervene = wrong});
   steps.next();
@@ -290,7 +290,7 @@ BOOST_AUTO_TEST_CASE(what_is_sent_must_fit) {
   BOOST_TEST(error_of([&] { steps.next(); }) == "backward_steps: a step of this pass threw; begin again");
   BOOST_TEST(error_of([&] { steps.current(); }) == "backward_steps: no step yet (or no more); call next()");
 
-  BackwardSteps fewer = backward_steps(s.loss, {.intervene = [](Step& step) { step.sent.clear(); }});
+  BackwardSteps fewer = backward_steps(s.loss, {.intervene = [](Step& step) { step.input_grads.clear(); }});
   BOOST_TEST(error_of([&] { fewer.next(); }) == "backward_steps: sum has 1 inputs, but sends to 0");
 }
 

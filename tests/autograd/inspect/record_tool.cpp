@@ -39,7 +39,7 @@ std::string page() {
   what.target_vocabulary = {"<pad>", "a", "b"};
   const std::string path = "transformer.decoder.layers.1.self_attn";
   const RecordedValue& weights = what.tape.named(path + ".weights");
-  AttentionLab lab;
+  AttentionView lab;
   lab.path = path;
   lab.kind = "causal";
   lab.heads = 2;

@@ -60,7 +60,7 @@ BOOST_AUTO_TEST_CASE(attributes_and_errors) {
   Tape tape;
   const Var y = flip_gradient(tape.variable({1}));
   Attributes attributes;
-  tape.node(y.stamp().node).op->attributes(attributes);
+  tape.node(y.id().node).op->attributes(attributes);
   BOOST_REQUIRE(attributes.size() == 1);
   BOOST_TEST(attributes[0].first == "factor");
   BOOST_TEST(std::get<double>(attributes[0].second) == -1);

@@ -16,7 +16,7 @@ BOOST_AUTO_TEST_CASE(what_the_readme_shows_runs) {
   test::ExplainedRun run;
   Tape& tape = run.tape;
   const Var loss = run.loss;
-  const AttentionLab lab = explain(loss, {.numeric = Numeric::none}).labs.at(0);
+  const AttentionView lab = explain(loss, {.numeric = Numeric::none}).labs.at(0);
   const TapeRecord taken = record(loss);
   const RecordedValue& found = taken[lab.values.at("context")];
   const Var context = tape.handle(found.node, found.output);
@@ -64,7 +64,7 @@ BOOST_AUTO_TEST_CASE(checkpoints_leave_checks_out) {
     const Explanation what = explain(loss, {.source = {"a", "b"}, .numeric = Numeric::all});
     BOOST_TEST(std::count(what.notices.begin(), what.notices.end(), notice) == 1);
     BOOST_TEST(what.what_ifs.empty());
-    const auto checked = [&](const Var& v) { return !what.tape[v.stamp().node].check.values.empty(); };
+    const auto checked = [&](const Var& v) { return !what.tape[v.id().node].check.values.empty(); };
     BOOST_TEST(!checked(weight));
     BOOST_TEST(!checked(x));
     BOOST_TEST(checked(held) == (dtype == DType::f64));

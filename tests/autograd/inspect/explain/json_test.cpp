@@ -145,7 +145,7 @@ BOOST_AUTO_TEST_CASE(what_still_does_not_fit_is_left_out_largest_first) {
   Explanation what;
   what.tape = record(add(sum(large), sum(square(few))));
   what.tape.values[0].gradient = numbers;
-  what.parameters.push_back({"p", large.stamp().node, std::vector<double>(4000, 0.5)});
+  what.parameters.push_back({"p", large.id().node, std::vector<double>(4000, 0.5)});
   const std::string all = to_json(what), some = to_json(what, {.max_bytes = 6000});
   BOOST_TEST((all.size() > 60'000 && all.find("\"summary\"") == all.npos));
   BOOST_TEST(some.size() <= 6000u);

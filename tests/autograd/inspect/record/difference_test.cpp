@@ -68,9 +68,9 @@ BOOST_AUTO_TEST_CASE(a_broken_rule_is_the_first_gradient_that_differs) {
   const auto broken = [](Step& step) {
     if (step.op != "layer_norm" && step.op != "add_layer_norm") return;
     if (step.path.find("encoder.layers.1.norm1") == std::string::npos) return;
-    Tensor changed = step.sent[0].clone();
+    Tensor changed = step.input_grads[0].clone();
     changed.data<double>()[3] += 1;
-    step.sent[0] = changed;
+    step.input_grads[0] = changed;
   };
   const TapeRecord a = run([](const ParameterStore&) {}, {.intervene = [](Step&) {}});
   const TapeRecord b = run([](const ParameterStore&) {}, {.intervene = broken});

@@ -59,10 +59,10 @@ BOOST_AUTO_TEST_CASE(every_value_says_what_it_is) {
   BOOST_TEST(made.formula == "y = x W^T + b;  dx = dy W, dW = dy^T x, db = sum of dy's rows");
   BOOST_TEST(made.rule.starts_with("autograd/ops/linear.cpp:"), made.rule);
   BOOST_TEST(made.flops == 12.0);
-  BOOST_TEST(made.sent.size() == 2U);  // nothing to the constant
-  BOOST_TEST(made.sent[0].input == 1U);
-  BOOST_TEST(made.sent[0].to == weight.id);
-  BOOST_TEST((made.sent[1].values == std::vector<double>{1, 1, 1}));
+  BOOST_TEST(made.input_grads.size() == 2U);  // nothing to the constant
+  BOOST_TEST(made.input_grads[0].input == 1U);
+  BOOST_TEST(made.input_grads[0].to == weight.id);
+  BOOST_TEST((made.input_grads[1].values == std::vector<double>{1, 1, 1}));
   BOOST_TEST((taken.order == std::vector<std::uint32_t>{5, 4}));
   BOOST_TEST(taken[5].name().empty());
   BOOST_TEST(static_cast<bool>(unused));
@@ -94,8 +94,8 @@ BOOST_AUTO_TEST_CASE(an_op_of_several_results_sends_once) {
     const RecordedValue &carrier = weights_alone ? weights : context,
                         &other = weights_alone ? context : weights;
     BOOST_TEST((taken.order == std::vector<std::uint32_t>{6, 5, carrier.id}));
-    BOOST_TEST(carrier.sent.size() == 3U);
-    BOOST_TEST(other.sent.empty());
+    BOOST_TEST(carrier.input_grads.size() == 3U);
+    BOOST_TEST(other.input_grads.empty());
     BOOST_TEST(carrier.flops > 0);
     BOOST_TEST(other.flops == 0);
   }

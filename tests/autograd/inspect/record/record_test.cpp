@@ -41,7 +41,7 @@ struct Model {
 /// Every value's handle, in the order of their ids.
 std::vector<Var> handles(const Tape& tape, const Var& loss) {
   std::vector<Var> vars;
-  for (std::uint32_t i = 0; i <= loss.stamp().node; ++i) {
+  for (std::uint32_t i = 0; i <= loss.id().node; ++i) {
     const int visible = tape.node(i).op == nullptr ? 1 : tape.node(i).op->outputs();
     for (int k = 0; k < visible; ++k) vars.push_back(tape.handle(i, static_cast<std::uint32_t>(k)));
   }
@@ -93,7 +93,7 @@ BOOST_AUTO_TEST_CASE(the_parts_that_rules_send_sum_to_gradients) {
     for (const std::uint32_t id : taken.order) {
       ++walked[id];
       BOOST_TEST(!taken[id].gradient.empty());
-      for (const RecordedPart& part : taken[id].sent) {
+      for (const RecordedPart& part : taken[id].input_grads) {
         BOOST_TEST(part.to == taken[id].inputs[part.input]);
         BOOST_TEST((part.shape == taken[part.to].shape));
         sums[part.to].resize(part.values.size());
@@ -185,9 +185,9 @@ BOOST_AUTO_TEST_CASE(a_broken_rule_is_found_where_it_is) {
   const Var w = softmax(x), y = square(w), loss = sum(y * y);
   const auto broken = [](Step& step) {
     if (step.op != "softmax") return;
-    Tensor twice = step.sent[0].clone();
+    Tensor twice = step.input_grads[0].clone();
     for (Index i = 0; i < twice.size(); ++i) twice.data<double>()[i] *= 2;
-    step.sent[0] = twice;
+    step.input_grads[0] = twice;
   };
   const TapeRecord taken = record(loss, {.numeric = Numeric::all, .intervene = broken});
   for (const RecordedValue& v : taken.values)

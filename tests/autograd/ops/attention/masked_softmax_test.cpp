@@ -52,7 +52,7 @@ BOOST_AUTO_TEST_CASE(its_attribute_is_the_mask) {
   const auto keep = [&](const Mask& mask) {
     const Var y = masked_softmax(tape.variable(Tensor({2, 2, 2, 2})), mask);
     Attributes list;
-    tape.node(y.stamp().node).op->attributes(list);
+    tape.node(y.id().node).op->attributes(list);
     BOOST_TEST(list.at(0).first == "keep");
     return std::get<std::vector<std::uint8_t>>(list.at(0).second);
   };

@@ -33,18 +33,18 @@ struct NumericError {
 };
 
 /// The errors of all values and gradients, worst first.
-struct NumericsLens {
+struct PrecisionReport {
   std::vector<NumericError> values, gradients;
 };
 
 /// Compares the recorded values of an f32 tape with a replay in f64. Values of equal error are in the order
 /// of execution. Throws when the tape does not compute in f32, and the errors of Replay.
-NumericsLens numerics_lens(const Tape& tape);
+PrecisionReport precision_report(const Tape& tape);
 /// Compares the values up to `loss`, and the gradients `g` of a backward pass from it with a backward pass in
 /// f64 over the replayed values.
-NumericsLens numerics_lens(const Var& loss, const Gradients& g);
+PrecisionReport precision_report(const Var& loss, const Gradients& g);
 
 /// Tables of the `rows` worst values and gradients.
-std::string to_text(const NumericsLens& lens, std::size_t rows = 10);
+std::string to_text(const PrecisionReport& lens, std::size_t rows = 10);
 
 }  // namespace tapegrad

@@ -11,14 +11,15 @@ namespace tapegrad {
 /// a layer that not every gradient reached. A tape of fused ops shows an attention layer as one value: record
 /// with
 /// `.show_parts = true`. `notices` are told of attention that has no lab, and why.
-std::vector<AttentionLab> find_labs(const TapeRecord& tape, const std::vector<std::string>& source,
-                                    const std::vector<std::string>& target,
-                                    std::vector<std::string>* notices = nullptr);
+std::vector<AttentionView> find_attention_views(const TapeRecord& tape,
+                                                const std::vector<std::string>& source,
+                                                const std::vector<std::string>& target,
+                                                std::vector<std::string>* notices = nullptr);
 
 /// Labels the values that the labs name `query`, `key`, `value`, `scores`, `weights`, `context`, `merged`.
-void label_values(TapeRecord& tape, const std::vector<AttentionLab>& labs);
+void label_values(TapeRecord& tape, const std::vector<AttentionView>& labs);
 
 /// The values whose gradients a reader of the labs wants checked element by element.
-std::vector<std::uint32_t> lab_values(const std::vector<AttentionLab>& labs);
+std::vector<std::uint32_t> lab_values(const std::vector<AttentionView>& labs);
 
 }  // namespace tapegrad

@@ -1,4 +1,4 @@
-#include "kept_arrays.h"
+#include "size_budget.h"
 
 #include <algorithm>
 #include <cmath>
@@ -19,12 +19,12 @@ class Filler {
     kept_.updates.assign(what.parameters.size(), false);
     kept_.labs.assign(what.labs.size(), false);
     std::set<std::uint32_t> exact;
-    for (const AttentionLab& lab : what.labs)
+    for (const AttentionView& lab : what.labs)
       for (const auto& [name, id] : lab.values)
         if (!name.ends_with("_weight")) exact.insert(id);
     std::vector<std::size_t> parts(cost_.size(), 0), numbers(cost_.size(), 0);
     for (const RecordedValue& v : what.tape.values)
-      for (const RecordedPart& part : v.sent) {
+      for (const RecordedPart& part : v.input_grads) {
         ++parts[part.to];
         numbers[part.to] += part.values.size();
       }
@@ -38,7 +38,7 @@ class Filler {
     kept_.values[what.tape.loss] = kept_.parts[what.tape.loss] = true;
   }
 
-  KeptArrays fill() {
+  SizeBudget fill() {
     if (what_.output) take(what_.output->logits);
     const std::vector<std::size_t> first = first_labs();
     for (const std::size_t lab : first) take_lab(lab);
@@ -72,7 +72,7 @@ class Filler {
 
   void take_lab(std::size_t number) {
     if (kept_.labs[number]) return;
-    const AttentionLab& lab = what_.labs[number];
+    const AttentionView& lab = what_.labs[number];
     std::set<std::uint32_t> wanted;
     for (const auto& [name, id] : lab.values)
       if (!is_projection(name) && !kept_.values[id]) wanted.insert(id);
@@ -132,16 +132,16 @@ class Filler {
   const Explanation& what_;
   std::size_t left_;
   std::vector<std::size_t> cost_, parts_cost_;  // bytes of a value with its gradient, and of its parts
-  KeptArrays kept_;
+  SizeBudget kept_;
 };
 
 }  // namespace
 
-std::size_t KeptArrays::left_out() const {
+std::size_t SizeBudget::left_out() const {
   return static_cast<std::size_t>(std::count(values.begin(), values.end(), false));
 }
 
-KeptArrays keep_arrays(const Explanation& what, std::size_t bytes) { return Filler(what, bytes).fill(); }
+SizeBudget keep_arrays(const Explanation& what, std::size_t bytes) { return Filler(what, bytes).fill(); }
 
 bool is_projection(const std::string& name) {
   return name.ends_with("proj_weight") || name.ends_with("proj_bias");

@@ -1,4 +1,4 @@
-#include <tapegrad/autograd/inspect/replay/numerics_lens.h>
+#include <tapegrad/autograd/inspect/replay/precision_report.h>
 #include <tapegrad/autograd/ops.h>
 #include <tapegrad/nn/seq2seq.h>
 
@@ -16,7 +16,7 @@ using test::error_of;
 
 const NumericError& of(const std::vector<NumericError>& errors, const Var& x) {
   for (const NumericError& e : errors)
-    if (e.node == x.stamp().node && e.value.output() == x.output()) return e;
+    if (e.node == x.id().node && e.value.output() == x.output()) return e;
   throw Error("not listed");
 }
 
@@ -26,7 +26,7 @@ BOOST_AUTO_TEST_SUITE(numerics_lenses)
 BOOST_AUTO_TEST_CASE(cancellation_is_named) {
   Tape tape;
   const Var small = tape.variable({1e-5, 0.5}), big = small + 1, back = big - 1, doubled = 2 * back;
-  const NumericsLens lens = numerics_lens(tape);
+  const PrecisionReport lens = precision_report(tape);
   const auto exact = static_cast<double>(1e-5F), rounded = static_cast<double>(1 + 1e-5F) - 1;
   const NumericError& sum = of(lens.values, big);
   BOOST_TEST(sum.absolute == std::abs(rounded - exact), boost::test_tools::tolerance(1e-8));
@@ -42,7 +42,7 @@ BOOST_AUTO_TEST_CASE(cancellation_is_named) {
   BOOST_TEST(difference.recorded == rounded);
   BOOST_TEST(difference.exact == exact, boost::test_tools::tolerance(1e-8));
   BOOST_TEST(of(lens.values, doubled).growth == 1);
-  BOOST_TEST(lens.values[0].node == back.stamp().node);
+  BOOST_TEST(lens.values[0].node == back.id().node);
   BOOST_TEST(lens.gradients.empty());
   BOOST_TEST(lens.values.size() == 3U);
 }
@@ -50,14 +50,14 @@ BOOST_AUTO_TEST_CASE(cancellation_is_named) {
 BOOST_AUTO_TEST_CASE(overflow_is_an_infinite_error) {
   Tape tape;
   const Var x = tape.variable({{1, 100}, {2, 3}}), y = exp(x), z = y - y;
-  const NumericsLens lens = numerics_lens(tape);
+  const PrecisionReport lens = precision_report(tape);
   const NumericError& e = of(lens.values, y);
   BOOST_TEST(std::isinf(e.relative));
   BOOST_TEST(std::isinf(e.own));
   BOOST_TEST(e.cell == 1);
   BOOST_TEST(e.exact == std::exp(100.0), boost::test_tools::tolerance(1e-12));
   BOOST_TEST(e.place() == "exp at [0, 1]");
-  BOOST_TEST(lens.values[0].node == y.stamp().node);
+  BOOST_TEST(lens.values[0].node == y.id().node);
   BOOST_TEST(std::isinf(of(lens.values, z).absolute));
 }
 
@@ -69,7 +69,7 @@ BOOST_AUTO_TEST_CASE(the_gradients_of_a_transformer) {
   Tape tape({.training = true, .seed = 1});
   const Var loss = model.loss_sum(tape, batch);
   const Gradients g = tape.backward(loss);
-  const NumericsLens lens = numerics_lens(loss, g);
+  const PrecisionReport lens = precision_report(loss, g);
   BOOST_TEST(lens.values.size() > 40U);
   BOOST_TEST(lens.gradients.size() > 80U);
   double last = 1;
@@ -107,7 +107,7 @@ BOOST_AUTO_TEST_CASE(gradients_near_zero_are_compared_absolutely) {
   const Var z = tape.variable({{0.3, -1.7, 2.2}, {0.1, 0.9, -0.4}}), shift = tape.variable({0.7});
   const Tensor weights = Tensor::of({{1.3, -0.4, 0.9}, {0.2, 0.5, -2.1}});
   const Var loss = sum(softmax(z + shift) * tape.constant(weights));  // which no shift changes
-  const NumericsLens lens = numerics_lens(loss, tape.backward(loss));
+  const PrecisionReport lens = precision_report(loss, tape.backward(loss));
   const NumericError& e = of(lens.gradients, shift);
   BOOST_TEST(e.absolute > 0);
   BOOST_TEST(std::abs(e.exact) < 1e-12);
@@ -121,8 +121,8 @@ BOOST_AUTO_TEST_CASE(text) {
       "values, f32 against f64, worst first (1 of 2)\n"
       " relative  absolute            f32            f64       own    growth  place\n"
       "  0.0e+00   0.0e+00           0.75           0.75   0.0e+00         1  affine at [0]\n";
-  BOOST_TEST(to_text(numerics_lens(tape), 1) == values);
-  BOOST_TEST(to_text(numerics_lens(loss, tape.backward(loss)), 1) ==
+  BOOST_TEST(to_text(precision_report(tape), 1) == values);
+  BOOST_TEST(to_text(precision_report(loss, tape.backward(loss)), 1) ==
              values +
                  "\ngradients, f32 against f64, worst first (1 of 3)\n"
                  " relative  absolute            f32            f64  place\n"
@@ -132,11 +132,11 @@ BOOST_AUTO_TEST_CASE(text) {
 BOOST_AUTO_TEST_CASE(mistakes) {
   Tape tape({.dtype = DType::f64}), empty;
   tape.variable({1});
-  BOOST_TEST(error_of([&] { numerics_lens(tape); }) ==
-             "numerics_lens: compares a recording in f32 with f64, this one is in f64");
-  BOOST_TEST(error_of([&] { numerics_lens(empty); }) == "replay: nothing was recorded yet");
-  BOOST_TEST(error_of([&] { numerics_lens(Var(), {}); }) ==
-             "numerics_lens: an empty Var; it was never recorded on a tape");
+  BOOST_TEST(error_of([&] { precision_report(tape); }) ==
+             "precision_report: compares a recording in f32 with f64, this one is in f64");
+  BOOST_TEST(error_of([&] { precision_report(empty); }) == "replay: nothing was recorded yet");
+  BOOST_TEST(error_of([&] { precision_report(Var(), {}); }) ==
+             "precision_report: an empty Var; it was never recorded on a tape");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

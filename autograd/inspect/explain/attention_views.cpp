@@ -1,4 +1,4 @@
-#include "labs.h"
+#include "attention_views.h"
 
 #include <algorithm>
 #include <cmath>
@@ -142,7 +142,7 @@ class LabFinder {
   }
 
   /// Also `why` there is none, when this is attention.
-  std::optional<AttentionLab> find(std::string& why) {
+  std::optional<AttentionView> find(std::string& why) {
     if (!inside()) return std::nullopt;
     const Shape& s = weights_.shape;  // [1, heads, query, key], or without leading axes
     if (s.rank() > 3 && s.size() > s[-3] * s[-2] * s[-1]) {
@@ -240,7 +240,7 @@ class LabFinder {
 
   const Paths& paths_;
   const RecordedValue& weights_;
-  AttentionLab lab_;
+  AttentionView lab_;
 };
 
 std::vector<std::string> names(Index count, const std::vector<std::string>& first,
@@ -254,18 +254,19 @@ std::vector<std::string> names(Index count, const std::vector<std::string>& firs
 
 }  // namespace
 
-std::vector<AttentionLab> find_labs(const TapeRecord& tape, const std::vector<std::string>& source,
-                                    const std::vector<std::string>& target,
-                                    std::vector<std::string>* notices) {
+std::vector<AttentionView> find_attention_views(const TapeRecord& tape,
+                                                const std::vector<std::string>& source,
+                                                const std::vector<std::string>& target,
+                                                std::vector<std::string>* notices) {
   const Paths paths(tape);
-  std::vector<AttentionLab> labs;
+  std::vector<AttentionView> labs;
   std::map<std::string, int> found;  // labs by path
   for (const RecordedValue& weights : tape.values) {
     const Shape& s = weights.shape;
     if (weights.op != "masked_softmax" && weights.op != "softmax") continue;
     if (s.rank() < 2 || s.size() == 0) continue;
     std::string why;
-    std::optional<AttentionLab> lab = LabFinder(paths, weights).find(why);
+    std::optional<AttentionView> lab = LabFinder(paths, weights).find(why);
     const std::string path = weights.module.empty() ? "the run" : weights.module;
     if (!lab && !why.empty() && notices != nullptr)
       notices->push_back(fmt::format("attention of {}: {}", path, why));
@@ -279,17 +280,17 @@ std::vector<AttentionLab> find_labs(const TapeRecord& tape, const std::vector<st
   return labs;
 }
 
-void label_values(TapeRecord& tape, const std::vector<AttentionLab>& labs) {
-  for (const AttentionLab& lab : labs)
+void label_values(TapeRecord& tape, const std::vector<AttentionView>& labs) {
+  for (const AttentionView& lab : labs)
     for (const char* name : lab_labels)
       if (const auto at = lab.values.find(name);
           at != lab.values.end() && tape.values[at->second].label.empty())
         tape.values[at->second].label = name;
 }
 
-std::vector<std::uint32_t> lab_values(const std::vector<AttentionLab>& labs) {
+std::vector<std::uint32_t> lab_values(const std::vector<AttentionView>& labs) {
   std::set<std::uint32_t> ids;
-  for (const AttentionLab& lab : labs)
+  for (const AttentionView& lab : labs)
     for (const char* name : lab_labels)
       if (const auto at = lab.values.find(name); at != lab.values.end()) ids.insert(at->second);
   return {ids.begin(), ids.end()};

@@ -1,4 +1,4 @@
-#include <tapegrad/autograd/inspect/explain/labs.h>
+#include <tapegrad/autograd/inspect/explain/attention_views.h>
 
 #include <tapegrad/autograd/inspect/explain/lab_table.h>
 #include <tapegrad/autograd/ops.h>
@@ -17,7 +17,7 @@ namespace {
 using Names = std::vector<std::string>;
 
 /// Rows of head `head` of a value [1, heads, rows, columns].
-std::vector<double> head_of(const TapeRecord& tape, const AttentionLab& lab, const char* name, Index head,
+std::vector<double> head_of(const TapeRecord& tape, const AttentionView& lab, const char* name, Index head,
                             bool gradient) {
   const RecordedValue& v = tape[lab.values.at(name)];
   const std::vector<double>& all = gradient ? v.gradient : v.value;
@@ -33,7 +33,7 @@ BOOST_AUTO_TEST_CASE(three_layers_are_found_by_their_structure) {
   for (const bool norm_first : {false, true}) {
     ExplainedRun run(norm_first);
     TapeRecord tape = record(run.loss);
-    const std::vector<AttentionLab> labs = find_labs(tape, run.source, run.target);
+    const std::vector<AttentionView> labs = find_attention_views(tape, run.source, run.target);
     BOOST_REQUIRE_EQUAL(labs.size(), 3u);
     BOOST_TEST(labs[0].path == "transformer.encoder.layers.0.self_attn");
     BOOST_TEST(labs[1].path == "transformer.decoder.layers.0.self_attn");
@@ -42,7 +42,7 @@ BOOST_AUTO_TEST_CASE(three_layers_are_found_by_their_structure) {
     BOOST_TEST((labs[0].rows == run.source && labs[0].columns == run.source));
     BOOST_TEST((labs[1].rows == run.target && labs[1].columns == run.target));
     BOOST_TEST((labs[2].rows == run.target && labs[2].columns == run.source));
-    for (const AttentionLab& lab : labs) {
+    for (const AttentionView& lab : labs) {
       BOOST_TEST((lab.heads == 2 && lab.head_dim == 4 && lab.scale == 0.5));
       for (const char* name :
            {"x_query", "x_key", "x_value", "query", "key", "value", "scores", "weights", "context", "merged",
@@ -64,9 +64,9 @@ BOOST_AUTO_TEST_CASE(three_layers_are_found_by_their_structure) {
 BOOST_AUTO_TEST_CASE(gradients_of_a_lab_follow_from_one_another) {
   ExplainedRun run(false, 0.3);
   const TapeRecord tape = record(run.loss);
-  const std::vector<AttentionLab> labs = find_labs(tape, {}, {});
+  const std::vector<AttentionView> labs = find_attention_views(tape, {}, {});
   BOOST_REQUIRE_EQUAL(labs.size(), 3u);
-  for (const AttentionLab& lab : labs) {
+  for (const AttentionView& lab : labs) {
     BOOST_TEST(lab.values.contains("dropped"));
     BOOST_TEST(lab.rows[0] == "0");
     for (Index head = 0; head < 2; ++head) {
@@ -103,7 +103,7 @@ BOOST_AUTO_TEST_CASE(attention_of_a_users_own) {
   const Var weights = softmax(masked_fill(scores, future, -1e9));
   const Var loss = sum(square(out(matmul(weights, v(x)))));
   const TapeRecord taken = record(loss);
-  const std::vector<AttentionLab> labs = find_labs(taken, {"a", "b", "c"}, {});
+  const std::vector<AttentionView> labs = find_attention_views(taken, {"a", "b", "c"}, {});
   BOOST_REQUIRE_EQUAL(labs.size(), 1u);
   BOOST_TEST(
       (labs[0].kind == "causal" && labs[0].heads == 1 && labs[0].head_dim == 4 && labs[0].scale == 0.5));
@@ -111,7 +111,7 @@ BOOST_AUTO_TEST_CASE(attention_of_a_users_own) {
   BOOST_TEST((labs[0].keep == std::vector<std::uint8_t>{1, 0, 0, 1, 1, 0, 1, 1, 1}));
   for (const auto& [name, var] :
        {std::pair{"query", query}, {"key", key}, {"scores", scores}, {"weights", weights}, {"bias", bias}})
-    BOOST_TEST(taken[labs[0].values.at(name)].node == var.stamp().node, name);
+    BOOST_TEST(taken[labs[0].values.at(name)].node == var.id().node, name);
   BOOST_TEST(taken[labs[0].values.at("k_proj_bias")].label == "own.k.bias");
 }
 
@@ -127,12 +127,12 @@ BOOST_AUTO_TEST_CASE(attention_of_plain_products) {
   const Explanation what = explain(sum(square(context + again)), {.source = {"sun", "day", "sunday"}});
   BOOST_REQUIRE_EQUAL(what.labs.size(), 2u);
   BOOST_TEST(what.notices.empty());
-  const AttentionLab& lab = what.labs[0];
+  const AttentionView& lab = what.labs[0];
   BOOST_TEST((lab.path == "" && what.labs[1].path == "the run (2)"));
   BOOST_TEST((lab.in_by_out && lab.kind == "self" && lab.heads == 1 && lab.head_dim == 2));
   BOOST_TEST((lab.rows == Names{"sun", "day", "sunday"} && lab.columns == lab.rows));
   BOOST_TEST(!lab.values.contains("output"));
-  BOOST_TEST(what.tape[lab.values.at("q_proj_weight")].node == wq.stamp().node);
+  BOOST_TEST(what.tape[lab.values.at("q_proj_weight")].node == wq.id().node);
   const std::vector<LabTable> tables = lab_tables(what, lab, 0);
   BOOST_TEST((tables.front().formula == "Q = X W_Q" && tables.back().formula == "dW_V = X' dV"));
   const std::vector<double> gradient = tape.backward(sum(square(context + again)))[wv].to_vector();
@@ -159,10 +159,10 @@ BOOST_AUTO_TEST_CASE(packed_products_with_an_output) {
   const Var merged = reshape(permute(matmul(weights, part(2)), {1, 0, 2}), {3, 4});
   const Explanation what = explain(sum(square(matmul(merged, out))));
   BOOST_REQUIRE_EQUAL(what.labs.size(), 1u);
-  const AttentionLab& lab = what.labs[0];
+  const AttentionView& lab = what.labs[0];
   BOOST_TEST((lab.in_by_out && lab.heads == 2 && lab.head_dim == 2));
-  BOOST_TEST(what.tape[lab.values.at("in_proj_weight")].node == in.stamp().node);
-  BOOST_TEST(what.tape[lab.values.at("out_proj_weight")].node == out.stamp().node);
+  BOOST_TEST(what.tape[lab.values.at("in_proj_weight")].node == in.id().node);
+  BOOST_TEST(what.tape[lab.values.at("out_proj_weight")].node == out.id().node);
   const std::vector<double>& whole = what.tape[lab.values.at("in_proj_weight")].gradient;
   const LabTable keys = *(lab_tables(what, lab, 1).end() - 2);  // of head 2
   BOOST_TEST((keys.name == "dW_K" && keys.columns == Names{"6", "7"} && keys.rows.size() == 4u));
@@ -172,10 +172,10 @@ BOOST_AUTO_TEST_CASE(packed_products_with_an_output) {
 
 BOOST_AUTO_TEST_CASE(what_is_no_lab) {
   ExplainedRun fused(false, 0, false);
-  BOOST_TEST(find_labs(record(fused.loss), {}, {}).empty());
+  BOOST_TEST(find_attention_views(record(fused.loss), {}, {}).empty());
   Tape tape({.dtype = DType::f64});
   const Var x = tape.variable({{1, 0}, {0, 1}}), p = softmax(matmul(x, x, {.transpose_b = true}));
-  BOOST_TEST(find_labs(record(sum(square(matmul(p, x)))), {}, {}).empty());  // no projections
+  BOOST_TEST(find_attention_views(record(sum(square(matmul(p, x)))), {}, {}).empty());  // no projections
 }
 
 BOOST_AUTO_TEST_SUITE_END()

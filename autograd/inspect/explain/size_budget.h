@@ -8,7 +8,7 @@
 namespace tapegrad {
 
 /// The arrays that a page of limited size keeps. A value and its gradient are kept together.
-struct KeptArrays {
+struct SizeBudget {
   std::vector<bool> values;   ///< by id
   std::vector<bool> parts;    ///< by id of the value that they are contributions to the gradient of
   std::vector<bool> updates;  ///< by place in Explanation::parameters
@@ -21,9 +21,9 @@ struct KeptArrays {
 /// numbers; those weights, in f32; other attention layers; the rest, smallest first. An attention layer is
 /// kept whole, apart from these weights, or not at all. The parts of a gradient are kept with it, those of
 /// these weights last.
-KeptArrays keep_arrays(const Explanation& what, std::size_t bytes);
+SizeBudget keep_arrays(const Explanation& what, std::size_t bytes);
 
-/// Returns true when `name` is a weight or bias of a projection in AttentionLab::values.
+/// Returns true when `name` is a weight or bias of a projection in AttentionView::values.
 bool is_projection(const std::string& name);
 
 /// Statistics that replace an omitted array, over its finite elements.

@@ -1,4 +1,4 @@
-#include "numerics_lens.h"
+#include "precision_report.h"
 
 #include <algorithm>
 #include <cmath>
@@ -89,7 +89,7 @@ class Lens {
  private:
   static const Tape& checked(const Tape& tape) {
     expects(tape.dtype() == DType::f32,
-            "numerics_lens: compares a recording in f32 with f64, this one is in {}",
+            "precision_report: compares a recording in f32 with f64, this one is in {}",
             dtype_name(tape.dtype()));
     return tape;
   }
@@ -147,19 +147,19 @@ std::string NumericError::place() const {
   return shape.rank() == 0 || shape.size() == 0 ? name : fmt::format("{} at {}", name, index_of(shape, cell));
 }
 
-NumericsLens numerics_lens(const Tape& tape) {
+PrecisionReport precision_report(const Tape& tape) {
   return {Lens(tape, static_cast<std::uint32_t>(tape.size())).values(), {}};
 }
 
-NumericsLens numerics_lens(const Var& loss, const Gradients& g) {
-  Lens lens(loss.tape("numerics_lens"), loss.stamp().node + 1);
-  NumericsLens result;
+PrecisionReport precision_report(const Var& loss, const Gradients& g) {
+  Lens lens(loss.tape("precision_report"), loss.id().node + 1);
+  PrecisionReport result;
   result.values = lens.values();
   result.gradients = lens.gradients(loss, g);
   return result;
 }
 
-std::string to_text(const NumericsLens& lens, std::size_t rows) {
+std::string to_text(const PrecisionReport& lens, std::size_t rows) {
   std::string text;
   const auto table = [&](const char* title, const std::vector<NumericError>& errors, bool values) {
     fmt::format_to(std::back_inserter(text), "{}, f32 against f64, worst first ({} of {})\n", title,
