@@ -138,7 +138,8 @@ BOOST_AUTO_TEST_CASE(layouts_agree_for_every_score) {
     const Var one_packed = run(select(vq, 0, 1), select(vk, 0, 1), select(vv, 0, 1), PackedHeads{2}).context;
     BOOST_TEST((one_packed.shape() == Shape{3, 6}));
     same(one_packed, select(packed.context, 0, 1));
-    BOOST_TEST(error_of([&] { run(vq, vk, vv, PackedHeads{3}); }).find("3 heads do not divide") != std::string::npos);
+    BOOST_TEST(error_of([&] { run(vq, vk, vv, PackedHeads{3}); }).find("3 heads do not divide") !=
+               std::string::npos);
   }
 }
 
