@@ -87,7 +87,7 @@ KVCache MultiHeadAttention::precompute_cross_kv(const Var& memory) const {
   Tape& tape = memory.tape();
   check_steps(tape);
   const Index d = out_proj.weight.shape()[0];
-  const Var w = tape[in_proj_weight], b = in_proj_bias ? tape[in_proj_bias] : Var();
+  const Parameter &w = in_proj_weight, &b = in_proj_bias;
   const Var keys = linear(memory, rows(w, d, d), rows(b, d, d));            // [rows, time, d_model]
   const Var values = linear(memory, rows(w, 2 * d, d), rows(b, 2 * d, d));  // [rows, time, d_model]
   return {transpose(keys, 1, 2).value(), values.value()};

@@ -24,9 +24,6 @@ Linear::Linear(const Scope& scope, const Tied& shared, const LinearOptions& opti
       weight(scope.tie("weight", shared.weight)),
       bias(make_bias(scope, weight.shape()[1], weight.shape()[0], options)) {}
 
-Var Linear::forward(const Var& x) const {
-  Tape& tape = x.tape();
-  return linear(x, tape[weight], bias ? tape[bias] : Var());
-}
+Var Linear::forward(const Var& x) const { return linear(x, weight, bias); }
 
 }  // namespace tapegrad::nn

@@ -12,12 +12,14 @@ namespace {
 struct Linear final : Fused {
   struct Part {
     Index begin, count;
-    Part(const RowView& r) : begin(r.begin), count(r.count) {}
+    Part(const RowView& r) : begin(r.begin()), count(r.count()) {}
     bool whole(const Shape& of) const { return begin == 0 && count == of[0]; }
   } weight, bias;  // of inputs 1 and 2
   bool whole;      // the weight's rows are all
   Linear(const RowView& w, const RowView& b)
-      : weight(w), bias(b ? b : w), whole(!w || w.of.rank() == 0 || weight.whole(w.of.shape())) {}
+      : weight(w),
+        bias(b ? b : w),
+        whole(!w || w.operand().shape().rank() == 0 || weight.whole(w.operand().shape())) {}
   const char* name() const override { return "linear"; }
   Formula formula() const override { return "y = x W^T + b;  dx = dy W, dW = dy^T x, db = sum of dy's rows"; }
   /// The rows, where they are a part; those of the bias, where they are not the weight's.
@@ -84,25 +86,50 @@ struct Linear final : Fused {
 
 }  // namespace
 
-RowView::RowView(const Var& whole) : of(whole) {
+RowView::RowView(const Var& whole) : var_(whole) {
   if (!whole) return;
   whole.tape("linear");
-  count = whole.rank() > 0 ? whole.shape()[0] : 0;
+  count_ = whole.rank() > 0 ? whole.shape()[0] : 0;
 }
 
-RowView::RowView(const Var& x, Index first, Index number) : of(x), begin(first), count(number) {
+RowView::RowView(const Parameter& whole) : parameter_(whole ? &whole : nullptr) {
+  if (whole && whole.shape().rank() > 0) count_ = whole.shape()[0];
+}
+
+RowView::RowView(const Var& x, Index first, Index number) : var_(x), begin_(first), count_(number) {
   if (!x) return;
   x.tape("linear");
-  const Shape& shape = x.shape();
+  check();
+}
+
+RowView::RowView(const Parameter& p, Index first, Index number)
+    : parameter_(p ? &p : nullptr), begin_(first), count_(number) {
+  if (p) check();
+}
+
+void RowView::check() const {
+  const Shape& shape = operand().shape();
   expects(shape.rank() > 0, "rows: a value of shape {} has no rows", shape);
-  expects(count >= 0 && begin >= 0 && begin <= shape[0] && count <= shape[0] - begin,
-          "rows: {} rows from row {} on are out of range for {}, which has {}", count, begin, shape,
+  expects(count_ >= 0 && begin_ >= 0 && begin_ <= shape[0] && count_ <= shape[0] - begin_,
+          "rows: {} rows from row {} on are out of range for {}, which has {}", count_, begin_, shape,
           shape[0]);
+}
+
+RowView RowView::up_to(const RowView& other) const {
+  RowView joined = *this;
+  joined.count_ = other.begin_ + other.count_ - begin_;
+  return joined;
+}
+
+bool RowView::precedes(const RowView& other) const {
+  const Stamp &a = var_.stamp(), &b = other.var_.stamp();
+  return parameter_ == other.parameter_ && a.slot == b.slot && a.serial == b.serial &&
+         var_.output() == other.var_.output() && begin_ + count_ == other.begin_;
 }
 
 Var linear(const Var& x, const RowView& weight, const RowView& bias) {
   const Linear op(weight, bias);
-  return bias ? apply(op, {x, weight.of, bias.of}) : apply(op, {x, weight.of});
+  return bias ? apply(op, {x, weight.operand(), bias.operand()}) : apply(op, {x, weight.operand()});
 }
 
 }  // namespace tapegrad

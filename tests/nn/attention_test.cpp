@@ -138,7 +138,8 @@ BOOST_AUTO_TEST_CASE(layouts_agree_for_every_score) {
     const Var one_packed = run(select(vq, 0, 1), select(vk, 0, 1), select(vv, 0, 1), PackedHeads{2}).context;
     BOOST_TEST((one_packed.shape() == Shape{3, 6}));
     same(one_packed, select(packed.context, 0, 1));
-    BOOST_TEST(error_of([&] { run(vq, vk, vv, PackedHeads{3}); }).find("3 heads do not divide") != std::string::npos);
+    BOOST_TEST(error_of([&] { run(vq, vk, vv, PackedHeads{3}); }).find("3 heads do not divide") !=
+               std::string::npos);
   }
 }
 
@@ -157,6 +158,10 @@ BOOST_AUTO_TEST_CASE(weights_are_a_softmax_whose_rows_sum_to_one) {
   Tape tape({.dtype = DType::f64});
   const Var in = tape.variable(x);
   const AttentionResult r = mha.layer(in, in, in, Mask::none(), {.need_weights = true});
+  const AttentionResult unmasked = mha.layer(in, in, in, {.need_weights = true, .need_scores = true});
+  BOOST_TEST(identical(unmasked.weights.value(), r.weights.value()));
+  BOOST_TEST((unmasked.scores.shape() == r.weights.shape()));
+  BOOST_TEST(!r.scores);
   BOOST_TEST((r.weights.shape() == Shape{2, 2, 3, 3}));
   for (Index b = 0; b < 2; ++b)
     for (Index h = 0; h < 2; ++h)

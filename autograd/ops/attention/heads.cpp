@@ -4,31 +4,19 @@
 #include "../transpose.h"
 
 namespace tapegrad {
-namespace {
-
-bool neighbours(const RowView& a, const RowView& b) {
-  return same_value(a.of, b.of) && a.begin + a.count == b.begin;
-}
-
-RowView join(const RowView& first, const RowView& last) {
-  return first ? rows(first.of, first.begin, last.begin + last.count - first.begin) : RowView();
-}
-
-}  // namespace
 
 Projections in_projection(const QueryKeyValue<Var>& x, const QueryKeyValue<RowView>& w,
                           const QueryKeyValue<RowView>& b, bool together) {
   const bool key_value = together && !x.query.tape("attention").options().show_parts &&
-                         same_value(x.key, x.value) && neighbours(w.key, w.value) &&
-                         neighbours(b.key, b.value);
-  const Index q = w.query.count, k = w.key.count, v = w.value.count;
-  if (key_value && same_value(x.query, x.key) && neighbours(w.query, w.key) && neighbours(b.query, b.key)) {
-    const Var all = linear(x.query, join(w.query, w.value), join(b.query, b.value));  // [batch, time, q+k+v]
+                         same_value(x.key, x.value) && w.key.precedes(w.value) && b.key.precedes(b.value);
+  const Index q = w.query.count(), k = w.key.count(), v = w.value.count();
+  if (key_value && same_value(x.query, x.key) && w.query.precedes(w.key) && b.query.precedes(b.key)) {
+    const Var all = linear(x.query, w.query.up_to(w.value), b.query.up_to(b.value));  // [batch, time, q+k+v]
     return {columns(all, 0, q), columns(all, q, k), columns(all, q + k, v)};
   }
   const Var query = linear(x.query, w.query, b.query);
   if (key_value) {
-    const Var both = linear(x.key, join(w.key, w.value), join(b.key, b.value));  // [batch, time, k+v]
+    const Var both = linear(x.key, w.key.up_to(w.value), b.key.up_to(b.value));  // [batch, time, k+v]
     return {query, columns(both, 0, k), columns(both, k, v)};
   }
   const Var key = linear(x.key, w.key, b.key);

@@ -199,12 +199,14 @@ BOOST_AUTO_TEST_CASE(samples_reach_the_points_where_ops_go_wrong) {
 }
 
 BOOST_AUTO_TEST_CASE(the_ops_found_are_those_of_the_files) {
+  // Types that ops take, and functions that are written in ops.
+  const std::set<std::string> no_op = {"mask", "layout", "heads", "equation", "backward_equation"};
   std::set<std::string> registered, written;
   for (const OpSamples* op = OpSamples::first(); op != nullptr; op = op->next) registered.insert(op->op);
   const std::filesystem::path tree = TAPEGRAD_SOURCE_DIR;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(tree / "autograd/ops")) {
     const std::filesystem::path& source = entry.path();
-    if (source.extension() != ".cpp" || source.stem() == "mask") continue;  // a Mask is no op
+    if (source.extension() != ".cpp" || no_op.contains(source.stem().string())) continue;
     const std::filesystem::path folder =
                                     tree / "tests" / std::filesystem::relative(source.parent_path(), tree),
                                 path = folder / (source.stem().string() + "_samples.cpp");

@@ -1,4 +1,5 @@
 #include <tapegrad/autograd/ops/linear.h>
+#include <tapegrad/autograd/ops/reduce.h>
 #include <tests/support/expect.h>
 
 using namespace tapegrad;
@@ -53,6 +54,23 @@ BOOST_AUTO_TEST_CASE(a_part_of_a_longer_bias) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(parameters_are_operands) {
+  ParameterStore params(1, DType::f64);
+  const Parameter w = params.root().parameter("w", {4, 2},
+                                              [](Tensor&x, RandomKey) { x.array<double>() = 2; }),
+                  b = params.root().parameter("b", {4}, [](Tensor&x, RandomKey) { x.array<double>() = 3; });
+  Tape tape({.dtype = DType::f64});
+  const Var x = tape.variable(counting({2, 2}));
+  check_values(linear(x, w, b).value(), {2, 4}, {9, 9, 9, 9, 17, 17, 17, 17});
+  check_values(linear(x, w).value(), {2, 4}, {6, 6, 6, 6, 14, 14, 14, 14});
+  const Gradients g = tape.backward(sum(linear(x, rows(w, 1, 2), rows(b, 1, 2))));
+  check_values(g[w], {4, 2}, {0, 0, 4, 6, 4, 6, 0, 0});
+  check_values(g[b], {4}, {0, 2, 2, 0});
+  check_values(linear(x, w, Parameter()).value(), {2, 4}, {6, 6, 6, 6, 14, 14, 14, 14});
+  BOOST_CHECK_EXCEPTION(rows(w, 3, 2), Error,
+                        says("rows: 2 rows from row 3 on are out of range for [4, 2], which has 4"));
+}
+
 BOOST_AUTO_TEST_CASE(vectors_sequences_and_size_0) {
   Tape tape({.dtype = DType::f64});
   const auto none = [&](Shape shape) { return tape.variable(Tensor(shape, DType::f64)); };
@@ -91,9 +109,9 @@ BOOST_AUTO_TEST_CASE(errors) {
     BOOST_CHECK_EXCEPTION(
         linear(x, w, zeros({3})), Error,
         says("linear: bias [3] and weight [4, 3] do not fit: weight is [out, in], so bias must be [4]"));
-    BOOST_CHECK_EXCEPTION(linear(x, rows(w, 2, 3), rows(b, 2, 3)), Error,
+    BOOST_CHECK_EXCEPTION(linear(x, rows(w, 2, 3)), Error,
                           says("rows: 3 rows from row 2 on are out of range for [4, 3], which has 4"));
-    BOOST_CHECK_EXCEPTION(linear(x, rows(w, 0, -1), rows(b, 0, -1)), Error,
+    BOOST_CHECK_EXCEPTION(linear(x, rows(w, 0, -1)), Error,
                           says("rows: -1 rows from row 0 on are out of range for [4, 3], which has 4"));
     BOOST_CHECK_EXCEPTION(linear(x, {}, b), Error,
                           says("linear: an empty Var; it was never recorded on a tape"));

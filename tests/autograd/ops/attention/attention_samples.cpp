@@ -92,7 +92,8 @@ struct PackedCase {
 Sample make_packed_sample(const PackedCase& c, double scale = 1.5) {
   const bool all = c.kv.rank() == 0;
   const Index width = all ? c.query[-1] / 3 : c.query[-1];
-  Sample sample{fmt::format("side by side: {}", c.label), {sample_values(c.query, -scale, scale, 51)}, {}};
+  Sample sample{
+      fmt::format("attention_packed: {}", c.label), {sample_values(c.query, -scale, scale, 51)}, {}};
   if (!all) sample.inputs.push_back(sample_values(c.kv, -scale, scale, 52));
   const bool used = c.weights && !c.unused;
   AttentionOptions options = c.options;
@@ -134,7 +135,7 @@ Sample make_packed_sample(const PackedCase& c, double scale = 1.5) {
   return sample;
 }
 
-/// Of heads that one product made side by side.
+/// Of heads that one product made side by side. Their labels name the cases of the parity suite whole.
 std::vector<Sample> packed_samples() {
   const Mask causal = Mask::causal(), lengths = Mask::from_lengths(Tensor::ids({2, 4}));
   const Mask early_ends = Mask::from_lengths(Tensor::ids({0, 19}));
@@ -185,7 +186,7 @@ std::vector<Sample> packed_samples() {
   }
   samples.push_back(make_packed_sample({"large magnitude", {1, 3, 6}, {}, 1, {.mask = causal}}, 4));
   samples.push_back(make_packed_sample({"small magnitude", {1, 3, 6}, {}, 1, {.mask = causal}}, 0.1));
-  samples.push_back({"side by side: repeated input",
+  samples.push_back({"attention_packed: repeated input",
                      {sample_values({1, 3, 6}, -1, 1, 53)},
                      [](const std::vector<Var>& in) {
                        return attention(columns(in[0], 0, 3), columns(in[0], 0, 3), columns(in[0], 3, 3),
