@@ -122,7 +122,7 @@ RowView RowView::up_to(const RowView& other) const {
 }
 
 bool RowView::precedes(const RowView& other) const {
-  const Stamp &a = var_.stamp(), &b = other.var_.stamp();
+  const HandleId &a = var_.id(), &b = other.var_.id();
   return parameter_ == other.parameter_ && a.slot == b.slot && a.serial == b.serial &&
          var_.output() == other.var_.output() && begin_ + count_ == other.begin_;
 }

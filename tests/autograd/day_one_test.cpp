@@ -55,9 +55,11 @@ BOOST_AUTO_TEST_CASE(arithmetic_of_a_var_with_a_tensor) {
   check_values(g[x], {2, 3}, {10, 20, 30, 10, 20, 30});
   check_values((x * Tensor::of({1, 0, 1}, DType::boolean)).value(), {2, 3}, {1, 0, 3, -4, 0, -6});
   check_values((x * Tensor::ids({1, 2, 3})).value(), {2, 3}, {1, -4, 9, -4, 10, -18});
-  BOOST_TEST(error_of([&] {
-               x + Tensor::of({1, 2, 3});
-             }) == "constant: x is f32, but the tape computes in f64; convert with x.to(DType::f64)");
+  BOOST_TEST(
+      error_of([&] {
+        x + Tensor::of({1, 2, 3});
+      }) ==
+      "constant: a f32 tensor of shape [3] on a tape that computes in f64; convert it with to(DType::f64)");
   BOOST_TEST(error_of([&] { Var() + t; }) == "constant: an empty Var; it was never recorded on a tape");
 }
 

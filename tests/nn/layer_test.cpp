@@ -46,6 +46,7 @@ struct Model : Layer<Model> {
 struct Attending : Layer<Attending> {
   struct Result {
     Var context, weights;
+    const Var& observed() const { return context; }
   };
   explicit Attending(const Scope& s) : Layer(s) {}
   Result forward(const Var& x) const { return {x + 1, sum_to(x, {})}; }

@@ -7,7 +7,7 @@
 
 namespace tapegrad {
 
-AttentionGradients attention_backward(const AttentionSteps& forward, const Var& dO) {
+AttentionGradients attention_backward_equation(const AttentionSteps& forward, const Var& dO) {
   const Var &Q = forward.query, &K = forward.key, &V = forward.value, &bias = forward.bias;
   const Var &P = forward.weights, &R = forward.dropped;
   const AttentionState& with = forward.state;

@@ -14,6 +14,6 @@ struct AttentionGradients {
 
 /// The gradients of a loss whose gradient with respect to `forward.context` is `dcontext`, [batch, heads,
 /// query, dim_v].
-AttentionGradients attention_backward(const AttentionSteps& forward, const Var& dcontext);
+AttentionGradients attention_backward_equation(const AttentionSteps& forward, const Var& dcontext);
 
 }  // namespace tapegrad

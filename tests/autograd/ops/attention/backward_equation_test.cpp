@@ -76,7 +76,7 @@ BOOST_AUTO_TEST_CASE(equals_the_gradients_of_the_kernel) {
       const Gradients g = fused.tape.backward(sum(context * fused.dcontext));
       const AttentionSteps forward =
           attention_equation(equation.query, equation.key, equation.value, equation.options);
-      const AttentionGradients ours = attention_backward(forward, equation.dcontext);
+      const AttentionGradients ours = attention_backward_equation(forward, equation.dcontext);
       check_same("context", forward.context.value(), context.value());
       check_same("query", ours.query.value(), g[fused.query]);
       check_same("key", ours.key.value(), g[fused.key]);
@@ -90,7 +90,7 @@ BOOST_AUTO_TEST_CASE(equals_the_gradients_of_the_tape_step_by_step) {
   for (const Case& c : cases()) BOOST_TEST_CONTEXT(c.label) {
       Inputs in(c);
       const AttentionSteps forward = attention_equation(in.query, in.key, in.value, in.options);
-      const AttentionGradients ours = attention_backward(forward, in.dcontext);
+      const AttentionGradients ours = attention_backward_equation(forward, in.dcontext);
       const Gradients g = in.tape.backward(sum(forward.context * in.dcontext));
       check_same("dropped", ours.dropped.value(), g[forward.dropped]);
       check_same("weights", ours.weights.value(), g[forward.weights]);
@@ -107,7 +107,8 @@ BOOST_AUTO_TEST_CASE(gradients_of_the_scores_of_a_query_sum_to_0) {
   for (const Case& c : cases()) BOOST_TEST_CONTEXT(c.label) {
       Inputs in(c);
       const AttentionSteps forward = attention_equation(in.query, in.key, in.value, in.options);
-      for (const double x : sum(attention_backward(forward, in.dcontext).scores, -1).value().to_vector())
+      for (const double x :
+           sum(attention_backward_equation(forward, in.dcontext).scores, -1).value().to_vector())
         BOOST_TEST(std::abs(x) < 1e-13);
     }
 }
