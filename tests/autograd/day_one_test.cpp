@@ -77,10 +77,10 @@ BOOST_AUTO_TEST_CASE(compound_assignment_names_the_new_value) {
   check_values(z.value(), {2, 3}, {3, -4, 3, -3, 6, -5});
   z -= t;
   z *= 2;
-  z /= y;
-  check_values(z[0][{0, 2}].value(), {2}, {-7, 24});
-  const Gradients g = tape.backward(z[0][0]);  // 2 (x + y - t) / y
-  check_values(g[x][0], {3}, {1, 0, 0});
+  z /= y + 4;
+  check_near(z[0][{0, 2}].value(), {2}, {-7. / 3, -24});
+  const Gradients g = tape.backward(z[0][0]);  // 2 (x + y - t) / (y + 4)
+  check_near(g[x][0], {3}, {1. / 3, 0, 0});
   check_values(x.value()[1], {3}, {-4, 5, -6});
 }
 
@@ -179,7 +179,7 @@ BOOST_AUTO_TEST_CASE(reductions_take_named_options) {
   check_values(max(x, {.axis = 0, .keepdim = true}).value(), {1, 3}, {1, 5, 3});
   check_values(min(x, {.axis = {0, 1}}).value(), {}, {-6});
   check_values(norm(tape.constant({{3, 0}, {0, 4}})).value(), {}, {5});
-  check_values(var(x, {.axis = 1, .keepdim = true, .correction = 1}).value()[{1, 2}], {1, 1}, {37});
+  check_near(var(x, {.axis = 1, .keepdim = true, .correction = 1}).value()[{1, 2}], {1, 1}, {103. / 3});
   check_values(argmax(x, {.axis = 1, .keepdim = true}), {2, 1}, {2, 1});
   check_values(softmax(x - x, -1).value()[{0, 1}], {1, 3}, {1. / 3, 1. / 3, 1. / 3});
   const Var cube = tape.variable(Tensor::uniform({2, 3, 4}, -1, 1, 5, DType::f64));
@@ -222,8 +222,9 @@ BOOST_AUTO_TEST_CASE(random_tensors_have_the_same_bits_everywhere) {
              double{static_cast<float>(-1 + 2 * uniform01(random_key(0, 0, 0, 0), 3 * 50 + 7))});
   BOOST_TEST(identical(normal, Tensor::randn({200, 50}, 0)));
   BOOST_TEST(!identical(normal, Tensor::randn({200, 50}, 1)));
-  check_values(Tensor::randn({3}, 7), {3}, {0, 0, 0});
-  check_values(Tensor::uniform({3}, 0, 1, 7), {3}, {0, 0, 0});
+  check_values(Tensor::randn({3}, 7), {3}, {-0.57899856567382812, 0.8089028000831604, -1.6056274175643921});
+  check_values(Tensor::uniform({3}, 0, 1, 7), {3},
+               {0.83662784099578857, 0.79797452688217163, 0.76641404628753662});
   const auto moments = [](const Tensor& values) {
     double sum = 0, squares = 0;
     for (const double v : values.to_vector()) sum += v, squares += v * v;
@@ -244,7 +245,7 @@ BOOST_AUTO_TEST_CASE(random_tensors_have_the_same_bits_everywhere) {
 BOOST_AUTO_TEST_CASE(a_loss_and_its_gradients) {
   const Var loss = mse_loss(x, y);  // (1 + 0 + 9 + 25 + 16 + 49) / 6
   BOOST_TEST(std::abs(loss.item() - 100. / 6) < 1e-14);
-  check_values(loss.backward()[x], {2, 3}, {-1. / 3, 0, 1, -5. / 3, 4. / 3, -7. / 3});
+  check_near(loss.backward()[x], {2, 3}, {-1. / 3, 0, 1, -5. / 3, 4. / 3, -7. / 3});
   BOOST_TEST(mse_loss(x, y.value()).item() == loss.item());
   BOOST_TEST(error_of([&] { mse_loss(x, t); }) ==
              "mse_loss: prediction [2, 3] and target [3] differ in shape; they are not broadcast, see "

@@ -30,7 +30,7 @@ OURS = {
                                                   ("Var", "merge"))],
     "attention, forward and backward equation": [
         ("autograd/ops/attention/equation.cpp", "AttentionSteps attention_equation("),
-        ("autograd/ops/attention/backward_equation.cpp", "AttentionGradients attention_backward(")],
+        ("autograd/ops/attention/backward_equation.cpp", "AttentionGradients attention_backward_equation(")],
     "Adam": [("optim/adam.cpp", "Adam::Adam("), ("optim/adam.cpp", "void Adam::update("),
              ("optim/adam.h", "class Adam ")],
     "Adam, kernel": [("autograd/kernels/adam.cpp", "void adam(")],

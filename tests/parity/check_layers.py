@@ -66,7 +66,7 @@ def layers_of(header, bases):
     """(class, body) of all that are built in a Scope. `bases`: those of every header."""
     for match in CLASS.finditer(header):
         name, body = match[1], block(header, match.end() - 1)
-        if derives(name, bases) or any(constructors_of(name, body)):
+        if name != "Layer" and (derives(name, bases) or any(constructors_of(name, body))):
             yield name, body
 
 

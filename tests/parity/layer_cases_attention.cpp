@@ -168,13 +168,15 @@ struct AttentionByScore {
 
   VarList operator()(LayerInputs& in) const {
     const Var q = in.value({2, 3, 4}), k = in.value({2, 5, 4}), v = in.value({2, 5, 6});
-    const AttentionResult r = attention_by_score(q, k, v,
-                                                 DotProductAttentionOptions{.score = score,
-                                                                            .mask = Mask::causal(),
-                                                                            .bias = in.value({2, 1, 5}),
-                                                                            .dropout = 0.2,
-                                                                            .layout = PackedHeads{2},
-                                                                            .scores = true});
+    const AttentionResult r =
+        attention_by_score(q, k, v,
+                           DotProductAttentionOptions{.score = score,
+                                                      .mask = Mask::causal(),
+                                                      .bias = in.value({2, 1, 5}),
+                                                      .dropout = 0.2,
+                                                      .layout = PackedHeads{2},
+                                                      .weights = false,  // scores bring them
+                                                      .scores = true});
     return {r.context, r.weights, r.scores};
   }
 };

@@ -67,7 +67,7 @@ void check_same(const char* name, const Tensor& ours, const Tensor& expected) {
 
 }  // namespace
 
-BOOST_AUTO_TEST_SUITE(attention_backward_equation)
+BOOST_AUTO_TEST_SUITE(backward_equation)
 
 BOOST_AUTO_TEST_CASE(equals_the_gradients_of_the_kernel) {
   for (const Case& c : cases()) BOOST_TEST_CONTEXT(c.label) {
