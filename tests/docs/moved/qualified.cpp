@@ -1,10 +1,10 @@
 // An older program that names everything in full.
-#include <tapegrad/autograd/base/error.h>
-#include <tapegrad/autograd/base/random.h>
-#include <tapegrad/nn/layer.h>
+#include <tapegrad/autograd/error.h>
+#include <tapegrad/autograd/kernels/random.h>
+#include <tapegrad/autograd/layer.h>
 #include <tapegrad/autograd/ops.h>
-#include <tapegrad/autograd/tensor/tensor.h>
-#include <tapegrad/autograd/base/utf8.h>
+#include <tapegrad/autograd/tensor.h>
+#include <tapegrad/nn/data/utf8.h>
 #include <tapegrad/nn/feed_forward.h>
 #include <tapegrad/nn/train/sharded_step.h>
 #include <tapegrad/optim/adam.h>

@@ -1,7 +1,7 @@
 // Two layers learn exclusive or: true when exactly one of two inputs is.
-#include <tapegrad/nn.h>
-#include <tapegrad/optim.h>
-#include <tapegrad/tapegrad.h>
+#include <tapegrad/autograd/ops.h>
+#include <tapegrad/nn/linear.h>
+#include <tapegrad/optim/adam.h>
 
 using namespace tapegrad;
 
@@ -21,7 +21,7 @@ int main() {
   for (int step = 0; step <= 400; ++step) {
     tape.reset();  // forgets the step before and keeps its memory
     const Var answers = network(tape.constant(questions));
-    const Var loss = mse_loss(answers, truths);
+    const Var loss = mean(square(answers - tape.constant(truths)));
     adam.step(tape.backward(loss));
     if (step % 100 == 0) fmt::print("step {:3}   loss {:.5f}\n", step, loss.item());
   }
