@@ -1,3 +1,4 @@
+/// Parameters and buffers, the store that holds them by path, and the scope by which layers create them.
 #pragma once
 #include <functional>
 #include <memory>
@@ -13,7 +14,7 @@
 
 namespace tapegrad {
 
-/// What a rule of initial values promises: its formula, and mean and standard deviation of the values.
+/// The description of a rule of initial values: its formula, and mean and standard deviation of the values.
 struct InitialRule {
   std::string formula;
   double mean = 0, deviation = 0;
@@ -140,7 +141,7 @@ class ParameterStore {
   Index trainable_values() const;
   /// The parameter at `path` or tied to it, or an empty handle.
   Parameter find(std::string_view path) const;
-  /// The same; throws with the nearest path when there is none.
+  /// `find`, but throws with the nearest path when there is none.
   Parameter at(std::string_view path) const;
 
   /// Excludes from training (or includes again) every parameter of which a path matches; `*` stands for any

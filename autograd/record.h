@@ -34,6 +34,17 @@ auto record_layer(Tape& tape, const std::string* path, Body&& body) {
   }
 }
 
+/// Runs `body`, which returns a Var, as the layer `path`, and passes its result to the observers of the
+/// layer.
+template <class Body>
+Var record_part(Tape& tape, const std::string* path, Body&& body) {
+  return record_layer(tape, path, [&] {
+    const Var result = body();
+    if (path != nullptr) tape.observe(*path, result);
+    return result;
+  });
+}
+
 namespace detail {
 
 template <class O>

@@ -1,3 +1,4 @@
+/// Handles of recorded values.
 #pragma once
 #include <initializer_list>
 #include <span>
@@ -26,7 +27,7 @@ class Var {
   Index size() const { return shape().size(); }
   /// The only element.
   double item() const { return value().item(); }
-  /// Whether gradients flow into this value.
+  /// Returns true when gradients flow into this value.
   bool needs_grad() const;
   /// x[i] along the first axis, which is dropped; -1 is the last.
   Var operator[](Index i) const;
@@ -62,6 +63,11 @@ class Var {
   HandleId id_;
   std::uint32_t output_ = 0;
 };
+
+/// Returns true when two handles name one recorded value.
+inline bool same_value(const Var& a, const Var& b) {
+  return a.id().slot == b.id().slot && a.id().serial == b.id().serial && a.output() == b.output();
+}
 
 /// A few Vars, without an allocation up to `inline_capacity`.
 class VarList {

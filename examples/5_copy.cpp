@@ -79,7 +79,7 @@ std::vector<Sequence> training_rows(const Options& options, const std::set<Seque
   return rows;
 }
 
-/// What ShardedStep cuts: rows that are padded shard by shard.
+/// A batch for ShardedStep to cut: rows that are padded shard by shard.
 struct CopyBatch {
   std::span<const Sequence> sequences;
   Index longest;

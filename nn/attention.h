@@ -9,7 +9,7 @@
 
 namespace tapegrad::nn {
 
-/// How well a key fits a query.
+/// The score of a key for a query.
 enum class Score {
   scaled_dot,         ///< q·k / √d (Vaswani et al., 2017)
   dot,                ///< q·k

@@ -1,3 +1,4 @@
+/// Dropout as a layer.
 #pragma once
 #include "../autograd/ops/dropout.h"
 #include "layer.h"

@@ -1,3 +1,4 @@
+/// The embedding table as a layer.
 #pragma once
 #include <optional>
 

@@ -1,3 +1,4 @@
+/// The feed-forward network of a Transformer layer.
 #pragma once
 #include "decode/transposed_weights.h"
 #include "linear.h"

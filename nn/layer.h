@@ -40,8 +40,7 @@ class Layer : public detail::LayerCalls<Self> {
   template <class... Args>
   auto call(Args&&... args) const {
     Tape& tape = tapegrad::detail::find_tape(args...);
-    const RecordScope scope(tape, path_);
-    try {
+    return record_layer(tape, path_, [&] {
       if constexpr (requires { Self::mixes_examples; })
         expects(!Self::mixes_examples || !tape.options().sharded,
                 "layer: it mixes examples, so its result would depend on how a sharded step cuts the batch");
@@ -53,10 +52,7 @@ class Layer : public detail::LayerCalls<Self> {
                          })
         tape.observe(*path_, result.observed());
       return result;
-    } catch (Error& error) {
-      error.add_path(*path_);
-      throw;
-    }
+    });
   }
 
   const std::string* path_;

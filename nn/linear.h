@@ -1,3 +1,4 @@
+/// The linear layer.
 #pragma once
 #include "../autograd/ops/fused/linear_activation.h"
 #include "layer.h"

@@ -1,3 +1,4 @@
+/// Layer norm and RMS norm as layers.
 #pragma once
 #include "../autograd/ops/fused/add_norm.h"
 #include "layer.h"

@@ -1,3 +1,4 @@
+/// Stochastic gradient descent, with momentum.
 #pragma once
 #include "optimizer.h"
 

@@ -1,3 +1,4 @@
+/// Activations: tanh, sigmoid, relu, gelu, silu and softplus.
 #pragma once
 #include "../tape.h"
 

@@ -10,7 +10,7 @@
 namespace tapegrad {
 namespace {
 
-/// What the binary ops share: the shape rule and the broadcasting loop over one scalar function.
+/// The base of the binary ops: the shape rule and the broadcasting loop over one scalar function.
 template <class O>
 class Broadcasting : public Typed<O> {
  public:

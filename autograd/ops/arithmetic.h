@@ -1,3 +1,5 @@
+/// Addition, subtraction, multiplication and division with broadcasting, and their operators with numbers and
+/// Tensors.
 #pragma once
 #include <concepts>
 #include <type_traits>

@@ -1,3 +1,4 @@
+/// Comparisons, which give boolean Tensors, and ops that choose by a boolean Tensor.
 #pragma once
 #include "arithmetic.h"
 

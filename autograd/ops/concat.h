@@ -1,3 +1,4 @@
+/// Concatenation and stacking of values.
 #pragma once
 #include <initializer_list>
 #include <span>

@@ -1,9 +1,10 @@
+/// The cross-entropy loss of logits and target classes.
 #pragma once
 #include "../tape.h"
 
 namespace tapegrad {
 
-/// What is made of the losses of single targets: their mean, their sum, or each by itself.
+/// The reduction of the losses of single targets: their mean, their sum, or each by itself.
 enum class Reduction { mean, sum, none };
 
 struct CrossEntropyOptions {

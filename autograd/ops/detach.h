@@ -1,3 +1,4 @@
+/// Cuts a value off from its gradient.
 #pragma once
 #include "../tape.h"
 

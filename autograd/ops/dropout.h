@@ -1,3 +1,4 @@
+/// Dropout with counted random numbers.
 #pragma once
 #include "../tape.h"
 
@@ -8,8 +9,8 @@ namespace tapegrad {
 /// in [0, 1], p = 1 gives zeros; throws on any other p.
 Var dropout(const Var& x, double p);
 
-/// The same with the numbers of `key`, training or not: element i (row-major) of x is kept or not by (key, i)
-/// alone.
+/// `dropout` with the numbers of `key`, in training or not: element i (row-major) of x is kept or not by
+/// (key, i) alone.
 Var dropout_with(const Var& x, double p, RandomKey key);
 
 }  // namespace tapegrad

@@ -1,3 +1,4 @@
+/// Elementwise functions of one value.
 #pragma once
 #include "../tape.h"
 #include "activation.h"

@@ -180,7 +180,7 @@ Var elementwise(const char* name, const Var& x, Value, Slope, Forward = {}, Back
   return apply(O(name, {}, where), {x});
 }
 
-/// The same of value(x, constants...) and slope(x, y, dy, constants...).
+/// An elementwise op with constants: value(x, constants...) and slope(x, y, dy, constants...).
 template <std::size_t N, class Value, class Slope>
 Var elementwise(const char* name, const Var& x, const NamedConstant (&constants)[N], Value, Slope,
                 SourceLocation where = SourceLocation::current()) {

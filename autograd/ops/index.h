@@ -1,3 +1,4 @@
+/// Ops that read or add by index: embedding, gather, scatter_add, index_select.
 #pragma once
 #include <optional>
 

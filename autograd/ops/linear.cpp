@@ -122,9 +122,7 @@ RowView RowView::up_to(const RowView& other) const {
 }
 
 bool RowView::precedes(const RowView& other) const {
-  const HandleId &a = var_.id(), &b = other.var_.id();
-  return parameter_ == other.parameter_ && a.slot == b.slot && a.serial == b.serial &&
-         var_.output() == other.var_.output() && begin_ + count_ == other.begin_;
+  return parameter_ == other.parameter_ && same_value(var_, other.var_) && begin_ + count_ == other.begin_;
 }
 
 Var linear(const Var& x, const RowView& weight, const RowView& bias) {

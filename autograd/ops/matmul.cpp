@@ -153,7 +153,7 @@ struct Matmul final : Typed<Matmul> {
 
 }  // namespace
 
-Var matmul(const Var& a, const Var& b, const MatmulOptions& options) {
+Var matmul(const Operand& a, const Operand& b, const MatmulOptions& options) {
   return apply(Matmul{options}, {a, b});
 }
 

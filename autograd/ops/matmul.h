@@ -1,3 +1,4 @@
+/// Matrix products, batched and broadcast as in NumPy.
 #pragma once
 #include "../tape.h"
 
@@ -5,7 +6,7 @@ namespace tapegrad {
 
 struct MatmulOptions {
   bool transpose_a = false;  ///< read the last two axes of a swapped, without a copy
-  bool transpose_b = false;  ///< the same for b
+  bool transpose_b = false;  ///< read the last two axes of b swapped
 };
 
 /// C = op(A) op(B) over the last two axes, op(X) = X or Xᵀ:  dA = dC op(B)ᵀ, dB = op(A)ᵀ dC (each transposed
@@ -16,6 +17,6 @@ struct MatmulOptions {
 ///   NumPy)
 ///
 /// k = 0 gives zeros. Throws when an operand is a scalar, a vector is to be transposed, or shapes do not fit.
-Var matmul(const Var& a, const Var& b, const MatmulOptions& options = {});
+Var matmul(const Operand& a, const Operand& b, const MatmulOptions& options = {});
 
 }  // namespace tapegrad

@@ -1,3 +1,4 @@
+/// The mean squared error.
 #pragma once
 #include "../tape.h"
 

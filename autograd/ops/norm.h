@@ -1,3 +1,4 @@
+/// Normalisation of rows: layer norm and RMS norm.
 #pragma once
 #include "../tape.h"
 

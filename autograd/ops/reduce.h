@@ -1,3 +1,4 @@
+/// Reductions over all or some axes: sum, mean, max, min, norm, variance, argmax.
 #pragma once
 #include <concepts>
 #include <span>

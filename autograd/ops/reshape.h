@@ -1,3 +1,4 @@
+/// Ops that change a shape and keep the order of the elements.
 #pragma once
 #include <initializer_list>
 #include <span>

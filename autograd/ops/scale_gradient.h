@@ -1,3 +1,4 @@
+/// Ops that change only the gradient that passes through.
 #pragma once
 #include "../tape.h"
 

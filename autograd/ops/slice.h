@@ -1,3 +1,4 @@
+/// Ranges of an axis, padding and selection.
 #pragma once
 #include <initializer_list>
 

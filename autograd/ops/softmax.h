@@ -1,3 +1,4 @@
+/// Softmax, log-softmax and log-sum-exp along an axis.
 #pragma once
 #include "reduce.h"
 

@@ -1,3 +1,4 @@
+/// Ops that reorder axes.
 #pragma once
 #include <initializer_list>
 #include <span>

@@ -4,7 +4,7 @@
 
 namespace tapegrad {
 
-/// What a forward reads: `in[i]` is the first element of input i.
+/// The inputs of a forward: `in[i]` is the first element of input i.
 template <class T>
 struct Inputs {
   Views views;
@@ -14,7 +14,7 @@ struct Inputs {
   auto array(std::size_t i = 0) const { return views[i].template array<T>(); }
 };
 
-/// What a forward writes: `out[k]` is the first element of result k.
+/// The outputs of a forward: `out[k]` is the first element of result k.
 template <class T>
 struct Outputs {
   Views views;
@@ -24,7 +24,7 @@ struct Outputs {
   auto array(std::size_t k = 0) const { return views[k].template array<T>(); }
 };
 
-/// What a raw backward reads and writes, see BackwardArgs: `dx(i)` is null where input i needs no gradient,
+/// The arrays of a raw backward, see BackwardArgs: `dx(i)` is null where input i needs no gradient,
 /// `dy(k)` where no cotangent arrived.
 template <class T>
 struct RawBackward {

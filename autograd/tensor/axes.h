@@ -21,7 +21,7 @@ class Axes {
     std::copy(axes.begin(), axes.end(), axes_.begin());
   }
 
-  /// Whether this stands for every axis, however many there are.
+  /// Returns true when this stands for every axis, however many there are.
   bool all() const { return all_; }
   const int* begin() const { return axes_.data(); }
   const int* end() const { return axes_.data() + count_; }

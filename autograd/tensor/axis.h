@@ -1,3 +1,4 @@
+/// Extents before, along and behind one axis, for loops over rows.
 #pragma once
 #include <cstring>
 

@@ -1,3 +1,4 @@
+/// The shape rule and the strides of broadcasting, as in NumPy.
 #pragma once
 #include <array>
 

@@ -1,3 +1,4 @@
+/// Scalar types, and the dispatch from a run-time dtype to C++ code.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -1,3 +1,4 @@
+/// Views of a Tensor as Eigen::Tensor, for code that includes Eigen's unsupported headers.
 #pragma once
 #include <array>
 #include <unsupported/Eigen/CXX11/Tensor>
@@ -17,7 +18,7 @@ Eigen::TensorMap<Eigen::Tensor<const T, Rank, Eigen::RowMajor>> tensor(const Ten
   return {x.data<T>(), extents};
 }
 
-/// The same for writing.
+/// A view that may be written.
 template <class T, int Rank>
 Eigen::TensorMap<Eigen::Tensor<T, Rank, Eigen::RowMajor>> tensor(Tensor& x) {
   expects(x.rank() == Rank, "tensor: a view of rank {} of a tensor of shape {}", Rank, x.shape());

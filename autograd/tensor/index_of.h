@@ -1,3 +1,4 @@
+/// The index along each axis of an element given by its row-major number.
 #pragma once
 #include "shape.h"
 

@@ -1,3 +1,4 @@
+/// Conversion of single scalars between dtypes.
 #pragma once
 #include <Eigen/Core>
 

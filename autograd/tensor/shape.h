@@ -1,3 +1,4 @@
+/// Shapes: extents of up to eight axes.
 #pragma once
 #include <fmt/format.h>
 

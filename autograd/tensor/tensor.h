@@ -1,3 +1,4 @@
+/// Tensors: dense row-major arrays whose rank and dtype are run-time properties.
 #pragma once
 #include <Eigen/Core>
 
@@ -53,7 +54,7 @@ struct BasicView {
   }
 };
 
-/// What ops compute on.
+/// The raw array that ops compute on.
 using TensorView = BasicView<Shape>;
 /// A cotangent of a value, whose shape it refers to: one is made for every use of every value, so it is
 /// small.
@@ -159,12 +160,12 @@ class Tensor {
   /// A handle to the same memory that refuses to write. With the path of a parameter, the error that a write
   /// throws names that parameter and `Parameter::update`; the path must live as long as the program.
   Tensor read_only(const std::string* parameter = nullptr) const;
-  /// Whether `other` is a handle to the same memory, of the same shape.
+  /// Returns true when `other` is a handle to this memory, of this shape.
   bool shares(const Tensor& other) const {
     return view_.bytes == other.view_.bytes && owner_ == other.owner_ && shape() == other.shape() &&
            dtype() == other.dtype();
   }
-  /// The same elements under another shape of the same size (shares memory).
+  /// These elements under another shape of equal size; shares memory.
   Tensor reshaped(Shape shape) const;
   /// t[i] along the first axis, which is dropped (shares memory); -1 is the last.
   Tensor operator[](Index i) const;

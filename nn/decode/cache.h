@@ -1,3 +1,4 @@
+/// The keys and values that a decoder keeps between steps of decoding.
 #pragma once
 #include <memory>
 #include <span>
@@ -14,7 +15,7 @@ struct KVCache {
   Tensor values;  // [slots, capacity, d_model]
 };
 
-/// Where the rows of a step find their keys and values, and how many of them they see.
+/// The slot of each row's keys and values in a cache, and how many of them the row sees.
 struct CacheRows {
   std::span<const Index> slots, lengths;  // [rows]
 };

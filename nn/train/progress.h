@@ -1,3 +1,4 @@
+/// A progress line on a terminal.
 #pragma once
 #include <array>
 #include <cstddef>

@@ -72,7 +72,7 @@ void ShardedStep::begin(Index shards) {
   }
 }
 
-/// Where `p` stands in `parameters_`. A model reads its parameters in the same order in every step, so the
+/// The position of `p` in `parameters_`. A model reads its parameters in the same order in every step, so the
 /// last answer, `guess`, is almost always right.
 std::size_t ShardedStep::position(const Parameter& p, std::size_t& guess) const {
   if (guess < parameters_.size() && parameters_[guess].data() == p.data()) return guess;

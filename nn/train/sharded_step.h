@@ -1,3 +1,4 @@
+/// One training step of a batch that is cut into shards for several threads.
 #pragma once
 #include <concepts>
 #include <memory>
@@ -10,8 +11,8 @@
 
 namespace tapegrad::nn {
 
-/// What the user's function returns for one shard: the *sum* of the losses of its examples, and over how many
-/// targets.
+/// The result of the user's function for one shard: the *sum* of the losses of its examples, and over how
+/// many targets.
 struct ShardLoss {
   Var sum;
   Index count = 0;

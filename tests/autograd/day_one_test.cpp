@@ -1,5 +1,5 @@
-// What a user of PyTorch or NumPy writes on the first day, with the values that it gives there. Only the
-// umbrella header is included.
+// Lines that a user of PyTorch or NumPy writes on the first day, with the values that they give there. Only
+// the umbrella header is included.
 #include <tapegrad/tapegrad.h>
 
 #include <tests/support/errors.h>
@@ -9,14 +9,9 @@
 namespace tapegrad {
 namespace {
 
+using test::check_near;
 using test::check_values;
 using test::error_of;
-
-void check_near(const Tensor& actual, const Shape& shape, const std::vector<double>& values) {
-  BOOST_TEST((actual.shape() == shape));
-  BOOST_TEST(actual.to_vector() == values, boost::test_tools::tolerance(1e-5)
-                                               << boost::test_tools::per_element());
-}
 
 struct Fixture {
   Tape tape{{.dtype = DType::f64}};
@@ -253,6 +248,18 @@ BOOST_AUTO_TEST_CASE(a_loss_and_its_gradients) {
   BOOST_TEST(error_of([&] {
                mse_loss(x, reshape(y, {3, 2}));
              }) == "mse_loss: prediction [2, 3] and target [3, 2] differ in shape; reshape one of them");
+}
+
+BOOST_AUTO_TEST_CASE(a_product_with_a_parameter) {
+  ParameterStore params(1, DType::f64);
+  const Parameter w = params.root().parameter("w", {3, 2}, [](Tensor& v, RandomKey) { v.fill(2); });
+  const Var product = matmul(x, w);  // [2, 3] [3, 2]
+  check_values(product.value(), {2, 2}, {4, 4, -10, -10});
+  check_values(matmul(w, x).value()[0], {3}, {-6, 6, -6});
+  const Gradients g = tape.backward(sum(product));
+  check_values(g[w], {3, 2}, {-3, -3, 3, 3, -3, -3});
+  BOOST_TEST(error_of([&] { matmul(w, w); }) ==
+             "matmul: no operand is a Var, so there is no tape to record on; tape[parameter] is one");
 }
 
 BOOST_AUTO_TEST_CASE(a_parameter_tells_how_it_is_changed) {

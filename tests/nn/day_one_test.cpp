@@ -1,5 +1,4 @@
-// What a user of PyTorch writes on the first day with layers, optimizers and steps, with the values that it
-// gives.
+// Lines that a user of PyTorch writes on the first day with layers, optimizers and steps, with their values.
 #include <tapegrad/nn.h>
 #include <tapegrad/optim.h>
 #include <tapegrad/tapegrad.h>
@@ -14,14 +13,9 @@ using namespace nn;
 using namespace optim;
 namespace {
 
+using test::check_near;
 using test::check_values;
 using test::error_of;
-
-void check_near(const Tensor& actual, const Shape& shape, const std::vector<double>& values) {
-  BOOST_TEST((actual.shape() == shape));
-  BOOST_TEST(actual.to_vector() == values, boost::test_tools::tolerance(1e-5)
-                                               << boost::test_tools::per_element());
-}
 
 struct ScaleOptions {
   double factor = 2;

@@ -21,6 +21,14 @@ inline void check_values(const Tensor& actual, const Shape& shape, const std::ve
   BOOST_TEST(actual.to_vector() == values, boost::test_tools::per_element());
 }
 
+/// Values of rounded arithmetic: 1e-12 of each in f64, 1e-5 in f32.
+inline void check_near(const Tensor& actual, const Shape& shape, const std::vector<double>& values) {
+  BOOST_TEST((actual.shape() == shape), fmt::format("shape {} instead of {}", actual.shape(), shape));
+  BOOST_TEST(actual.to_vector() == values,
+             boost::test_tools::tolerance(actual.dtype() == DType::f64 ? 1e-12 : 1e-5)
+                 << boost::test_tools::per_element());
+}
+
 /// 1, 2, 3, … in row-major order.
 inline Tensor counting(const Shape& shape, DType dtype = DType::f64) {
   std::vector<double> values;

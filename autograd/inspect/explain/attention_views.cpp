@@ -32,7 +32,7 @@ class Paths {
   DType dtype() const { return tape_.dtype; }
   const std::vector<std::uint32_t>& users(const RecordedValue& v) const { return users_[v.id]; }
 
-  /// What `v` was made by, behind ops that only move elements.
+  /// Returns the value from which ops that only move elements made `v`.
   const RecordedValue& made_by(const RecordedValue& v) const {
     const RecordedValue* at = &v;
     while (moves_only(*at)) at = &tape_[at->inputs[0]];
@@ -56,7 +56,7 @@ class Paths {
   std::vector<std::vector<std::uint32_t>> users_;
 };
 
-/// How scores come from a product: product · scale + bias.
+/// Scores as a product, scaled and with a bias: product · scale + bias.
 struct Scores {
   const RecordedValue *scores = nullptr, *product = nullptr, *bias = nullptr;
   double scale = 1;
@@ -106,8 +106,8 @@ std::optional<Projection> projection_of(const Paths& paths, const RecordedValue&
                     transpose_b == nullptr || !*transpose_b};
 }
 
-/// Whether row 0 of the last head is row 0 of x times the outputs of the weight from `first` on, plus the
-/// bias from `bias_first` on, as exactly as the recording can tell.
+/// Returns true when row 0 of the last head is row 0 of x times the outputs of the weight from `first` on,
+/// plus the bias from `bias_first` on, as exactly as the recording can tell.
 bool projects(const Projection& p, Index first, Index bias_first, const RecordedValue& heads,
               Index head_count, DType dtype) {
   const Shape& w = p.weight->shape;

@@ -1,3 +1,4 @@
+/// Finds the attention in a recording, head by head, for the page and its text.
 #pragma once
 #include "explanation.h"
 

@@ -1,3 +1,4 @@
+/// Deliberately wrong backward rules, which show a learner what a mistake does to the gradients.
 #pragma once
 #include <functional>
 #include <span>

@@ -77,8 +77,8 @@ void attention_forward(const AttentionArgs<T>& args) {
 
 namespace {
 
-/// Where the gradients of keys and values are written, not added to: the keys that the first block of queries
-/// does not see.
+/// Zeros the gradients of the keys and values that the first block of queries does not see, when gradients
+/// are written and not added to.
 template <class T>
 void zero_unseen_keys(const Head<T>& head, const AttentionGradients<T>& grads) {
   const AttentionArgs<T>& args = head.args;

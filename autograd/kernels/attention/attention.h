@@ -9,7 +9,8 @@
 
 namespace tapegrad::kernels {
 
-/// Where batch b, head h, row t of a [batch, heads, time, dim] operand lies: data + b * batch + h * head + t
+/// Strides of an operand [batch, heads, time, dim]: batch b, head h, row t begins at data + b * batch + h *
+/// head + t
 /// * row; the elements of one head are contiguous. Packed projections [batch, time, 3 * d_model] need no
 /// transposition: {time * 3 * d_model, head_dim, 3 * d_model}.
 struct HeadStrides {
@@ -18,7 +19,7 @@ struct HeadStrides {
   Index row = 0;
 };
 
-/// Where element (b, h, q, k) of a [batch, heads, query, key] operand lies; a stride of 0 broadcasts.
+/// Strides of an operand [batch, heads, query, key]; a stride of 0 broadcasts.
 struct ScoreStrides {
   Index batch = 0;
   Index head = 0;

@@ -13,7 +13,7 @@ namespace tapegrad::kernels::TAPEGRAD_ISA {
 constexpr Index kLaneKeys = 64;      // at most
 constexpr Index kLaneScores = 2048;  // of heads that are worked on together
 
-/// Whether what is asked for can be had this way.
+/// Returns true when the lanes path can compute this call.
 template <class T>
 TAPEGRAD_INLINE bool fits_lanes(const AttentionArgs<T>& args) {
   const Index elements = args.batch * args.heads * args.query_len * args.key_len;
@@ -67,7 +67,7 @@ struct QueryBlock {
   TAPEGRAD_INLINE void each(const AttentionArgs<T>& args, Index h, Body body) const;
 };
 
-/// What kWidth<T> neighbouring queries of one head have in common.
+/// Bounds that kWidth<T> neighbouring queries of one head share.
 template <class T, bool ragged>
 struct QueryLanes {
   IntVector<T> allowed;  // keys

@@ -70,7 +70,7 @@ TAPEGRAD_INLINE void zero_blocks(T* p, Index begin, Index end) {
   for (Index j = round_up(begin, kLanes); j < end; j += kWidth<T>) store(p + j, Vector<T>{});
 }
 
-/// How a row was normalised: weight = exp(score - max) * inverse_sum.
+/// The normalisation of a row: weight = exp(score - max) * inverse_sum.
 template <class T>
 struct RowScale {
   T max, inverse_sum;
@@ -123,7 +123,8 @@ TAPEGRAD_INLINE RowScale<T> softmax_row(Scores<T> scores, T* s, Index n) {
   return {max, inverse};
 }
 
-/// The same weights again, from a saved scale; zeros behind them to the end of the block of 16.
+/// Computes the weights of a row again from a saved scale, with zeros behind them to the end of the block
+/// of 16.
 template <class T>
 TAPEGRAD_INLINE void repeat_softmax_row(Scores<T> scores, T* s, Index n, RowScale<T> scale) {
   if (scale.inverse_sum == 0) return zero_blocks(s, 0, round_up(n, kLanes));

@@ -40,8 +40,8 @@ class AttentionTaps {
                });
   }
 
-  /// What grads.dscores adds to the gradients of query, key and bias; grads.weights_gradient and
-  /// grads.scores_gradient.
+  /// Adds the part of grads.dscores to the gradients of query, key and bias, and completes
+  /// grads.weights_gradient and grads.scores_gradient.
   void gradients(const AttentionGradients<T>& grads) {
     const bool saved_dot = grads.dout && !grads.dweights;
     const bool cotangents = grads.weights_gradient || grads.scores_gradient;

@@ -8,8 +8,8 @@
 
 namespace tapegrad::kernels::TAPEGRAD_ISA {
 
-/// Whether what is asked for can be had this way: gradients that whole rows of cotangents are needed for, or
-/// that lie in each other's memory, cannot.
+/// Returns true when the tiles path can compute these gradients: none needs whole rows of cotangents, and
+/// none shares memory with another.
 template <class T>
 TAPEGRAD_INLINE bool fits_tiles(const AttentionGradients<T>& grads) {
   const auto apart = [](const T* a, const T* b) { return a != b || !a; };
@@ -145,7 +145,8 @@ class BackwardHead {
     return done;
   }
 
-  /// Where some rows see fewer keys than others, products leave out what none of a few rows or keys has.
+  /// One tile of queries. When some rows see fewer keys than others, products leave out the blocks that none
+  /// of their rows sees.
   void tile(Index q, Index rows) {
     constexpr Index ld = BackwardScratch<T>::kTileLd;
     const Index n = seen(q + rows - 1);

@@ -1,4 +1,4 @@
-/// Where attention finds its heads, and operands that are read where they stand.
+/// The layouts in which attention finds its heads, and operands that are columns of a wider value.
 #pragma once
 #include <variant>
 
@@ -34,11 +34,6 @@ struct ColumnView {
   /// The columns as a value of their own: `of` where they are all of it, else a slice.
   Var value() const;
 };
-
-/// Whether two handles name one value.
-inline bool same_value(const Var& a, const Var& b) {
-  return a.id().slot == b.id().slot && a.id().serial == b.id().serial && a.output() == b.output();
-}
 
 inline ColumnView columns(const Var& x, Index begin, Index width) { return {x, begin, width}; }
 

@@ -1,3 +1,4 @@
+/// Masks of attention: which keys a query may see.
 #pragma once
 #include <span>
 #include <string>
@@ -44,7 +45,7 @@ class Mask {
   static Mask keep(const Tensor& keep);
   /// True = is left out; otherwise like `keep`. Makes a negated copy.
   static Mask block(const Tensor& block);
-  /// The same keys for every head and query: boolean (or u8) [batch, key], true = takes part (a padding
+  /// One set of keys for every head and query: boolean (or u8) [batch, key], true = takes part (a padding
   /// mask).
   static Mask keys(const Tensor& keep);
   /// In example b the first lengths[b] keys take part; [batch], i64. Throws on negative lengths.

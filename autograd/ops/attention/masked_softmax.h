@@ -1,3 +1,4 @@
+/// Softmax over the keys that a mask leaves.
 #pragma once
 #include "mask.h"
 
@@ -9,7 +10,7 @@ namespace tapegrad {
 /// Throws unless `scores` has these four axes and the mask fits them. Without a mask it is `softmax`.
 Var masked_softmax(const Var& scores, const Mask& mask);
 
-/// The same with a mask that the tape already holds, for definitions of other ops.
+/// `masked_softmax` with a mask that the tape already holds, for definitions of other ops.
 Var masked_softmax_with(const Var& scores, const MaskView& mask);
 
 }  // namespace tapegrad

@@ -66,11 +66,8 @@ struct AddLayerNorm final : Fused {
 
   VarList define(std::span<const Var> in) const override {
     const Var sum = in[0] + (p > 0 ? dropout_with(in[1], p, key) : in[1]);
-    Tape& tape = sum.tape();
-    const Var normed = record_layer(tape, layer.path, [&] {
-      const Var y = layer_norm(sum, weight > 0 ? in[weight] : Var(), bias > 0 ? in[bias] : Var(), eps);
-      if (layer.path != nullptr) tape.observe(*layer.path, y);
-      return y;
+    const Var normed = record_part(sum.tape(), layer.path, [&] {
+      return layer_norm(sum, weight > 0 ? in[weight] : Var(), bias > 0 ? in[bias] : Var(), eps);
     });
     return {normed, sum};
   }

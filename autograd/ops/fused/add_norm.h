@@ -12,8 +12,8 @@ struct NormedSum {
   const Var& observed() const { return normed; }
 };
 
-/// What a composite op needs of a layer norm, to which nn::LayerNorm converts: weight and bias [n] or empty,
-/// and the layer's path, or null for parameters of no layer.
+/// The parameters of a layer norm as a composite op takes them, to which nn::LayerNorm converts: weight and
+/// bias [n] or empty, and the layer's path, or null for parameters of no layer.
 struct NormPart {
   Operand weight = {}, bias = {};
   double eps = 1e-5;

@@ -23,7 +23,7 @@ struct Embed final : Fused {
         const EmbedOptions& o)
       : ids(kept),
         options(o),
-        padding_idx(table.padding_idx.value_or(-1)),
+        padding_idx(table.padding_idx),
         layers{{table.path}, {positions.path, 0}} {}
   const char* name() const override { return "embedding_positions"; }
   Formula formula() const override {
@@ -68,19 +68,11 @@ struct Embed final : Fused {
 
   VarList define(std::span<const Var> in) const override {
     Tape& tape = in[0].tape();
-    const auto layer = [&](const Part& part, const auto& body) {
-      return record_layer(tape, part.path, [&] {
-        const Var y = body();
-        if (part.path != nullptr) tape.observe(*part.path, y);
-        return y;
-      });
-    };
-    const Var rows = layer(layers[0], [&] {
-      return embedding(in[0], Tensor::borrowed(ids, in[0].id()),
-                       padding_idx < 0 ? std::nullopt : std::optional(padding_idx));
+    const Var rows = record_part(tape, layers[0].path, [&] {
+      return embedding(in[0], Tensor::borrowed(ids, in[0].id()), padding_idx);
     });
     const Var x = affine(rows, options.scale);
-    return {layer(layers[1], [&] { return add_positions(x, in[1], options.first); })};
+    return {record_part(tape, layers[1].path, [&] { return add_positions(x, in[1], options.first); })};
   }
 
  private:

@@ -6,7 +6,7 @@
 
 namespace tapegrad {
 
-/// What a composite op needs of an embedding, to which nn::Embedding converts: the table [rows, width], the
+/// An embedding as a composite op takes it, to which nn::Embedding converts: the table [rows, width], the
 /// row that gets no gradient, if there is one, and the layer's path, or null for a table of no layer.
 struct EmbeddingPart {
   Operand table;
@@ -14,7 +14,7 @@ struct EmbeddingPart {
   const std::string* path = nullptr;
 };
 
-/// What a composite op needs of a layer that adds positions: its table [length, width] and its path, or null.
+/// A layer that adds positions as a composite op takes it: its table [length, width] and its path, or null.
 struct PositionsPart {
   Operand table;
   const std::string* path = nullptr;

@@ -97,12 +97,8 @@ struct LinearActivation final : Fused {
   }
 
   VarList define(std::span<const Var> in) const override {
-    Tape& tape = in[0].tape();
-    const Var a = record_layer(tape, layer.path, [&] {
-      const Var y = linear(in[0], in[1], in.size() > 2 ? in[2] : Var());
-      if (layer.path != nullptr) tape.observe(*layer.path, y);
-      return y;
-    });
+    const Var a = record_part(in[0].tape(), layer.path,
+                              [&] { return linear(in[0], in[1], in.size() > 2 ? in[2] : Var()); });
     return {activation == Activation::relu ? relu(a) : gelu(a)};
   }
 

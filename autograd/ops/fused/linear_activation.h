@@ -6,8 +6,8 @@ namespace tapegrad {
 
 enum class Activation { relu, gelu };
 
-/// What a composite op needs of a linear layer, to which nn::Linear converts: weight [out, in], bias [out] or
-/// empty, and the layer's path, or null for parameters of no layer.
+/// The parameters of a linear layer as a composite op takes them, to which nn::Linear converts: weight [out,
+/// in], bias [out] or empty, and the layer's path, or null for parameters of no layer.
 struct LinearPart {
   Operand weight, bias = {};
   const std::string* path = nullptr;

@@ -4,7 +4,8 @@
 namespace tapegrad {
 namespace {
 
-/// What of weights and scores the loss depends on; gradients inside of the op are there in any case.
+/// The part of weights and scores on which the loss depends; gradients inside of the op are there in any
+/// case.
 enum class Used { all, none, last_query };
 
 struct Case {

@@ -20,7 +20,7 @@ auto says(std::string_view expected) {
   };
 }
 
-// What a boolean means must be said: a bare tensor is no mask.
+// A bare boolean tensor is no mask: its meaning must be said.
 static_assert(!std::is_convertible_v<Tensor, Mask> && !std::is_constructible_v<Mask, Tensor>);
 static_assert(std::is_trivially_destructible_v<MaskView>);
 
