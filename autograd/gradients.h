@@ -36,9 +36,9 @@ class Gradients {
   std::span<const Entry> parameters(std::string_view op) const;
 
   /// Gradients that live outside a tape, for steps over several tapes: entries and threads are valid while
-  /// `stamp` is.
-  Gradients(std::span<const Entry> entries, const HandleId& stamp, ThreadTeam* threads = nullptr)
-      : id_(stamp), entries_(entries), threads_(threads) {}
+  /// `handle` is.
+  Gradients(std::span<const Entry> entries, const HandleId& handle, ThreadTeam* threads = nullptr)
+      : id_(handle), entries_(entries), threads_(threads) {}
 
   /// The threads of the step that computed these gradients, for an optimizer to share its work with; null
   /// when there are none.

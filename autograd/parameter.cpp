@@ -90,7 +90,7 @@ Parameter ParameterStore::create(std::string path, Shape shape, const Initialize
 
 void ParameterStore::tie(std::string path, const Parameter& parameter) {
   expects(parameter && find(parameter.path()) == parameter,
-          "parameters: '{}' can be tied only to a parameter of the same store{}", path,
+          "parameters: '{}' can be tied only to a parameter of its own store{}", path,
           parameter ? fmt::format(", '{}' is of another", parameter.path()) : ", got an empty one");
   check_new(path);
   by_path_.emplace(path, parameter);

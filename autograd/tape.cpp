@@ -142,10 +142,10 @@ Var Tape::operator[](const Parameter& p) {
   check_open("parameter");
   expects(static_cast<bool>(p), "parameter: an empty Parameter; layers create them through a Scope");
   ParameterLeaf& leaf = parameter_leaves_[p.data()];
-  if (leaf.stamp.slot != nullptr && holds(leaf.stamp)) {
-    const Node& known = nodes_[leaf.stamp.node];
+  if (leaf.handle.slot != nullptr && holds(leaf.handle)) {
+    const Node& known = nodes_[leaf.handle.node];
     if (!known.outdated() && (leaf.pinned || known.needs_grad == (p.trainable() && options_.record)))
-      return {leaf.stamp, 0};
+      return {leaf.handle, 0};
   }
   TensorView view = p.value().view();
   if (view.dtype != dtype()) {
@@ -159,7 +159,7 @@ Var Tape::operator[](const Parameter& p) {
   node.parameter = &leaf.parameter;
   node.parameter_version = static_cast<std::uint32_t>(p.version());
   flat_[node.first_output].of_parameter = true;
-  leaf.stamp = x.id();
+  leaf.handle = x.id();
   if (!(leaf.parameter == p)) leaf.parameter = p;
   return x;
 }

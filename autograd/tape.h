@@ -103,14 +103,14 @@ class Tape {
   /// Value of the flat output `number`.
   const TensorView& output(std::uint32_t number) const { return *flat_[number].view; }
 
-  /// Returns true when `stamp` names a value that still exists and was not consumed.
-  bool alive(const HandleId& stamp) const {
-    if (stamp.node == HandleId::pass) return alive_pass(stamp.serial);
-    return holds(stamp) && (consumed_loss_ == 0 || stamp.serial == consumed_loss_);
+  /// Returns true when `handle` names a value that still exists and was not consumed.
+  bool alive(const HandleId& handle) const {
+    if (handle.node == HandleId::pass) return alive_pass(handle.serial);
+    return holds(handle) && (consumed_loss_ == 0 || handle.serial == consumed_loss_);
   }
   /// Throws if a valid handle's value is unreadable: its parameter changed.
-  void check_readable(std::string_view op, const HandleId& stamp) const {
-    if (stamp.node != HandleId::pass) check_version(op, nodes_[stamp.node]);
+  void check_readable(std::string_view op, const HandleId& handle) const {
+    if (handle.node != HandleId::pass) check_version(op, nodes_[handle.node]);
   }
   /// Throws when the parameter of a leaf was updated: the leaf shares its memory, so the recorded values are
   /// gone.
@@ -142,15 +142,15 @@ class Tape {
   Var append_leaf(const TensorView& view, bool needs_grad);
   Var number(Node& node);
   const Var& on_tape(const Operand& operand, Var& lifted);
-  bool holds(const HandleId& stamp) const {
-    return stamp.slot == slot_ && stamp.node < nodes_.size() && nodes_[stamp.node].serial == stamp.serial;
+  bool holds(const HandleId& handle) const {
+    return handle.slot == slot_ && handle.node < nodes_.size() && nodes_[handle.node].serial == handle.serial;
   }
   bool alive_pass(std::uint64_t serial) const;
   void check_finite(const Op& op, Views inputs, Views outputs, const std::uint32_t* numbers,
                     std::size_t position) const;
   void check_finite(const Op& op, const VarList& inputs, const VarList& outputs, std::size_t position) const;
   [[noreturn]] void refuse(const Op& op, OpTraits traits, std::size_t inputs) const;
-  [[noreturn]] void throw_stale(std::string_view op, const HandleId& stamp) const;
+  [[noreturn]] void throw_stale(std::string_view op, const HandleId& handle) const;
   [[noreturn]] void throw_version(std::string_view op, const Node& leaf) const;
   [[noreturn]] void throw_operand(std::string_view op, std::span<const Operand> inputs) const;
 
@@ -168,7 +168,7 @@ class Tape {
   std::vector<std::uint64_t> live_passes_;  // ascending
   /// The leaf of a parameter. Entries stay over resets: no allocation in the steady state.
   struct ParameterLeaf {
-    HandleId stamp;
+    HandleId handle;
     Parameter parameter;  // keeps it alive as long as a node may point to it
     bool pinned = false;  // while a checkpoint runs again: the leaf stays as recorded, even if frozen since
   };

@@ -58,9 +58,9 @@ void Tape::throw_operand(std::string_view op, std::span<const Operand> inputs) c
   std::terminate();
 }
 
-void Tape::throw_stale(std::string_view op, const HandleId& stamp) const {
-  if (holds(stamp)) check_open(op);
-  const auto was_inside = [&](const Node& n) { return n.checkpoint && n.op->dropped(stamp.serial); };
+void Tape::throw_stale(std::string_view op, const HandleId& handle) const {
+  if (holds(handle)) check_open(op);
+  const auto was_inside = [&](const Node& n) { return n.checkpoint && n.op->dropped(handle.serial); };
   bool dropped = false;
   for (std::size_t i = 0; i < nodes_.size(); ++i) dropped |= was_inside(nodes_[i]);
   expects(

@@ -17,7 +17,7 @@ struct ReduceOptions;
 class Var {
  public:
   Var() = default;
-  Var(const HandleId& stamp, std::uint32_t output) : id_(stamp), output_(output) {}
+  Var(const HandleId& handle, std::uint32_t output) : id_(handle), output_(output) {}
 
   /// The value, read-only, in the tape's arena.
   Tensor value() const;

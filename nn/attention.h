@@ -28,7 +28,7 @@ struct DotProductAttentionOptions {
 };
 
 /// softmax(score(Q, K) + bias, masked) V, with the score as an option; a fully masked row gives zeros. The
-/// weights are those before dropout, [batch, heads, query, key], and lie on the path to the loss.
+/// weights are those before dropout, [batch, heads, query, key], and a loss may depend on them.
 AttentionResult attention_by_score(const ColumnView& query, const ColumnView& key, const ColumnView& value,
                                    const DotProductAttentionOptions& options = {});
 

@@ -32,7 +32,7 @@ Gradients BackwardPass::walk_back() {
     begin();  // dloss/dloss = 1
     for (std::uint32_t i = loss_.id().node + 1; i-- > 0;) step(i);
   }
-  return finish(make_stamp());
+  return finish(make_id());
 }
 
 /// Turns the cotangents of node i's results into contributions to the gradients of its inputs.
@@ -166,7 +166,7 @@ TensorView BackwardPass::gradient(std::uint32_t flat) const {
   return v ? tape_.output(tape_.flat_number(v)) : TensorView{};
 }
 
-Gradients BackwardPass::finish(const HandleId& stamp) {
+Gradients BackwardPass::finish(const HandleId& handle) {
   Gradients result;
   if (options_.create_graph) {
     result.vars_ = vars_;
@@ -177,15 +177,15 @@ Gradients BackwardPass::finish(const HandleId& stamp) {
   }
   result.output_count_ = count_;
   result.entries_ = parameters();
-  result.id_ = stamp;
+  result.id_ = handle;
   if (options_.consume) tape_.consumed_loss_ = loss_.id().serial;
   return result;
 }
 
-HandleId BackwardPass::make_stamp() {
-  const HandleId stamp{tape_.slot_, tape_.slot_->next_serial++, HandleId::pass};
-  tape_.live_passes_.push_back(stamp.serial);
-  return stamp;
+HandleId BackwardPass::make_id() {
+  const HandleId handle{tape_.slot_, tape_.slot_->next_serial++, HandleId::pass};
+  tape_.live_passes_.push_back(handle.serial);
+  return handle;
 }
 
 bool BackwardPass::reached(std::uint32_t i) const {

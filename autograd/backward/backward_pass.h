@@ -30,9 +30,9 @@ class BackwardPass {
   /// Returns true when the cotangent of a result of node i has arrived. Leaves are never walked.
   bool reached(std::uint32_t i) const;
   void step(std::uint32_t i);
-  Gradients finish(const HandleId& stamp);
-  /// A stamp that stays alive as long as the values that the pass reads.
-  HandleId make_stamp();
+  Gradients finish(const HandleId& handle);
+  /// A handle that stays alive as long as the values that the pass reads.
+  HandleId make_id();
 
   /// Makes room for nodes recorded since the last step. Call it before a step when there may be any.
   void make_room();

@@ -181,8 +181,8 @@ void Checkpoints::close(Tape& tape, const detail::Segment& segment, const Tape::
     node.input_count = static_cast<std::uint16_t>(found.inputs.size());
     node.output_count = static_cast<std::uint16_t>(found.results.size());
     node.needs_grad = node.checkpoint = true;
-    const HandleId stamp = tape.number(node).id();
-    for (std::uint16_t k = 0; k < node.output_count; ++k) places.push_back({found.results[k], {stamp, k}});
+    const HandleId handle = tape.number(node).id();
+    for (std::uint16_t k = 0; k < node.output_count; ++k) places.push_back({found.results[k], {handle, k}});
   }
   for (std::size_t i = 0; i < results.size(); ++i) {
     if (numbers[i] == none) continue;
@@ -214,7 +214,7 @@ class Checkpoints::PinnedParameters {
       if (input.parameter == nullptr || input.outdated()) continue;
       Tape::ParameterLeaf& leaf = tape_.parameter_leaves_[input.parameter->data()];
       leaf.pinned = on;
-      if (on) leaf.stamp = {tape_.slot_, input.serial, at};
+      if (on) leaf.handle = {tape_.slot_, input.serial, at};
     }
   }
 

@@ -79,7 +79,7 @@ BackwardSteps::BackwardSteps(Tape& tape, const Var& loss, const StepOptions& opt
   pass_ = std::make_unique<BackwardPass>(tape, loss, BackwardOptions{.cotangent = options.cotangent});
   pass_->check();
   pass_->begin();
-  id_ = pass_->make_stamp();
+  id_ = pass_->make_id();
   left_ = loss.id().node + 1;
 }
 BackwardSteps::~BackwardSteps() = default;
@@ -139,8 +139,8 @@ void BackwardSteps::fill(std::uint32_t i) {
   } else {
     pass_->step(i);
   }
-  id_ = pass_->make_stamp();  // stale after a rewind to before this step
-  show_incoming();            // now as completed by the rule
+  id_ = pass_->make_id();  // stale after a rewind to before this step
+  show_incoming();         // now as completed by the rule
   step_ = std::move(step);
 }
 
@@ -189,7 +189,7 @@ Tensor BackwardSteps::so_far(const Var& x) const {
 Gradients BackwardSteps::gradients() {
   while (next()) {
   }
-  if (!gradients_) gradients_ = pass_->finish(id_ = pass_->make_stamp());
+  if (!gradients_) gradients_ = pass_->finish(id_ = pass_->make_id());
   return *gradients_;
 }
 

@@ -103,14 +103,14 @@ Index check(const Var& logits, const Tensor& targets, const CrossEntropyOptions&
           "[.., vocab] and targets [..]",
           targets.shape(), x);
   expects(options.label_smoothing >= 0 && options.label_smoothing <= 1,
-          "cross_entropy: label_smoothing must lie in [0, 1], got {}", options.label_smoothing);
+          "cross_entropy: label_smoothing must be in [0, 1], got {}", options.label_smoothing);
   const auto* target = targets.data<Index>();
   Index counted = 0;
   for (Index i = 0; i < targets.size(); ++i) {
     if (target[i] == options.ignore_index) continue;
     ++counted;
     expects(target[i] >= 0 && target[i] < x.cols(),
-            "cross_entropy: target {} at position {} of {} is out of range; it must lie in "
+            "cross_entropy: target {} at position {} of {} is out of range; it must be in "
             "[0, {}) or be ignore_index = {}",
             target[i], i, targets.shape(), x.cols(), options.ignore_index);
   }

@@ -18,7 +18,7 @@ struct CrossEntropyOptions {
 /// smoothing: Szegedy et al., 2016, arXiv 1512.00567);  dlogits_r = dloss_r (p_r − (1 − eps) onehot(target_r)
 /// − eps / vocab). logits [.., vocab], targets i64 [..]. The result is a scalar, or [..] for Reduction::none.
 /// The mean is over the targets that are not ignored; without any it is 0, and so is its gradient. Throws
-/// when the shapes do not fit, targets is not i64, a target lies outside [0, vocab), or label_smoothing
+/// when the shapes do not fit, targets is not i64, a target is outside [0, vocab), or label_smoothing
 /// outside [0, 1].
 Var cross_entropy(const Var& logits, const Tensor& targets, const CrossEntropyOptions& options = {});
 

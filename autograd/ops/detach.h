@@ -4,7 +4,7 @@
 
 namespace tapegrad {
 
-/// y = x;  dx = 0: the same values, through which no gradient flows (`needs_grad()` is false). Also called
+/// y = x;  dx = 0: the values stay, and through them no gradient flows (`needs_grad()` is false). Also called
 /// stop-gradient.
 Var detach(const Var& x);
 

@@ -15,7 +15,7 @@ struct Dropout final : Typed<Dropout> {
   Formula formula() const override { return "y = x [u >= p] / (1 - p);  dx = dy [u >= p] / (1 - p)"; }
   void attributes(Attributes& a) const override { put(a, "p", p); }
   Shape shape(Views in, int) const override {
-    expects(p >= 0 && p <= 1, "dropout: the probability must lie in [0, 1], got {}", p);
+    expects(p >= 0 && p <= 1, "dropout: the probability must be in [0, 1], got {}", p);
     return in[0].shape;
   }
   template <class T>
@@ -38,7 +38,7 @@ Var dropout_with(const Var& x, double p, RandomKey key) { return apply(Dropout{p
 
 Var dropout(const Var& x, double p) {
   Tape& tape = x.tape("dropout");
-  expects(p >= 0 && p <= 1, "dropout: the probability must lie in [0, 1], got {}", p);
+  expects(p >= 0 && p <= 1, "dropout: the probability must be in [0, 1], got {}", p);
   return tape.training() && p > 0 ? dropout_with(x, p, tape.next_draw()) : x;
 }
 

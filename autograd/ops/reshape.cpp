@@ -79,7 +79,7 @@ Var flatten(const Var& x, int first, int last) {
   const Shape& from = x.shape();
   if (from.rank() == 0) return reshape(x, {1});
   const int begin = checked_axis("flatten", first, from), end = checked_axis("flatten", last, from);
-  expects(begin <= end, "flatten: axis {} lies behind axis {} in shape {}", first, last, from);
+  expects(begin <= end, "flatten: axis {} comes after axis {} in shape {}", first, last, from);
   Shape to;
   for (int axis = 0; axis < from.rank(); ++axis) {
     if (axis > begin && axis <= end)

@@ -4,11 +4,11 @@
 
 namespace tapegrad {
 
-/// y = x;  dx = factor dy: the same values, and the gradient times `factor` on its way back. With 0 the
-/// gradient is there and is 0; `detach` takes it away.
+/// y = x;  dx = factor dy: the values stay, and the gradient is multiplied by `factor` on its way back. With
+/// 0 the gradient is there and is 0; `detach` takes it away.
 Var scale_gradient(const Var& x, double factor);
 
-/// y = x;  dx = −dy: gradient reversal, which trains what lies before it to make the loss larger (Ganin and
+/// y = x;  dx = −dy: gradient reversal, which trains the layers before it to make the loss larger (Ganin and
 /// Lempitsky, 2015, arXiv 1409.7495). It is scale_gradient(x, -1).
 Var flip_gradient(const Var& x);
 

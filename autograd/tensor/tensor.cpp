@@ -119,10 +119,10 @@ Tensor Tensor::ids(const std::vector<Index>& values, Shape shape) {
   return result;
 }
 
-Tensor Tensor::borrowed(const TensorView& view, const HandleId& stamp) {
+Tensor Tensor::borrowed(const TensorView& view, const HandleId& handle) {
   Tensor result;
   result.view_ = view;
-  result.id_ = stamp;
+  result.id_ = handle;
   result.read_only_ = true;
   return result;
 }

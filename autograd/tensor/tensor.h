@@ -109,7 +109,7 @@ class Tensor {
   template <class Derived>
   static Tensor from(const Eigen::DenseBase<Derived>& expression);
   /// A read-only handle to memory owned by a tape or a backward pass. For the library's own use.
-  static Tensor borrowed(const TensorView& view, const HandleId& stamp);
+  static Tensor borrowed(const TensorView& view, const HandleId& handle);
 
   explicit operator bool() const { return view_.bytes != nullptr; }
   const Shape& shape() const { return view_.shape; }

@@ -276,8 +276,8 @@ Command parse_explain(const std::vector<std::string>& rest) {
   arguments.option("source", "TEXT", "what the model reads");
   arguments.option("target", "TEXT", "what it should write");
   arguments.option("out", "FILE.html", "the explorer's page; it needs no network", "Results");
-  arguments.flag("text", "the same for a terminal, to standard output", "Results");
-  arguments.option("json", "FILE", "the same as JSON (docs/tape-1.schema.json)", "Results");
+  arguments.flag("text", "the backward pass as text, to standard output", "Results");
+  arguments.option("json", "FILE", "the recorded tape as JSON (docs/tape-1.schema.json)", "Results");
   arguments.option("dot", "FILE", "the graph, for graphviz", "Results");
   arguments.option("trace", "FILE", "times of all ops, for ui.perfetto.dev", "Results");
   arguments.option("break", "RULE", "make a backward rule wrong on purpose; `list` lists them");

@@ -9,7 +9,7 @@
 namespace tapegrad::nn {
 
 /// Keys and values of one attention, kept over the steps of decoding, in `slots` places for a sequence each.
-/// Keys lie transposed, so that a step reads neighbouring keys as one vector.
+/// Keys are stored transposed, so that a step reads neighbouring keys as one vector.
 struct KVCache {
   Tensor keys;    // [slots, d_model, capacity]
   Tensor values;  // [slots, capacity, d_model]

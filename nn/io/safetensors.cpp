@@ -116,7 +116,7 @@ void check_entries(const std::string& path, std::vector<TensorEntry>& entries, s
   std::uint64_t position = 0;
   for (const TensorEntry& entry : entries) {
     if (entry.begin != position || entry.end < entry.begin || entry.end > data_bytes)
-      fail(path, fmt::format("tensor '{}' lies at bytes {} to {} of {}, expected to begin at {}: the data "
+      fail(path, fmt::format("tensor '{}' is at bytes {} to {} of {}, expected to begin at {}: the data "
                              "must have no holes and no overlaps",
                              printable(entry.name), entry.begin, entry.end, data_bytes, position));
     position = entry.end;

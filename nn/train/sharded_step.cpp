@@ -115,7 +115,7 @@ void ShardedStep::finish(std::size_t number, Worker& worker, const ShardLoss& lo
 
 /// The sum of the gradients [begin, begin + size) of shards first, first + 1, … along a tree that follows
 /// from their number alone: the largest power of two of them, and the rest. Null when no shard has any;
-/// otherwise in `buffers`, or where the only shard's gradient lies. ⌈log₂(count)⌉ buffers are used.
+/// otherwise in `buffers`, or the gradient of the only shard itself. ⌈log₂(count)⌉ buffers are used.
 template <class T>
 const T* ShardedStep::tree_sum(std::size_t parameter, std::size_t first, std::size_t count, Index begin,
                                Index size, T* buffers) const {

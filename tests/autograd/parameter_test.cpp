@@ -57,10 +57,10 @@ BOOST_AUTO_TEST_CASE(a_tie_is_another_name) {
   BOOST_TEST(error_of([&] { (root / "embedding").tie("weight", w); }) ==
              "parameters: 'embedding.weight' exists already; every layer needs a scope of its own");
   BOOST_TEST(error_of([&] { other.tie("weight", w); }) ==
-             "parameters: 'weight' can be tied only to a parameter of the same store, 'embedding.weight' is "
+             "parameters: 'weight' can be tied only to a parameter of its own store, 'embedding.weight' is "
              "of another");
   BOOST_TEST(error_of([&] { store.tie("bias", Parameter()); }) ==
-             "parameters: 'bias' can be tied only to a parameter of the same store, got an empty one");
+             "parameters: 'bias' can be tied only to a parameter of its own store, got an empty one");
   BOOST_TEST(store.ties().size() == 1u);
 }
 

@@ -108,11 +108,10 @@ const TensorView& Replay::change(std::uint32_t flat) {
   if (state_[flat] == State::changed) return own_[flat];
   const Node& n = tape_->node(owner_[flat]);
   const auto output = static_cast<int>(flat - n.first_output);
-  expects(
-      n.op == nullptr || !n.accumulates_into_output_grad || !n.op->accumulates_into_output_grad(output),
-      "replay: result {} of {} lies inside of the op, which cannot run from there; record with .show_parts "
-      "= true",
-      output, n.op == nullptr ? "" : n.op->name());
+  expects(n.op == nullptr || !n.accumulates_into_output_grad || !n.op->accumulates_into_output_grad(output),
+          "replay: result {} of {} is inside the op, which cannot run from there; record with .show_parts "
+          "= true",
+          output, n.op == nullptr ? "" : n.op->name());
   if (n.op == nullptr && base_.empty()) tape_->check_version("replay", n);
   const TensorView& now = current(flat);
   const TensorView& place = own(flat);

@@ -58,11 +58,12 @@ struct AttentionArgs {
   RandomKey dropout_key;
 
   T* weights =
-      nullptr;          ///< out, [batch, heads, query, key] contiguous, or null: probabilities before dropout
-  T* scores = nullptr;  ///< likewise: scale * query key^T + bias, of masked keys too
+      nullptr;  ///< out, [batch, heads, query, key] contiguous, or null: probabilities before dropout
+  T* scores =
+      nullptr;  ///< out or null, [batch, heads, query, key]: scale query key^T + bias, of masked keys too
   T* row_max =
       nullptr;  ///< out in the forward, in for the backward: [batch, heads, query], maximum allowed score
-  T* row_inverse_sum = nullptr;  ///< likewise: 1 / sum of exp(score - max); 0 for a fully masked row
+  T* row_inverse_sum = nullptr;  ///< as row_max: 1 / sum of exp(score - max); 0 for a fully masked row
 };
 
 template <class T>
@@ -71,7 +72,7 @@ struct AttentionGradients {
   HeadStrides dout_strides;
   // [batch, heads, query, key], contiguous:
   const T* dweights = nullptr;    ///< cotangents of `weights`; all zeros are as good as null
-  const T* dscores = nullptr;     ///< cotangents of `scores`, likewise
+  const T* dscores = nullptr;     ///< cotangents of `scores`; all zeros are as good as null
   T* weights_gradient = nullptr;  ///< out, or null: dropout(dout value^T) + dweights, which it may be
   T* scores_gradient = nullptr;   ///< out, or null: what passes through softmax, + dscores, which it may be
 
@@ -101,8 +102,8 @@ TAPEGRAD_KERNEL(void, attention_backward, (const AttentionArgs<T>& args, const A
                 (args, grads))
 
 /// One query a row over keys and values that were kept from earlier steps. Row r reads place `slots[r]` of
-/// the caches; element p of head h of its key j lies at keys[slot * slot_keys + (h * head_dim + p) *
-/// key_capacity + j] (transposed, so that a vector holds neighbouring keys), of its value j at values[slot *
+/// the caches; element p of head h of its key j is keys[slot * slot_keys + (h * head_dim + p) *
+/// key_capacity + j] (transposed, so that a vector holds neighbouring keys), and of its value j values[slot *
 /// slot_values + j * heads * head_dim + h * head_dim + p].
 template <class T>
 struct AttentionStepArgs {

@@ -276,7 +276,8 @@ void attention_backward_lanes(const AttentionArgs<T>& args, const AttentionGradi
   const auto bytes = [](Index rows) { return static_cast<std::size_t>(rows * kLanes) * sizeof(T); };
   T* queries = static_cast<T*>(workspace(Scratch::keys, bytes(width)));
   T* douts = static_cast<T*>(workspace(Scratch::values, bytes(2 * out_width)));
-  T *outs = douts + out_width * kLanes, *dots = outs;  // a head's dots lie before what later heads read
+  T *outs = douts + out_width * kLanes,
+    *dots = outs;  // a head's dots end before the part that later heads read
   T* w = static_cast<T*>(workspace(Scratch::scores, 2 * kLaneScores * sizeof(T)));
   T* d = w + kLaneScores;
   BackwardPlan<T> plans[kLaneKeys / kLanes];

@@ -1,7 +1,8 @@
-/// Internal: what lies inside of attention, for those who ask to see it: scores and weights, their gradients,
-/// and what comes back from scores that a loss depends on. It runs behind the paths and apart from them: an
-/// element of a product has the same bits in every blocking (gemm.h), so these are the numbers that the paths
-/// used, and looking at them changes none. Cells that a mask lets the paths skip are there like all others.
+/// Internal: computes the inner results of attention that an observer reads: scores and weights, their
+/// gradients, and the gradients that scores on the path to a loss send back. It runs after a path and apart
+/// from it: an element of a product has the same bits in every blocking (gemm.h), so these are the numbers
+/// that the paths used, and looking at them changes none. Cells that a mask lets the paths skip are there
+/// like all others.
 #pragma once
 
 #include "tiles.h"

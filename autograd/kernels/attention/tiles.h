@@ -24,7 +24,7 @@ class Parts {
   T* next_;
 };
 
-/// Rows of one head, wherever it lies.
+/// The rows of one head, which need not be neighbours in memory.
 template <class T>
 struct HeadRows {
   T* data;  // null: asked for nothing
@@ -48,7 +48,7 @@ struct HeadRows {
     else
       __builtin_memset(to, 0, static_cast<std::size_t>(rows * ld) * sizeof(T));
   }
-  /// Asks for rows that are needed soon; those of other heads lie between them, so no hardware foresees it.
+  /// Prefetches rows that are needed soon. Rows of other heads stand between them, so the hardware does not.
   void prefetch(Index first, Index rows) const {
     constexpr Index line = 64 / Index{sizeof(T)};
     if (!data) return;

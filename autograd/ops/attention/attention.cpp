@@ -273,7 +273,7 @@ VarList run(const ColumnView& query, const ColumnView& key, const ColumnView& va
 }  // namespace
 
 AttentionState attention_state(Tape& tape, const AttentionOptions& options, Index dim) {
-  expects(options.dropout >= 0 && options.dropout <= 1, "attention: dropout must lie in [0, 1], got {}",
+  expects(options.dropout >= 0 && options.dropout <= 1, "attention: dropout must be in [0, 1], got {}",
           options.dropout);
   const double root = dim == 0 ? 0 : 1 / std::sqrt(static_cast<double>(dim));
   AttentionState state{.scale = options.scale.value_or(root),

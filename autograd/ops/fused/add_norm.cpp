@@ -109,7 +109,7 @@ struct AddLayerNorm final : Fused {
 
 NormedSum add_norm(const NormPart& norm, const Var& x, const Var& f, double p) {
   Tape& tape = x.tape("add_layer_norm");
-  expects(p >= 0 && p <= 1, "add_layer_norm: the probability must lie in [0, 1], got {}", p);
+  expects(p >= 0 && p <= 1, "add_layer_norm: the probability must be in [0, 1], got {}", p);
   return tape.with_rollback([&] {  // which gives the draw back when the shapes do not fit
     const bool drops = p > 0 && tape.training();
     const AddLayerNorm op(norm, drops ? p : 0, drops ? tape.next_draw() : RandomKey{});

@@ -65,7 +65,7 @@ struct LinearActivation final : Fused {
     return input < 2 ? everything : nothing;
   }
 
-  /// Block of rows by block of rows: da is made, summed and multiplied while it lies in the cache.
+  /// Block of rows by block of rows: da is made, summed and multiplied while it is in the cache.
   void backward(const BackwardArgs& args) const override {
     dispatch(args.outputs[0].dtype, [&](auto zero) {
       using T = decltype(zero);

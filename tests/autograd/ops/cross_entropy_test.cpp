@@ -116,17 +116,17 @@ BOOST_AUTO_TEST_CASE(errors) {
     BOOST_TEST(tape.size() == nodes);
   };
   fails(Tensor::ids({{2, 3}}),
-        "cross_entropy: target 3 at position 1 of [1, 2] is out of range; it must lie in [0, 3) or be "
+        "cross_entropy: target 3 at position 1 of [1, 2] is out of range; it must be in [0, 3) or be "
         "ignore_index = -100");
   fails(Tensor::ids({{-1, 0}}),
-        "cross_entropy: target -1 at position 0 of [1, 2] is out of range; it must lie in [0, 3) or be "
+        "cross_entropy: target -1 at position 0 of [1, 2] is out of range; it must be in [0, 3) or be "
         "ignore_index = 9",
         {.ignore_index = 9});
   fails(Tensor::ids({1, 2}),
         "cross_entropy: targets of shape [2] do not fit logits [1, 2, 3]; logits are [.., vocab] and targets "
         "[..]");
   fails(Tensor::of({{1, 2}}), "cross_entropy: targets must be i64 class numbers, got f32 [1, 2]");
-  fails(Tensor::ids({{1, 2}}), "cross_entropy: label_smoothing must lie in [0, 1], got 1.5",
+  fails(Tensor::ids({{1, 2}}), "cross_entropy: label_smoothing must be in [0, 1], got 1.5",
         {.label_smoothing = 1.5});
 }
 

@@ -77,10 +77,10 @@ BOOST_AUTO_TEST_CASE(one_drops_all) {
 BOOST_AUTO_TEST_CASE(errors) {
   Tape tape;
   const Var x = tape.constant({1, 2});
-  BOOST_CHECK_EXCEPTION(dropout(x, 1.5), Error, says("dropout: the probability must lie in [0, 1], got 1.5"));
+  BOOST_CHECK_EXCEPTION(dropout(x, 1.5), Error, says("dropout: the probability must be in [0, 1], got 1.5"));
   BOOST_CHECK_EXCEPTION(dropout_with(x, -0.5, {1}), Error,
-                        says("dropout: the probability must lie in [0, 1], got -0.5"));
-  BOOST_CHECK_EXCEPTION(dropout(x, NAN), Error, says("dropout: the probability must lie in [0, 1], got nan"));
+                        says("dropout: the probability must be in [0, 1], got -0.5"));
+  BOOST_CHECK_EXCEPTION(dropout(x, NAN), Error, says("dropout: the probability must be in [0, 1], got nan"));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -68,7 +68,7 @@ BOOST_AUTO_TEST_CASE(errors) {
                         says("squeeze: axis 2 is out of range for shape [2, 3], which has 2 axes"));
   BOOST_CHECK_EXCEPTION(unsqueeze(x, 3), Error,
                         says("unsqueeze: axis 3 is out of range for shape [2, 3], -3 to 2 are possible"));
-  BOOST_CHECK_EXCEPTION(flatten(x, 1, 0), Error, says("flatten: axis 1 lies behind axis 0 in shape [2, 3]"));
+  BOOST_CHECK_EXCEPTION(flatten(x, 1, 0), Error, says("flatten: axis 1 comes after axis 0 in shape [2, 3]"));
   BOOST_CHECK_EXCEPTION(reshape({}, {1}), Error,
                         says("reshape: an empty Var; it was never recorded on a tape"));
 }

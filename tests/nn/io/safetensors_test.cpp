@@ -266,16 +266,16 @@ BOOST_AUTO_TEST_CASE(tensors_that_cannot_be) {
   };
   const std::string rule = ": the data must have no holes and no overlaps";
   check_verdicts({
-      {of(entry("a", "2", "8,0"), 8), "tensor 'a' lies at bytes 8 to 0 of 8, expected to begin at 0" + rule},
-      {of(entry("a", "2", "0,8"), 4), "tensor 'a' lies at bytes 0 to 8 of 4, expected to begin at 0" + rule},
+      {of(entry("a", "2", "8,0"), 8), "tensor 'a' is at bytes 8 to 0 of 8, expected to begin at 0" + rule},
+      {of(entry("a", "2", "0,8"), 4), "tensor 'a' is at bytes 0 to 8 of 4, expected to begin at 0" + rule},
       {of(a + "," + entry("b", "2", "12,20"), 20),
-       "tensor 'b' lies at bytes 12 to 20 of 20, expected to begin at 8" + rule},
+       "tensor 'b' is at bytes 12 to 20 of 20, expected to begin at 8" + rule},
       {of(entry("a", "2", "4,12"), 12),
-       "tensor 'a' lies at bytes 4 to 12 of 12, expected to begin at 0" + rule},
+       "tensor 'a' is at bytes 4 to 12 of 12, expected to begin at 0" + rule},
       {of(entry("b", "2", "4,12") + "," + a, 12),
-       "tensor 'b' lies at bytes 4 to 12 of 12, expected to begin at 8" + rule},
+       "tensor 'b' is at bytes 4 to 12 of 12, expected to begin at 8" + rule},
       {of(entry("b", "2", "0,8") + "," + a, 8),
-       "tensor 'b' lies at bytes 0 to 8 of 8, expected to begin at 8" + rule},
+       "tensor 'b' is at bytes 0 to 8 of 8, expected to begin at 8" + rule},
       {of(a, 9), "1 bytes after the last tensor"},
       {of(entry("a", "2", "0,4"), 4),
        "tensor 'a' of dtype F32 and shape [2] needs 8 bytes, its offsets give 4"},

@@ -314,10 +314,9 @@ BOOST_AUTO_TEST_CASE(results_inside_of_an_op_need_a_tape_that_shows_parts) {
     if (parts)
       check_values(test::replay_from(r.weights, ones)[r.context], {1, 1, 2, 2}, {1, 1, 0, 1});
     else
-      BOOST_TEST(
-          error_of([&] { test::replay_from(r.weights, ones); }) ==
-          "replay: result 1 of attention lies inside of the op, which cannot run from there; record with "
-          ".show_parts = true");
+      BOOST_TEST(error_of([&] { test::replay_from(r.weights, ones); }) ==
+                 "replay: result 1 of attention is inside the op, which cannot run from there; record with "
+                 ".show_parts = true");
   }
 }
 

@@ -377,7 +377,7 @@ BOOST_AUTO_TEST_CASE(errors_name_what_does_not_fit) {
   fails({2, 4, 6}, {2, 4, 6}, {2, 4, 6}, {.layout = PackedHeads{4}},
         "attention: 4 heads do not divide the last axes of query [2, 4, 6] and value [2, 4, 6]");
   fails(x, x, x, {.layout = PackedHeads{-1}}, "attention: heads must be positive, got -1");
-  fails(x, x, x, {.dropout = 2}, "attention: dropout must lie in [0, 1], got 2");
+  fails(x, x, x, {.dropout = 2}, "attention: dropout must be in [0, 1], got 2");
   // A failed call took no draw.
   BOOST_CHECK_THROW(attention(zeros(x), zeros(x), zeros(x), {.mask = keep({9, 9}), .dropout = 0.5}), Error);
   BOOST_TEST((tape.next_draw().value == random_key(0, 0, 0, 0).value));

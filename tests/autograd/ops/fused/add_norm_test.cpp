@@ -113,7 +113,7 @@ BOOST_AUTO_TEST_CASE(errors) {
   BOOST_CHECK_EXCEPTION(add_norm({.eps = -1}, x, x), Error,
                         says("add_layer_norm: eps must not be negative, got -1"));
   BOOST_CHECK_EXCEPTION(add_norm({.eps = 1}, x, x, 1.5), Error,
-                        says("add_layer_norm: the probability must lie in [0, 1], got 1.5"));
+                        says("add_layer_norm: the probability must be in [0, 1], got 1.5"));
   const Var scalar = tape.full({}, 1);
   BOOST_CHECK_EXCEPTION(add_norm({}, scalar, scalar), Error,
                         says("add_layer_norm: x of shape [] has no elements along a last axis to normalise"));
