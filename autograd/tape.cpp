@@ -226,7 +226,8 @@ Var Tape::append(const Op& op, const OpType& type, OpTraits traits, std::span<co
       if (!holds(x.id())) [[unlikely]]
         throw_operand(op.name(), inputs);
       const Node& from = nodes_[x.id().node];
-      check_version(op.name(), from);
+      if (from.outdated()) [[unlikely]]
+        check_version(op.name(), from);
       numbers[i] = from.first_output + x.output();
       views.put(i, from.outputs + x.output());
       needs_grad |= from.needs_grad;

@@ -112,10 +112,19 @@ void Tape::check_finite(const Op& op, const VarList& inputs, const VarList& outp
   check_finite(op, in, out, numbers.data(), position);
 }
 
-Tape& Var::tape(std::string_view op) const {
+inline bool Var::usable() const {
+  return id_.slot != nullptr && id_.slot->tape != nullptr && id_.slot->tape->alive(id_);
+}
+
+void Var::throw_unusable(std::string_view op) const {
   expects(id_.slot != nullptr, "{}: an empty Var; it was never recorded on a tape", op);
   expects(id_.slot->tape != nullptr, "{}: the tape on which this value was recorded is gone", op);
-  if (!id_.alive()) id_.slot->tape->throw_stale(op, id_);
+  id_.slot->tape->throw_stale(op, id_);
+}
+
+Tape& Var::tape(std::string_view op) const {
+  if (!usable()) [[unlikely]]
+    throw_unusable(op);
   return const_cast<Tape&>(*id_.slot->tape);
 }
 
@@ -127,7 +136,11 @@ Tensor Var::value() const {
   return Tensor::borrowed(owner.node(id_.node).outputs[output_], id_);
 }
 
-const Shape& Var::shape() const { return tape("shape").node(id_.node).outputs[output_].shape; }
+const Shape& Var::shape() const {
+  if (!usable()) [[unlikely]]
+    throw_unusable("shape");
+  return id_.slot->tape->nodes_[id_.node].outputs[output_].shape;
+}
 
 DType Var::dtype() const { return tape("dtype").dtype(); }
 

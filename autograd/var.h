@@ -60,6 +60,9 @@ class Var {
   std::uint32_t output() const { return output_; }
 
  private:
+  bool usable() const;
+  [[noreturn]] void throw_unusable(std::string_view op) const;
+
   HandleId id_;
   std::uint32_t output_ = 0;
 };
