@@ -13,7 +13,7 @@ import re
 import cpp
 import rules
 
-ROOT = re.compile(r"^(?!has_).*(backward|pullback|gradient|slope$)")
+ROOT = re.compile(r"^(?!has_|is_).*(backward|pullback|gradient|slope$)")
 WRAPPED = ("pullback", "backward_kernel", "backward")  # rules of an op that are mutated as a whole too
 HEADERS = ("tensor/axis.h", "tensor/broadcast.h", "ops/elementwise_op.h", "ops/typed.h")
 WHOLE = ((rules.SIGN, "-g"), (rules.FACTOR, "2 g"), (rules.FACTOR, "g / 2"), (rules.TRANSPOSE, "g reversed"),

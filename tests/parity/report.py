@@ -107,9 +107,9 @@ def configurations(run):
 
 def files_and_models(run):
     tools = run.build / "tests"
-    verdicts = [line for line in run("io/safetensors_corpus.py", run.build / "bin/seq2seq",
+    verdicts = [line for line in run("nn/io/safetensors_corpus.py", run.build / "bin/seq2seq",
                                      tools / "safetensors_tool")[2] if " verdicts " in line]
-    written = run("io/safetensors_writer.py", tools / "safetensors_tool")[1]
+    written = run("nn/io/safetensors_writer.py", tools / "safetensors_tool")[1]
     round_trips = run("parity/state_dict.py", tools / "state_dict_tool")[1]
     first = run("parity/first_values.py", tools / "state_dict_tool")[1]
     page = run("docs/pytorch_page.py", run.build)[1]
