@@ -15,7 +15,7 @@ int main() {
   params.at("layer.weight").update([](Tensor& t) { t.fill(3); });
   params.at("layer.bias").update([](Tensor& t) { t.fill(0); });
   Tape tape;
-  const Var y = layer(tape.constant({{2}}));  // a matrix product, which needs what TAPEGRAD_GEMM links
+  const Var y = layer(tape.constant({{2}}));  // a matrix product, so that the kernels are linked
   if (y.item() != 6) return 1;
   optim::SGD sgd({.learning_rate = 0.5});
   sgd.step(tape.backward(y));

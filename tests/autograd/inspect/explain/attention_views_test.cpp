@@ -115,7 +115,7 @@ BOOST_AUTO_TEST_CASE(attention_of_a_users_own) {
   BOOST_TEST(taken[labs[0].values.at("k_proj_bias")].label == "own.k.bias");
 }
 
-/// As in examples/attention_by_hand.cpp: weights [in, out], no bias, no output projection.
+/// As in examples/3_attention_by_hand.cpp: weights [in, out], no bias, no output projection.
 BOOST_AUTO_TEST_CASE(attention_of_plain_products) {
   Tape tape({.dtype = DType::f64});
   const Var x = tape.variable({{1, 0}, {0, 1}, {1, 1}});
