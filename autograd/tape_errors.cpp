@@ -1,4 +1,4 @@
-// The errors of a tape, and the lookup of a tape by a handle.
+// The checks of a tape and the texts of its errors.
 #include <algorithm>
 #include <cassert>
 #include <exception>
@@ -7,19 +7,6 @@
 #include "tape.h"
 
 namespace tapegrad {
-
-bool HandleId::alive() const {
-  if (slot->tape != nullptr) return slot->tape->alive(*this);
-  return node == pass && slot->live_pass == serial;
-}
-
-void HandleId::check_readable(std::string_view op) const {
-  if (slot->tape != nullptr) slot->tape->check_readable(op, *this);
-}
-
-void HandleId::check_not_consumed(std::string_view op) const {
-  if (slot->tape != nullptr && slot->tape->holds(*this)) slot->tape->check_open(op);
-}
 
 bool Tape::alive_pass(std::uint64_t serial) const {
   return std::binary_search(live_passes_.begin(), live_passes_.end(), serial);
@@ -111,39 +98,5 @@ void Tape::check_finite(const Op& op, const VarList& inputs, const VarList& outp
   for (const Var& y : outputs) out.push_back(output(flat_number(y)));
   check_finite(op, in, out, numbers.data(), position);
 }
-
-inline bool Var::usable() const {
-  return id_.slot != nullptr && id_.slot->tape != nullptr && id_.slot->tape->alive(id_);
-}
-
-void Var::throw_unusable(std::string_view op) const {
-  expects(id_.slot != nullptr, "{}: an empty Var; it was never recorded on a tape", op);
-  expects(id_.slot->tape != nullptr, "{}: the tape on which this value was recorded is gone", op);
-  id_.slot->tape->throw_stale(op, id_);
-}
-
-Tape& Var::tape(std::string_view op) const {
-  if (!usable()) [[unlikely]]
-    throw_unusable(op);
-  return const_cast<Tape&>(*id_.slot->tape);
-}
-
-Tape& Var::tape() const { return tape("tape"); }
-
-Tensor Var::value() const {
-  const Tape& owner = tape("value");
-  owner.check_readable("value", id_);
-  return Tensor::borrowed(owner.node(id_.node).outputs[output_], id_);
-}
-
-const Shape& Var::shape() const {
-  if (!usable()) [[unlikely]]
-    throw_unusable("shape");
-  return id_.slot->tape->nodes_[id_.node].outputs[output_].shape;
-}
-
-DType Var::dtype() const { return tape("dtype").dtype(); }
-
-bool Var::needs_grad() const { return tape("needs_grad").node(id_.node).needs_grad; }
 
 }  // namespace tapegrad

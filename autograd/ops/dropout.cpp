@@ -39,7 +39,8 @@ Var dropout_with(const Var& x, double p, RandomKey key) { return apply(Dropout{p
 Var dropout(const Var& x, double p) {
   Tape& tape = x.tape("dropout");
   expects(p >= 0 && p <= 1, "dropout: the probability must be in [0, 1], got {}", p);
-  return tape.training() && p > 0 ? dropout_with(x, p, tape.next_draw()) : x;
+  if (!tape.training() || p == 0) return x;
+  return tape.with_rollback([&] { return dropout_with(x, p, tape.next_draw()); });
 }
 
 }  // namespace tapegrad

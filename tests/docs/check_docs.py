@@ -54,6 +54,12 @@ def readme_problems(root):
     program = (root / "examples/2_xor.cpp").read_text(encoding="utf-8").strip()
     if not any(block.strip() == program for _, block in cpp_blocks(root / "README.md")):
         yield "README.md: no ```cpp block equals examples/2_xor.cpp"
+    for line, block in cpp_blocks(root / "README.md"):
+        if block.strip() == program:
+            continue
+        problem = excerpt_problem(root, block) if mark(block, "part of") else "no `// part of:`"
+        if problem:
+            yield f"README.md:{line}: {problem}"
 
 
 def texts(root):

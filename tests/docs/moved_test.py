@@ -29,7 +29,8 @@ verdict("no old header exists", [old for old, _ in headers if (root / old).is_fi
 headers_text = "\n".join(path.read_text(encoding="utf-8") for room in ("autograd", "nn", "optim")
                          for path in (root / room).rglob("*.h"))
 words = set(re.findall(r"\w+", headers_text))
-verdict("every new name is in a header", [new for _, new in names if re.findall(r"\w+", new)[-1] not in words])
+verdict("every new name is in a header",
+        [new for _, new in names if re.findall(r"\w+", new)[-1] not in words])
 member, name = [(".workers()", ".threads()")], [("tapegrad::Adam", "tapegrad::optim::Adam")]
 verdict("a member is replaced as a call",
         moved.convert("g.workers(); workers();", [], member) != "g.threads(); workers();")

@@ -74,6 +74,16 @@ BOOST_AUTO_TEST_CASE(one_drops_all) {
   BOOST_TEST(g[x].to_vector() == std::vector<double>(3), boost::test_tools::per_element());
 }
 
+BOOST_AUTO_TEST_CASE(a_dropout_that_throws_takes_no_draw) {
+  const auto draw = [](bool fails_before) {
+    Tape tape({.training = true, .check = true});
+    const Var x = tape.constant(Tensor::full({64}, 1)), nan = tape.constant({NAN});
+    if (fails_before) BOOST_CHECK_THROW(dropout(nan, 0.1), Error);
+    return dropout(x, 0.5).value().clone();
+  };
+  BOOST_TEST(identical(draw(false), draw(true)));
+}
+
 BOOST_AUTO_TEST_CASE(errors) {
   Tape tape;
   const Var x = tape.constant({1, 2});
