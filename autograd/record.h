@@ -63,8 +63,9 @@ Tape& tape_of_operands(const O& op, std::span<const Operand> inputs) {
       return x.var()->tape(std::string_view(op.name()));
     return const_cast<Tape&>(*slot->tape);
   }
-  throw Error(fmt::format("{}: no operand is a Var, so there is no tape to record on; tape[parameter] is one",
-                          op.name()));
+  throw Error(fmt::format(
+      "{}: no operand is a Var, so the tape is unknown; pass tape[parameter] in place of a Parameter",
+      op.name()));
 }
 
 }  // namespace detail

@@ -158,7 +158,7 @@ class Tape {
   Expand expand_;
   HandleSlot* slot_ = nullptr;
   Arena arena_, gradient_arena_;
-  ArenaObjects objects_{arena_};  // what ops own
+  ArenaObjects objects_{arena_};  // the functions and arguments of checkpoints
   ArenaVector<Node> nodes_;
   ArenaVector<FlatOutput> flat_;         // every output of every node, in order
   std::uint64_t draws_ = 0, epoch_ = 0;  // epoch_: serial of the last reset

@@ -39,7 +39,7 @@ struct Comparison {
 };
 
 int main(int argc, char** argv) {
-  // Three tokens (the third is the sum of the others), and what makes queries, keys and values of them.
+  // Three tokens (the third is the sum of the others), and the weights W_Q, W_K, W_V.
   Matrix X(3, 2), Wq(2, 2), Wk(2, 2), Wv(2, 2);
   X << 1, 0, 0, 1, 1, 1;
   Wq << 1, 0.5, -0.5, 1;
@@ -51,8 +51,8 @@ int main(int argc, char** argv) {
   const Matrix Q = X * Wq, K = X * Wk, V = X * Wv;
   const Matrix S = Q * K.transpose() / root, P = softmax_rows(S), O = P * V;
   const double L = 0.5 * O.squaredNorm();
-  // By hand, backward: from the loss to the tokens, each line undoes one line above. The lines from dV to dK,
-  // with the reason of each, are in autograd/ops/attention/backward_equation.cpp, written in ops.
+  // By hand, backward: from the loss to the tokens, each line is the pullback of a line above. The lines from
+  // dV to dK, with the reason of each, are in autograd/ops/attention/backward_equation.cpp, written in ops.
   const Matrix dO = O;
   const Matrix dV = P.transpose() * dO, dP = dO * V.transpose();
   const Matrix along = P.cwiseProduct(dP).rowwise().sum();

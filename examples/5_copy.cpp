@@ -36,7 +36,7 @@ struct Options {
   std::string picture = "copy_attention.svg", explorer = "copy_explorer.html";
 };
 
-/// Uniform draws from a counted generator: the same on every machine.
+/// Uniform draws from a counter-based generator, equal on every machine.
 class Draws {
  public:
   explicit Draws(RandomKey key) : key_(key) {}
@@ -225,13 +225,12 @@ int main(int argc, char** argv) {
   app.add_option("--lr", options.rate, "peak learning rate")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
-  app.add_option("--seed", options.seed)->capture_default_str();
-  app.add_option("--threads", options.threads, "the results do not depend on it")
+  app.add_option("--seed", options.seed, "seed of weights and data")->capture_default_str();
+  app.add_option("--threads", options.threads, "number of threads; does not change results")
       ->capture_default_str()
       ->check(CLI::Range(1, 64));
-  app.add_option("--picture", options.picture, "where the attention picture goes")->capture_default_str();
-  app.add_option("--explorer", options.explorer, "where the page goes that steps through one sequence")
-      ->capture_default_str();
+  app.add_option("--picture", options.picture, "SVG file of the attention picture")->capture_default_str();
+  app.add_option("--explorer", options.explorer, "HTML file of the explorer's page")->capture_default_str();
   return examples::run_program("copy", app, argc, argv, [&] {
     examples::expect_writable_folder("--picture", options.picture);
     examples::expect_writable_folder("--explorer", options.explorer);

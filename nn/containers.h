@@ -16,7 +16,7 @@ class LayerList {
  public:
   template <class Make>
   LayerList(const Scope& scope, Index count, Make&& make) {
-    expects(count >= 0, "{}: a list of {} layers", scope.path(), count);
+    expects(count >= 0, "{}: {} layers; the number must not be negative", scope.path(), count);
     layers_.reserve(static_cast<std::size_t>(count));
     for (Index i = 0; i < count; ++i) layers_.push_back(make(scope / i, i));
   }

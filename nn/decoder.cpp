@@ -71,8 +71,9 @@ DecoderCache Decoder::start(const Var& memory, std::span<const Index> memory_len
           "Decoder: memory {} and {} lengths, expected [rows, source, d_model] and a length for every row",
           memory.shape(), memory_lengths.size());
   for (const Index length : memory_lengths)
-    expects(length >= 0 && length <= memory.shape()[1], "Decoder: a length of {} in memory {}", length,
-            memory.shape());
+    expects(length >= 0 && length <= memory.shape()[1],
+            "Decoder: memory length {} is out of range for memory {}; it must be from 0 to {}", length,
+            memory.shape(), memory.shape()[1]);
   std::vector<DecoderCache::LayerCache> caches(layers.size());
   for (std::size_t i = 0; i < caches.size(); ++i)
     caches[i].memory = layers[i].multihead_attn.precompute_cross_kv(memory);
@@ -82,7 +83,7 @@ DecoderCache Decoder::start(const Var& memory, std::span<const Index> memory_len
 
 Var Decoder::step(const Var& x, DecoderCache& cache) const {
   expects(x.rank() == 3 && x.shape()[0] == cache.rows() && x.shape()[1] == 1,
-          "Decoder: a step on x {}, expected [{}, 1, d_model]", x.shape(), cache.rows());
+          "Decoder: step: x is {}, expected [{}, 1, d_model]", x.shape(), cache.rows());
   cache.begin_step();
   Var h = x;  // [rows, 1, d_model]
   for (std::size_t i = 0; i < layers.size(); ++i) h = layers[i].step(h, cache, i);

@@ -13,9 +13,9 @@ struct TransformerMasks {
   Mask memory = {};  ///< decoder over the encoder's output
 };
 
-/// Encoder and decoder between embedded sequences; parameters are named and shaped as in PyTorch's
-/// `nn.Transformer`. Weight matrices are initialised xavier-uniform, attention's output projections
-/// U(±1/√d_model), each layer on its own.
+/// Maps an embedded source and target to the decoder's output. Parameters are named and shaped as in
+/// PyTorch's `nn.Transformer`. Weight matrices start xavier-uniform, attention's output projections
+/// U(±1/√d_model); every layer draws its own values.
 ///   source [batch, source, d_model], target [batch, target, d_model] -> [batch, target, d_model]
 struct Transformer : Layer<Transformer> {
   Transformer(const Scope& scope, const TransformerOptions& options);

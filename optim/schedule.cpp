@@ -16,7 +16,8 @@ void check_rate(const char* name, const char* what, double rate) {
 void check(const char* name, double rate, Index warmup, Index total, double final_rate = 0) {
   check_rate(name, "rate", rate);
   check_rate(name, "final rate", final_rate);
-  expects(warmup >= 0 && total >= warmup, "{}: warm-up of {} steps within {} in all", name, warmup, total);
+  expects(warmup >= 0 && total >= warmup, "{}: warm-up of {} of {} steps; it must be from 0 to all of them",
+          name, warmup, total);
 }
 
 /// From `begin` to `end` along half a cosine while `done` goes from 0 to 1.
@@ -118,8 +119,7 @@ Schedule one_cycle(double rate, Index total, double share) {
   check_rate("one_cycle", "rate", rate);
   const double peak = share * static_cast<double>(total) - 1, last = static_cast<double>(total) - 1;
   expects(share > 0 && share < 1 && peak > 0,
-          "one_cycle: a share of {} of {} steps rises; it must be in (0, 1) and more than one step", share,
-          total);
+          "one_cycle: share {} of {} steps; it must be in (0, 1) and cover more than one step", share, total);
   return [=](Index s) {
     const double at = std::min(static_cast<double>(s) - 1, last), first = rate / 25;
     return at <= peak ? cosine(first, rate, at / peak)

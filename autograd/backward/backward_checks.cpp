@@ -17,8 +17,9 @@ void BackwardPass::check() const {
           "backward: .leaf_gradients and .create_graph exclude each other");
   if (options_.cotangent)
     expects(options_.cotangent.shape() == loss_.shape() && options_.cotangent.dtype() == tape_.dtype(),
-            "backward: the cotangent is {} {}, the loss {} {}", dtype_name(options_.cotangent.dtype()),
-            options_.cotangent.shape(), dtype_name(tape_.dtype()), loss_.shape());
+            "backward: the cotangent is {} {}, but the loss is {} {}; they must agree",
+            dtype_name(options_.cotangent.dtype()), options_.cotangent.shape(), dtype_name(tape_.dtype()),
+            loss_.shape());
   else
     expects(
         loss_.size() == 1,

@@ -237,7 +237,7 @@ Command parse_evaluate(const std::vector<std::string>& rest) {
   arguments.positional("DIR", "folder of a model; several, parted by commas, are an ensemble");
   arguments.positional("DATA.tsv", "source<TAB>target lines in UTF-8");
   arguments.option("beam", "N", "hypotheses kept; 1 is greedy [1]");
-  arguments.option("threads", "N", "0: all processors");
+  arguments.option("threads", "N", "number of threads (0: all processors)");
   if (!arguments.parse(rest)) return arguments.help();
   return EvaluateOptions{.models = split_models(arguments, arguments.text("DIR")),
                          .data = arguments.text("DATA.tsv"),
@@ -249,7 +249,7 @@ Command parse_translate(const std::vector<std::string>& rest) {
   Arguments arguments("translate", "Translates the lines of standard input to lines of standard output.");
   arguments.positional("DIR", "folder of a model");
   arguments.option("beam", "N", "hypotheses kept; 1 is greedy [1]");
-  arguments.option("threads", "N", "0: all processors");
+  arguments.option("threads", "N", "number of threads (0: all processors)");
   arguments.option("attention", "FILE.svg",
                    "draw each head's attention for the first line that is not empty");
   if (!arguments.parse(rest)) return arguments.help();
@@ -284,7 +284,7 @@ Command parse_explain(const std::vector<std::string>& rest) {
   arguments.option(
       "numeric", "NAME",
       "gradients checked by finite differences: all, attn (of attention, and samples), none [attn]");
-  arguments.option("title", "TEXT", "of the page");
+  arguments.option("title", "TEXT", "title of the page");
   arguments.flag("dropout", "drop values as in training", "Options");
   arguments.flag("time", "measure each op; the page then differs from run to run", "Options");
   arguments.option("seed", "N", "of --dropout [1]");

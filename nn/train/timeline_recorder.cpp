@@ -98,7 +98,7 @@ TimelineRecorder::TimelineRecorder(const ParameterStore& params, WatchedExamples
                                    const TimelineRecorderOptions& options)
     : examples_(std::move(examples)), options_(options), tape_({.dtype = options.dtype, .record = false}) {
   expects(options.every > 0 && options.most_samples > 1 && options.most_snapshots > 1,
-          "timeline: every {}, most_samples {} and most_snapshots {} must be above 0, 1 and 1", options.every,
+          "timeline: every {} must be above 0, most_samples {} and most_snapshots {} above 1", options.every,
           options.most_samples, options.most_snapshots);
   std::unordered_map<std::string, std::size_t> numbers;
   for (const Parameter& p : params) {

@@ -258,8 +258,9 @@ BOOST_AUTO_TEST_CASE(a_product_with_a_parameter) {
   check_values(matmul(w, x).value()[0], {3}, {-6, 6, -6});
   const Gradients g = tape.backward(sum(product));
   check_values(g[w], {3, 2}, {-3, -3, 3, 3, -3, -3});
-  BOOST_TEST(error_of([&] { matmul(w, w); }) ==
-             "matmul: no operand is a Var, so there is no tape to record on; tape[parameter] is one");
+  BOOST_TEST(
+      error_of([&] { matmul(w, w); }) ==
+      "matmul: no operand is a Var, so the tape is unknown; pass tape[parameter] in place of a Parameter");
 }
 
 BOOST_AUTO_TEST_CASE(a_parameter_tells_how_it_is_changed) {

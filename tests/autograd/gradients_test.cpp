@@ -63,10 +63,10 @@ BOOST_AUTO_TEST_CASE(losses_that_cannot_be_walked_back_are_named) {
       "backward: the loss must have one element, got shape [2]; reduce it with sum() or give a cotangent");
   BOOST_TEST(error_of([&] {
                tape.backward(x * x, {.cotangent = Tensor::of({1, 2, 3})});
-             }) == "backward: the cotangent is f32 [3], the loss f32 [2]");
+             }) == "backward: the cotangent is f32 [3], but the loss is f32 [2]; they must agree");
   BOOST_TEST(error_of([&] {
                tape.backward(x * x, {.cotangent = Tensor::of({1, 2}, DType::f64)});
-             }) == "backward: the cotangent is f64 [2], the loss f32 [2]");
+             }) == "backward: the cotangent is f64 [2], but the loss is f32 [2]; they must agree");
   BOOST_TEST(error_of([&] { tape.backward(constant); }) ==
              "backward: the loss depends on no variable and no trainable parameter");
   BOOST_TEST(error_of([&] { tape.backward(x, {.consume = true, .create_graph = true}); }) ==

@@ -66,7 +66,9 @@ BOOST_AUTO_TEST_CASE(layer_list_builds_each_on_its_own) {
   BOOST_TEST(!identical(layers[0].weight.value(), layers[1].weight.value()));
   BOOST_CHECK_EXCEPTION(
       (LayerList<Linear>(params.root() / "none", -1, [](const Scope& s, Index) { return Linear(s, 2, 2); })),
-      Error, [](const Error& e) { return e.what() == std::string("none: a list of -1 layers"); });
+      Error, [](const Error& e) {
+        return e.what() == std::string("none: -1 layers; the number must not be negative");
+      });
 }
 
 BOOST_AUTO_TEST_CASE(any_layer_moves_and_forgets_the_type) {

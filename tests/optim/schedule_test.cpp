@@ -81,8 +81,10 @@ BOOST_AUTO_TEST_CASE(mistakes) {
   BOOST_TEST(error_of([] { constant_rate(-1); }) == "constant_rate: rate -1 is not a finite number >= 0");
   BOOST_TEST(error_of([] { linear_warmup(nan, 1); }) ==
              "linear_warmup: rate nan is not a finite number >= 0");
-  BOOST_TEST(error_of([] { linear_warmup(1, -1); }) == "linear_warmup: warm-up of -1 steps within -1 in all");
-  BOOST_TEST(error_of([] { linear_decay(1, 5, 4); }) == "linear_decay: warm-up of 5 steps within 4 in all");
+  BOOST_TEST(error_of([] { linear_warmup(1, -1); }) ==
+             "linear_warmup: warm-up of -1 of -1 steps; it must be from 0 to all of them");
+  BOOST_TEST(error_of([] { linear_decay(1, 5, 4); }) ==
+             "linear_decay: warm-up of 5 of 4 steps; it must be from 0 to all of them");
   BOOST_TEST(error_of([] { cosine_decay(1, 1, 4, -0.5); }) ==
              "cosine_decay: final rate -0.5 is not a finite number >= 0");
   BOOST_TEST(error_of([] { noam(0, 1); }) == "noam: d_model 0 and warm-up 1 must be positive");
@@ -108,9 +110,9 @@ BOOST_AUTO_TEST_CASE(mistakes) {
   BOOST_TEST(error_of([] { cosine_restarts(1, 1, 0); }) ==
              "cosine_restarts: period 1 and factor 0 must be positive");
   BOOST_TEST(error_of([] { one_cycle(1, 10, 1); }) ==
-             "one_cycle: a share of 1 of 10 steps rises; it must be in (0, 1) and more than one step");
+             "one_cycle: share 1 of 10 steps; it must be in (0, 1) and cover more than one step");
   BOOST_TEST(error_of([] { one_cycle(1, 10, 0.1); }) ==
-             "one_cycle: a share of 0.1 of 10 steps rises; it must be in (0, 1) and more than one step");
+             "one_cycle: share 0.1 of 10 steps; it must be in (0, 1) and cover more than one step");
   BOOST_TEST(error_of([] { one_cycle(nan, 10); }) == "one_cycle: rate nan is not a finite number >= 0");
 }
 

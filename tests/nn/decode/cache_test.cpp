@@ -193,13 +193,15 @@ BOOST_AUTO_TEST_CASE(mistakes) {
              fmt::format("Decoder: memory [2, 3, {}] and 1 lengths, expected [rows, source, d_model] and a "
                          "length for every row",
                          d));
-  BOOST_TEST(error_of([&] { decoder.start(memory(tape), long_ones); }) ==
-             fmt::format("Decoder: a length of 4 in memory [2, 3, {}]", d));
+  BOOST_TEST(
+      error_of([&] { decoder.start(memory(tape), long_ones); }) ==
+      fmt::format("Decoder: memory length 4 is out of range for memory [2, 3, {}]; it must be from 0 to 3",
+                  d));
   BOOST_TEST(error_of([&] { decoder.start(memory(recording), lengths); }) ==
              "MultiHeadAttention: steps need a tape with .record = false that is not training");
   DecoderCache cache = decoder.start(memory(tape), lengths);
   BOOST_TEST(error_of([&] { decoder.step(memory(tape), cache); }) ==
-             fmt::format("Decoder: a step on x [2, 3, {0}], expected [2, 1, d_model]", d));
+             fmt::format("Decoder: step: x is [2, 3, {0}], expected [2, 1, d_model]", d));
   const std::vector<Index> beyond = {0, 2};
   BOOST_TEST(error_of([&] { cache.select(beyond); }) == "DecoderCache: parent 2 is out of range for 2 rows");
 }
