@@ -107,7 +107,7 @@ std::string to_json(const Explanation& what, const PageOptions& options = {});
 std::string to_json(const TapeRecord& record);
 /// One self-contained page, without network or server. Equal input gives equal bytes.
 std::string to_html(const Explanation& what, const PageOptions& options = {});
-/// Writes the page; throws a SystemError with the path when it cannot be written.
+/// Writes the page with `write_file` (base/file.h): atomically, or not at all, with a SystemError.
 void write_html(const Explanation& what, const std::string& path, const PageOptions& options = {});
 /// The explanation as text for a terminal, with the steps and numbers of the page.
 std::string to_text(const Explanation& what);

@@ -2,13 +2,10 @@
 #include "../explain/explanation.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <ctime>
-#include <fstream>
 
-#include "../../base/error.h"
+#include "../../base/file.h"
 #include "../explain/lab_table.h"
 #include "embedded.h"
 #include "page_form.h"
@@ -80,11 +77,7 @@ std::string to_html(const Explanation& what, const PageOptions& options) {
 }
 
 void write_html(const Explanation& what, const std::string& path, const PageOptions& options) {
-  const std::string text = to_html(what, options);
-  std::ofstream file(path, std::ios::binary);
-  file << text;
-  file.close();
-  if (!file) throw SystemError(fmt::format("cannot write {}: {}", path, std::strerror(errno)));
+  write_file(path, to_html(what, options));
 }
 
 }  // namespace tapegrad
