@@ -15,7 +15,7 @@ namespace tapegrad {
 /// One attention layer for the explorer's attention view, with the recorded values of its query, key, value,
 /// scores and weights.
 struct AttentionView {
-  std::string path;  ///< of the layer that ran it; the second lab of a path is `path (2)`
+  std::string path;  ///< of the layer that ran it; the second view of a path is `path (2)`
   std::string kind;  ///< self, causal or cross
   Index heads = 1, head_dim = 1;
   double scale = 1;
@@ -55,7 +55,7 @@ struct Explanation {
   std::string title;
   std::vector<std::pair<std::string, std::string>> model;  ///< facts for the header
   std::vector<std::string> source, target, label, target_vocabulary;
-  std::vector<AttentionView> labs;
+  std::vector<AttentionView> attention_views;
   std::optional<LossPlace> output;
   std::vector<ParameterUpdate> parameters;
   std::string optimizer;
