@@ -24,8 +24,8 @@ int main() {
   while (steps.next()) {
     const Step& step = steps.current();
     fmt::print("{:8} {:40} dloss/dy = {:7.4f}", step.op, step.formula, step.output_grads[0].item());
-    for (const Tensor& sent : step.input_grads)
-      if (sent) fmt::print("   sends {:7.4f}", sent.item());
+    for (const Tensor& input_grad : step.input_grads)
+      if (input_grad) fmt::print("   sends {:7.4f}", input_grad.item());
     fmt::print("\n");
   }
 
