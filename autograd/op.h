@@ -119,8 +119,8 @@ class UninitializedInputs {
 
 /// Arguments of a raw backward. `dinputs[i]` is the gradient buffer of input i, to add to (empty when that
 /// input needs no gradient); `doutputs[k]` is the cotangent of result k (empty when none arrived). Where
-/// `uninitialized[i]`, the range of dinputs[i] that the op `overwrites` is uninitialised memory: the op
-/// writes every element of it and reads none. Fresh buffers never overlap another one.
+/// `uninitialized[i]`, the op's `writable_range` of dinputs[i] is uninitialized memory: the op writes every
+/// element of it and reads none. An uninitialized buffer never overlaps another one.
 struct BackwardArgs {
   Views inputs, outputs;
   CotangentViews dinputs, doutputs;

@@ -9,7 +9,7 @@
 #include <regex>
 #include <set>
 
-#include <tests/support/fresh_checks.h>
+#include <tests/support/uninitialized_checks.h>
 
 namespace tapegrad {
 namespace {
@@ -106,7 +106,7 @@ BOOST_AUTO_TEST_CASE(gradients_do_not_depend_on_which_other_inputs_have_one) {
 BOOST_AUTO_TEST_CASE(what_holds_nothing_is_written_as_if_it_held_zeros) {
   std::set<std::string> writing;
   for_each_sample(
-      [&](const std::string&, const Sample& sample) { expect(fresh_gradients(sample, &writing)); });
+      [&](const std::string&, const Sample& sample) { expect(uninitialized_gradients(sample, &writing)); });
   for (const char* op :
        {"add", "sub", "mul", "div", "affine", "linear", "matmul", "attention", "layer_norm", "rms_norm",
         "softmax", "log_softmax", "cross_entropy", "relu", "gelu", "dropout", "reshape", "permute"})
