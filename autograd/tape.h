@@ -141,7 +141,7 @@ class Tape {
   Var leaf(const Tensor& x, bool needs_grad, const char* kind);
   Var append_leaf(const TensorView& view, bool needs_grad);
   Var number(Node& node);
-  const Var& on_tape(const Operand& operand, Var& lifted);
+  const Var& on_tape(const Operand& operand, Var& parameter_leaf);
   bool holds(const HandleId& handle) const {
     return handle.slot == slot_ && handle.node < nodes_.size() && nodes_[handle.node].serial == handle.serial;
   }
