@@ -103,8 +103,10 @@ struct RecordOptions {
 /// gradient hook runs. Throws the errors of `backward_steps`.
 TapeRecord record(const Var& loss, const RecordOptions& options = {});
 
-/// Returns, for example, `autograd/ops/matmul.cpp:41`: the path from the root of this source tree, or the
-/// file name alone for a file outside it.
+/// Returns, for example, `autograd/ops/matmul.cpp:41`. The build compiles the library's sources with paths
+/// from the root of its tree (-fmacro-prefix-map), and a path through `include/tapegrad/` loses what comes
+/// before the header's own path. Any other path that is absolute or begins with a dot is shortened to the
+/// file name, so that a place does not depend on the machine.
 std::string source_place(const SourceLocation& where);
 
 }  // namespace tapegrad
