@@ -97,8 +97,8 @@ def portability(texts):
             yield f"{path} lacks #pragma once"
 
 
-# Types that ops take, and functions that are written in ops.
-NO_OPS = {"mask", "layout", "heads", "equation", "backward_equation"}
+# Types that ops take or print their formulas with, and functions that are written in ops.
+NO_OPS = {"mask", "layout", "heads", "symbol", "equation", "backward_equation"}
 
 
 def ops(texts):
