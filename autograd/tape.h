@@ -73,6 +73,8 @@ class Tape {
   const TapeOptions& options() const { return options_; }
   DType dtype() const { return options_.dtype; }
   bool training() const { return options_.training; }
+  /// Turns training on or off for what is recorded from now on, as `model.train()` and `model.eval()` do in
+  /// PyTorch: only a tape in training applies dropout.
   void set_training(bool on) { options_.training = on; }
   std::size_t size() const { return nodes_.size(); }
   /// Bytes of values and bookkeeping in use, and the most there ever were.
