@@ -164,15 +164,15 @@ Var Tape::operator[](const Parameter& p) {
   return x;
 }
 
-/// Returns the Var of an operand; a parameter becomes a leaf, whose Var is stored in `lifted`.
-const Var& Tape::on_tape(const Operand& operand, Var& lifted) {
-  if (operand.parameter() != nullptr) return lifted = (*this)[*operand.parameter()];
-  return operand.var() != nullptr ? *operand.var() : lifted;
+/// Returns the Var of an operand; a parameter becomes a leaf, whose Var is stored in `parameter_leaf`.
+const Var& Tape::on_tape(const Operand& operand, Var& parameter_leaf) {
+  if (operand.parameter() != nullptr) return parameter_leaf = (*this)[*operand.parameter()];
+  return operand.var() != nullptr ? *operand.var() : parameter_leaf;
 }
 
 Var Tape::operator[](const Operand& operand) {
-  Var lifted;
-  return on_tape(operand, lifted);
+  Var parameter_leaf;
+  return on_tape(operand, parameter_leaf);
 }
 
 bool Tape::expands(const Fused& op, bool composite) const {
@@ -221,8 +221,8 @@ Var Tape::append(const Op& op, const OpType& type, OpTraits traits, std::span<co
     CallBuffer<const TensorView*> views(count + outputs);
     bool needs_grad = false;
     for (std::size_t i = count; i-- > 0;) {
-      Var lifted;
-      const Var& x = on_tape(inputs[i], lifted);
+      Var parameter_leaf;
+      const Var& x = on_tape(inputs[i], parameter_leaf);
       if (!holds(x.id())) [[unlikely]]
         throw_operand(op.name(), inputs);
       const Node& from = nodes_[x.id().node];

@@ -73,6 +73,8 @@ class Tape {
   const TapeOptions& options() const { return options_; }
   DType dtype() const { return options_.dtype; }
   bool training() const { return options_.training; }
+  /// Turns training on or off for what is recorded from now on, as `model.train()` and `model.eval()` do in
+  /// PyTorch: only a tape in training applies dropout.
   void set_training(bool on) { options_.training = on; }
   std::size_t size() const { return nodes_.size(); }
   /// Bytes of values and bookkeeping in use, and the most there ever were.
@@ -141,7 +143,7 @@ class Tape {
   Var leaf(const Tensor& x, bool needs_grad, const char* kind);
   Var append_leaf(const TensorView& view, bool needs_grad);
   Var number(Node& node);
-  const Var& on_tape(const Operand& operand, Var& lifted);
+  const Var& on_tape(const Operand& operand, Var& parameter_leaf);
   bool holds(const HandleId& handle) const {
     return handle.slot == slot_ && handle.node < nodes_.size() && nodes_[handle.node].serial == handle.serial;
   }

@@ -2,6 +2,8 @@
 #include <tapegrad/autograd/backward/steps.h>
 #include <tapegrad/autograd/ops.h>
 
+#include <cmath>
+
 using namespace tapegrad;
 
 int main() {
@@ -24,8 +26,8 @@ int main() {
   while (steps.next()) {
     const Step& step = steps.current();
     fmt::print("{:8} {:40} dloss/dy = {:7.4f}", step.op, step.formula, step.output_grads[0].item());
-    for (const Tensor& sent : step.input_grads)
-      if (sent) fmt::print("   sends {:7.4f}", sent.item());
+    for (const Tensor& input_grad : step.input_grads)
+      if (input_grad) fmt::print("   sends {:7.4f}", input_grad.item());
     fmt::print("\n");
   }
 
@@ -34,6 +36,14 @@ int main() {
   const double by_hand = 2 * (y.item() - 1) * (1 - y.item() * y.item());
   fmt::print("\ndloss/dw = {:.6f}, by hand {:.6f}\ndloss/db = {:.6f}, by hand {:.6f}\n", g[w].item(),
              3 * by_hand, g[b].item(), by_hand);
+
+  // A value that is used twice gets a contribution from each use, and they add up: the product rule. A pass
+  // can stop at an op and show the sum so far.
+  BackwardSteps pass(tape, w * sin(w));
+  pass.run_to_op("mul");
+  const double from_product = pass.so_far(w).item();
+  fmt::print("\nd(w sin w)/dw: {:.4f} from the product, {:.4f} with the sine's part, by hand {:.4f}\n",
+             from_product, pass.gradients()[w].item(), std::sin(w.item()) + w.item() * std::cos(w.item()));
 
   // A step against the gradient makes the loss smaller; training repeats such steps.
   const double w1 = w.item() - 0.1 * g[w].item(), b1 = b.item() - 0.1 * g[b].item();

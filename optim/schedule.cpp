@@ -20,7 +20,7 @@ void check(const char* name, double rate, Index warmup, Index total, double fina
           name, warmup, total);
 }
 
-/// From `begin` to `end` along half a cosine while `done` goes from 0 to 1.
+/// Returns the value that goes from `begin` to `end` along half a cosine while `done` goes from 0 to 1.
 double cosine(double begin, double end, double done) {
   return end + (begin - end) * (1 + std::cos(std::numbers::pi * done)) / 2;
 }

@@ -15,7 +15,8 @@ FLOORS = (
     {"memory": ("autograd/memory/",)},
     {"parallel": ("autograd/parallel/",), "kernels": ("autograd/kernels/",)},
     {"tensor": ("autograd/tensor/",)},
-    {"values and ops": ("autograd/var.", "autograd/parameter.", "autograd/attributes.", "autograd/op.")},
+    {"values and ops": ("autograd/var.", "autograd/parameter.", "autograd/attributes.", "autograd/op.",
+                        "autograd/op_args.")},
     {"observe": ("autograd/observe/",)},
     {"tape": ("autograd/",)},
     {"ops": ("autograd/ops/",)},
@@ -97,8 +98,8 @@ def portability(texts):
             yield f"{path} lacks #pragma once"
 
 
-# Types that ops take, and functions that are written in ops.
-NO_OPS = {"mask", "layout", "heads", "equation", "backward_equation"}
+# Types that ops take or print their formulas with, and functions that are written in ops.
+NO_OPS = {"mask", "layout", "heads", "symbol", "equation", "backward_equation"}
 
 
 def ops(texts):

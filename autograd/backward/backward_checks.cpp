@@ -67,14 +67,14 @@ void BackwardPass::check_finite(const Node& n) const {
     const TensorView sum = cotangent(n.inputs[i]);
     const Index at = first_non_finite(sum, cotangents_->written(n.inputs[i]));
     if (at < 0) continue;
-    std::vector<TensorView> values, incoming;
+    std::vector<TensorView> values, output_grads;
     for (std::uint16_t k = 0; k < n.input_count; ++k) values.push_back(tape_.output(n.inputs[k]));
     for (int k = 0; k < n.op->outputs(); ++k)
-      incoming.push_back(cotangent(n.first_output + static_cast<std::uint32_t>(k)));
+      output_grads.push_back(cotangent(n.first_output + static_cast<std::uint32_t>(k)));
     NonFiniteError error(fmt::format(
         "check: the backward of {} made {} in the gradient of input {}, on tape position {}; {}; {}",
         n.op->name(), element_text(sum, at), i, owner(n.first_output),
-        list_ranges("incoming gradient", incoming), list_ranges("input", values)));
+        list_ranges("output gradient", output_grads), list_ranges("input", values)));
     error.add_path(*n.path);
     throw error;
   }

@@ -52,7 +52,7 @@ class BackwardPass {
   /// completes are completed in place when `in_place`, else in copies.
   std::vector<Tensor> contributions(std::uint32_t i, bool in_place);
   /// Adds tensors that `contributions` made with `in_place`, in place of those of `step(i)`.
-  void add_contributions(std::uint32_t i, std::span<const Tensor> sent);
+  void add_contributions(std::uint32_t i, std::span<const Tensor> input_grads);
 
  private:
   Gradients walk_back();

@@ -95,9 +95,9 @@ Checkpoints::Region Checkpoints::scan(const Tape& tape, const Tape::Mark& before
 
 /// Moves the values that stay to where the arena was rewound to. In the order of their addresses none is
 /// overwritten before its turn, as each moves to a lower address.
-void Checkpoints::compact(Tape& tape, Region& survey) {
+void Checkpoints::compact(Tape& tape, Region& region) {
   ScratchVector<TensorView*> order;
-  for (TensorView& view : survey.values) order.push_back(&view);
+  for (TensorView& view : region.values) order.push_back(&view);
   std::sort(order.begin(), order.end(),
             [](const TensorView* a, const TensorView* b) { return std::less<>()(a->bytes, b->bytes); });
   for (TensorView* view : order) {
@@ -108,8 +108,8 @@ void Checkpoints::compact(Tape& tape, Region& survey) {
   }
 }
 
-void Checkpoints::close(Tape& tape, const detail::Segment& segment, const Tape::Mark& before,
-                        VarList& results) {
+void Checkpoints::collapse(Tape& tape, const detail::Segment& segment, const Tape::Mark& before,
+                           VarList& results) {
   const std::size_t returned = results.size();
   for (std::size_t i = 0; i < returned; ++i)
     if (results[i])
@@ -124,14 +124,14 @@ void Checkpoints::close(Tape& tape, const detail::Segment& segment, const Tape::
     std::uint32_t was;  // a flat number inside
     Var is;
   };
-  struct Lifted {
+  struct ParameterLeaf {  // a leaf that was made inside
     const Parameter* parameter;
     const std::string* path;
     std::uint32_t was;
     bool trained;
   };
   ScratchVector<Place> places;
-  ScratchVector<Lifted> parameters;
+  ScratchVector<ParameterLeaf> parameters;
   for (const std::uint32_t i : found.parameters) {
     const Node& n = tape.nodes_[i];
     parameters.push_back({n.parameter, n.path, n.first_output, n.needs_grad});
@@ -148,12 +148,11 @@ void Checkpoints::close(Tape& tape, const detail::Segment& segment, const Tape::
   tape.draws_ = draws;
   compact(tape, found);
   // Parameters first read inside get their leaves, and their place in the order, outside.
-  for (const Lifted& lifted : parameters) {
-    const RecordScope guard(tape, lifted.path);
-    places.push_back({lifted.was, tape[*lifted.parameter]});
-    expects(places.back().is.needs_grad() == lifted.trained,
-            "checkpoint: parameter '{}' was frozen or unfrozen inside; do it before",
-            lifted.parameter->path());
+  for (const ParameterLeaf& leaf : parameters) {
+    const RecordScope guard(tape, leaf.path);
+    places.push_back({leaf.was, tape[*leaf.parameter]});
+    expects(places.back().is.needs_grad() == leaf.trained,
+            "checkpoint: parameter '{}' was frozen or unfrozen inside; do it before", leaf.parameter->path());
     found.inputs.push_back(tape.flat_number(places.back().is));
   }
   for (std::size_t k = 0; k < found.constants.size(); ++k)

@@ -45,7 +45,7 @@ void for_each_var(Result& result, Visit&& visit) {
 /// The type that a checkpoint stores an argument as: a copy, or a reference to what cannot be copied (layers,
 /// tapes).
 template <class T>
-using Kept =
+using StoredArgument =
     std::conditional_t<std::is_lvalue_reference_v<T> && !std::is_copy_constructible_v<std::remove_cvref_t<T>>,
                        T, std::decay_t<T>>;
 
@@ -53,10 +53,10 @@ template <class F, class... Args>
 class Call final : public Segment {
  public:
   template <class... Given>
-  explicit Call(Given&&... given) : kept_(std::forward<Given>(given)...) {}
+  explicit Call(Given&&... given) : stored_(std::forward<Given>(given)...) {}
 
   auto operator()() const {
-    return std::apply([](const auto& f, auto&... args) { return std::invoke(f, args...); }, kept_);
+    return std::apply([](const auto& f, auto&... args) { return std::invoke(f, args...); }, stored_);
   }
   void run(VarList& results) const override {
     auto result = (*this)();
@@ -64,7 +64,7 @@ class Call final : public Segment {
   }
 
  private:
-  std::tuple<F, Args...> kept_;
+  std::tuple<F, Args...> stored_;
 };
 
 }  // namespace detail
@@ -72,16 +72,18 @@ class Call final : public Segment {
 /// The operations of checkpoints on a tape.
 class Checkpoints {
  public:
-  /// Constructs a Call in the tape's arena, which lives until what is recorded now is dropped.
+  /// Constructs a Call in the tape's arena; it lives until what is recorded now is dropped.
   template <class Call, class... Given>
-  static const Call& keep(Tape& tape, Given&&... given) {
+  static const Call& emplace(Tape& tape, Given&&... given) {
     return tape.objects_.emplace<Call>(std::forward<Given>(given)...);
   }
-  /// Drops what was recorded since `before` except `results` and taps, and replaces `results` by the values
-  /// that stay. A backward pass records the rest again by running `segment`, which stays in the arena.
-  static void close(Tape& tape, const detail::Segment& segment, const Tape::Mark& before, VarList& results);
+  /// Replaces what was recorded since `before` by one node, whose outputs are `results` and the values of
+  /// taps, and sets `results` to these outputs; results without a gradient become constants. A backward pass
+  /// records the rest again by running `segment`, which stays in the arena.
+  static void collapse(Tape& tape, const detail::Segment& segment, const Tape::Mark& before,
+                       VarList& results);
   /// Records the function of `node` again at the end of the tape, with its original draws, and appends the
-  /// flat numbers of the values that `close` kept. Throws when the function gives other results.
+  /// flat numbers of its results. Throws when the function gives other results.
   static void run_again(Tape& tape, const Node& node, ScratchVector<std::uint32_t>& results);
   /// The most values that one checkpoint among nodes 0 to `last` records again.
   static std::uint32_t room(const Tape& tape, std::uint32_t last);
@@ -90,7 +92,7 @@ class Checkpoints {
   struct Region;
   class PinnedParameters;
   static Region scan(const Tape& tape, const Tape::Mark& before, const VarList& results);
-  static void compact(Tape& tape, Region& survey);
+  static void compact(Tape& tape, Region& region);
 };
 
 /// y = f(x…), where the tape keeps the result alone: f's intermediate values are dropped after the forward
@@ -113,16 +115,16 @@ class Checkpoints {
 /// afterwards. On a tape that does not record it is f(x…).
 template <class F, class... Args>
 auto checkpoint(F&& f, Args&&... args) {
-  using Call = detail::Call<detail::Kept<F>, detail::Kept<Args>...>;
+  using Call = detail::Call<detail::StoredArgument<F>, detail::StoredArgument<Args>...>;
   Tape& tape = detail::find_tape(args...);
   if (!tape.options().record) return Call(std::forward<F>(f), std::forward<Args>(args)...)();
   return tape.with_rollback([&] {
-    const Call& call = Checkpoints::keep<Call>(tape, std::forward<F>(f), std::forward<Args>(args)...);
+    const Call& call = Checkpoints::emplace<Call>(tape, std::forward<F>(f), std::forward<Args>(args)...);
     const Tape::Mark before = tape.mark();
     auto result = call();
     VarList vars;
     detail::for_each_var(result, [&](const Var& x) { vars.push_back(x); });
-    Checkpoints::close(tape, call, before, vars);
+    Checkpoints::collapse(tape, call, before, vars);
     std::size_t at = 0;
     detail::for_each_var(result, [&](Var& x) { x = vars[at++]; });
     return result;

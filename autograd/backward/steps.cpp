@@ -46,30 +46,31 @@ std::vector<Tensor> BackwardPass::contributions(std::uint32_t i, bool in_place) 
   }
   for (std::uint16_t k = 0; k < n.output_count; ++k) {
     const TensorView& value = out.push_back(n.outputs[k]);
-    void* incoming = (*cotangents_)[n.first_output + k];
+    void* output_grad = (*cotangents_)[n.first_output + k];
     if (n.accumulates_into_output_grad && !in_place && n.op->accumulates_into_output_grad(k)) {
       Tensor& copy = completed.emplace_back(value.shape, value.dtype);
-      if (incoming != nullptr) std::memcpy(copy.view().bytes, incoming, value.byte_count());
-      incoming = copy.view().bytes;
+      if (output_grad != nullptr) std::memcpy(copy.view().bytes, output_grad, value.byte_count());
+      output_grad = copy.view().bytes;
     }
-    doutputs.push_back({incoming, value.shape, value.dtype});
+    doutputs.push_back({output_grad, value.shape, value.dtype});
   }
   n.op->backward({in, out, dinputs, doutputs});
   return parts;
 }
 
-void BackwardPass::add_contributions(std::uint32_t i, std::span<const Tensor> sent) {
+void BackwardPass::add_contributions(std::uint32_t i, std::span<const Tensor> input_grads) {
   const Node& n = node(i);
-  expects(sent.size() == n.input_count, "backward_steps: {} has {} inputs, but sends to {}", n.op->name(),
-          n.input_count, sent.size());
+  expects(input_grads.size() == n.input_count, "backward_steps: {} has {} inputs, got {} input gradients",
+          n.op->name(), n.input_count, input_grads.size());
   if (n.watched) run_hooks(i);
   for (std::uint16_t k = 0; k < n.input_count; ++k) {
-    if (!sent[k] || !needs(n.inputs[k])) continue;
+    if (!input_grads[k] || !needs(n.inputs[k])) continue;
     const TensorView& like = tape_.output(n.inputs[k]);
-    expects(sent[k].shape() == like.shape && sent[k].dtype() == like.dtype,
-            "backward_steps: what {} sends to input {} must be {} {}, got {} {}", n.op->name(), k,
-            dtype_name(like.dtype), like.shape, dtype_name(sent[k].dtype()), sent[k].shape());
-    add_to(cotangents_->sum(n.inputs[k], like, is_leaf(n.inputs[k])), sent[k].view());
+    expects(input_grads[k].shape() == like.shape && input_grads[k].dtype() == like.dtype,
+            "backward_steps: the gradient that {} sends to input {} must be {} {}, got {} {}", n.op->name(),
+            k, dtype_name(like.dtype), like.shape, dtype_name(input_grads[k].dtype()),
+            input_grads[k].shape());
+    add_to(cotangents_->sum(n.inputs[k], like, is_leaf(n.inputs[k])), input_grads[k].view());
   }
   if (tape_.options_.check) check_finite(n);
 }
@@ -121,7 +122,7 @@ void BackwardSteps::fill(std::uint32_t i) {
     step.inputs.push_back(tape_->handle(from, n.inputs[k] - tape_->node(from).first_output));
   }
   for (std::uint16_t k = 0; k < n.output_count; ++k) step.outputs.push_back(tape_->handle(i, k));
-  const auto show_incoming = [&] {
+  const auto show_output_grads = [&] {
     step.output_grads.clear();
     for (std::uint16_t k = 0; k < n.output_count; ++k) {
       const CotangentView view = pass_->cotangent(n.first_output + k);
@@ -132,7 +133,7 @@ void BackwardSteps::fill(std::uint32_t i) {
   const bool intervene = options_.intervene && !n.checkpoint;
   step.input_grads = pass_->contributions(i, intervene);
   if (intervene) {
-    show_incoming();
+    show_output_grads();
     options_.intervene(step);
     check_alive();
     pass_->add_contributions(i, step.input_grads);
@@ -140,7 +141,7 @@ void BackwardSteps::fill(std::uint32_t i) {
     pass_->step(i);
   }
   id_ = pass_->make_id();  // stale after a rewind to before this step
-  show_incoming();         // now as completed by the rule
+  show_output_grads();     // now as completed by the rule
   step_ = std::move(step);
 }
 

@@ -39,8 +39,8 @@ class InputFile {
 /// Replaces a file as a whole or not at all: writes to a temporary file beside it; `commit` calls fsync,
 /// renames the file, and calls fsync on the folder. Without `commit`, and when a function throws, the
 /// temporary file is removed and an older file stays. A symbolic link stays: the file that it points to is
-/// replaced. All functions throw SystemError (`PATH: cannot be written: …`), for a device or a pipe too; when
-/// only the folder's fsync failed, the file is in place.
+/// replaced. All functions throw SystemError (`PATH: cannot be created: REASON`, or written, or put in
+/// place), for a device or a pipe too; when only the folder's fsync failed, the file is in place.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::string& path);
@@ -60,7 +60,7 @@ class AtomicFile {
 /// Reads a whole regular file of at most `most` bytes. Throws DataError (`PATH: cannot be opened: …`).
 std::string read_file(const std::string& path, std::size_t most);
 
-/// Replaces `path` by `content` atomically. Throws SystemError (`PATH: cannot be written: …`).
+/// Replaces `path` by `content` atomically. Throws the errors of AtomicFile.
 void write_file(const std::string& path, std::string_view content);
 
 }  // namespace tapegrad

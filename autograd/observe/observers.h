@@ -39,6 +39,7 @@ class Observers {
   void on_gradient(std::string pattern, GradientHook hook);
   /// Collects every value `path.name` that matches `pattern` from now on.
   void collect(std::string_view pattern) { collected_names_.emplace_back(pattern); }
+  /// Removes all hooks of one kind, or all patterns of `collect`; taps that were collected stay.
   void remove_value_hooks() { value_hooks_.clear(); }
   void remove_gradient_hooks() { gradient_hooks_.clear(); }
   void collect_nothing() { collected_names_.clear(); }

@@ -15,9 +15,9 @@
 #include <string>
 #include <tuple>
 
-#include "../symbol.h"
 #include "arithmetic.h"
 #include "compare.h"
+#include "symbol.h"
 #include "typed.h"
 
 namespace tapegrad {

@@ -18,17 +18,18 @@ namespace tapegrad::seq2seq {
 /// The learning rate of each step, as the options say. `steps` is where training ends.
 optim::Schedule make_schedule(const TrainOptions& options, std::int64_t steps);
 
-/// Trains a model and fills DIR. What it computes follows from the checkpoint, the data and the options:
-/// neither from the clock nor from threads nor from where earlier runs stopped.
+/// Trains a model and fills DIR. Its results follow from the checkpoint, the data and the options, not from
+/// the clock, the number of threads, or the step at which an earlier run stopped.
 class Trainer {
  public:
-  /// Begins, or goes on from `from`. `validator` and `report` may be null.
+  /// Prepares a training that begins anew, or continues from `from`. `validator` and `report` may be null.
   Trainer(const TrainOptions& options, Model& model, const Corpus& corpus, Validator* validator,
           TrainingReport* report, Progression start, const Checkpoint* from);
 
-  /// Until a limit, or nothing was gained for long, or an interrupt. Returns the exit code: `exit_failure`
-  /// when all is saved but the report, whose files fail no more than itself. Throws std::runtime_error when
-  /// loss, gradient or weights are not finite; the last checkpoint stays.
+  /// Trains until a limit is reached, until `patience` validations in a row brought no improvement, or until
+  /// an interrupt. Returns the exit code: `exit_failure` when everything is saved except the report, whose
+  /// failure stops nothing else. Throws std::runtime_error when loss, gradient or weights are not finite; the
+  /// last checkpoint stays.
   int run();
 
  private:

@@ -73,7 +73,7 @@ BOOST_AUTO_TEST_CASE(initial_values_depend_on_seed_and_path_alone) {
   BOOST_TEST(p.value().item() != a.root().parameter("v", {1}, random).value().item());
 }
 
-BOOST_AUTO_TEST_CASE(a_parameter_is_lifted_once_a_recording) {
+BOOST_AUTO_TEST_CASE(a_recording_has_one_leaf_of_a_parameter) {
   ParameterStore store;
   const Parameter w = store.root().parameter("w", {2}, ones),
                   unused = store.root().parameter("unused", {2}, ones);

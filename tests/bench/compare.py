@@ -52,7 +52,7 @@ def parse():
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--once", nargs="+", default=[], metavar="BACKEND", help="run in the first round alone")
     p.add_argument("--steps", type=int, help="timed steps of every run, instead of the size's own")
-    p.add_argument("--warmup", type=int, help="untimed steps likewise")
+    p.add_argument("--warmup", type=int, help="untimed steps before them, instead of the size's own")
     p.add_argument("--longest", type=int, default=2048, help="sequence of attention, from 64 on")
     p.add_argument("--only", nargs="+", metavar="BACKEND", help="of " + ", ".join(compare_report.BACKENDS))
     p.add_argument("--losses", action="store_true", help="only compare losses; 1 when they differ")

@@ -31,6 +31,11 @@ BOOST_AUTO_TEST_CASE(tape_walks_back) {
     BOOST_TEST(of_tape == number_after(line, "by hand "));
     BOOST_TEST(of_tape != 0);
   }
+  const double from_product = number_after(r.out, "d(w sin w)/dw: ");
+  const double whole = number_after(r.out, "from the product, ");
+  BOOST_TEST(std::abs(from_product - std::sin(0.5)) < 1e-4);
+  BOOST_TEST(whole > from_product);
+  BOOST_TEST(whole == number_after(r.out, "the sine's part, by hand "));
   BOOST_TEST(number_after(r.out, "gradient descent: ") < number_after(r.out, "(y - 1)² = "));
 }
 

@@ -89,7 +89,7 @@ void raw(int first, const Op& op, const BackwardArgs& args,
   for (std::size_t i = 0; i < args.dinputs.size(); ++i) {
     const CotangentView& d = args.dinputs[i];
     if (!d || before.contains(d.bytes)) continue;
-    if (args.fresh[i]) clear(d, op.writable_range(i, args.inputs, args.outputs));
+    if (args.uninitialized[i]) clear(d, op.writable_range(i, args.inputs, args.outputs));
     const std::byte* bytes = d.data<std::byte>();
     before[d.bytes].assign(bytes, bytes + d.byte_count());
     std::memset(d.bytes, 0, d.byte_count());

@@ -16,7 +16,7 @@
 #include <numeric>
 
 #include <mutation/mutant.h>
-#include <tests/support/fresh_checks.h>
+#include <tests/support/uninitialized_checks.h>
 
 namespace tapegrad {
 namespace {
@@ -38,8 +38,8 @@ const OpCheck checks[] = {
      [](const std::string&, const Sample& s) { return op_checks::repeats_and_is_linear(s); }},
     {"uses add up", [](const std::string&, const Sample& s) { return op_checks::uses_add_up(s); }},
     {"inputs alone", [](const std::string&, const Sample& s) { return op_checks::inputs_alone(s); }},
-    {"written where fresh",
-     [](const std::string&, const Sample& s) { return op_checks::fresh_gradients(s); }},
+    {"written where uninitialized",
+     [](const std::string&, const Sample& s) { return op_checks::uninitialized_gradients(s); }},
     {"gradcheck",
      [](const std::string& label, const Sample& s) {
        const GradcheckResult r = op_checks::check_gradients(label, s, true, false);

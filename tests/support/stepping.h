@@ -43,9 +43,9 @@ inline void check_same_gradients(const Tape& tape, const Var& loss, const Gradie
   }
 }
 
-/// Gradients as sums of the contributions that steps send. Contributions of a checkpoint, and those that an
-/// op adds inside, are unknown.
-class Sent {
+/// Sums the `input_grads` of steps to gradients. Contributions of a checkpoint, and those that an op adds to
+/// its own output's gradient, are unknown.
+class InputGradSums {
  public:
   void add(const Tape& tape, const Step& s) {
     const Node& n = tape.node(s.node);
@@ -88,7 +88,7 @@ inline int check_stepping(Tape& tape, const Var& loss, const StepOptions& option
   BackwardSteps steps = backward_steps(loss, options);
   int count = 0;
   std::uint32_t before = loss.id().node + 1;
-  Sent sent;
+  InputGradSums sums;
   for (const Step& s : steps) {
     ++count;
     BOOST_TEST(s.node < before);
@@ -105,12 +105,12 @@ inline int check_stepping(Tape& tape, const Var& loss, const StepOptions& option
       BOOST_TEST(identical(s.output_grads[k], expected[s.outputs[k]]), label(tape, s.node)
                                                                            << ", result " << k);
     }
-    sent.add(tape, s);
+    sums.add(tape, s);
     for (const Var& x : s.inputs) static_cast<void>(steps.so_far(x));  // reading changes nothing
   }
   BOOST_TEST(tape.size() == size);
   check_same_gradients(tape, loss, steps.gradients(), expected);
-  BOOST_TEST(sent.check(tape, expected, tape.dtype() == DType::f64 ? 1e-12 : 1e-5) > 0);
+  BOOST_TEST(sums.check(tape, expected, tape.dtype() == DType::f64 ? 1e-12 : 1e-5) > 0);
   return count;
 }
 

@@ -7,8 +7,8 @@
 namespace tapegrad {
 namespace {
 
-constexpr const char* lab_labels[] = {"query",   "key",     "value",   "scores",
-                                      "weights", "dropped", "context", "merged"};
+constexpr const char* value_labels[] = {"query",   "key",     "value",   "scores",
+                                        "weights", "dropped", "context", "merged"};
 
 bool moves_only(const RecordedValue& v) {
   return v.op == "reshape" || v.op == "permute" || v.op == "transpose" || v.op == "slice";
@@ -132,16 +132,16 @@ bool projects(const Projection& p, Index first, Index bias_first, const Recorded
   return true;
 }
 
-class LabFinder {
+class AttentionFinder {
  public:
-  LabFinder(const Paths& paths, const RecordedValue& weights) : paths_(paths), weights_(weights) {
-    lab_.path = weights.module;
+  AttentionFinder(const Paths& paths, const RecordedValue& weights) : paths_(paths), weights_(weights) {
+    view_.path = weights.module;
     take("weights", weights);
     const Shape& s = weights.shape;
-    lab_.heads = s.size() / std::max<Index>(s[-1] * s[-2], 1);
+    view_.heads = s.size() / std::max<Index>(s[-1] * s[-2], 1);
   }
 
-  /// Also `why` there is none, when this is attention.
+  /// Returns the view, or none; `why` is then the reason if the weights are those of attention.
   std::optional<AttentionView> find(std::string& why) {
     if (!inside()) return std::nullopt;
     const Shape& s = weights_.shape;  // [1, heads, query, key], or without leading axes
@@ -152,28 +152,28 @@ class LabFinder {
     }
     why = "its projections were not found";
     if (s.rank() > 4) return std::nullopt;
-    lab_.head_dim = value("query").shape[-1];
+    view_.head_dim = value("query").shape[-1];
     const char* const names[] = {"query", "key", "value"};
     for (Index i = 0; i < 3; ++i)
       if (!projection(names[i], i)) return std::nullopt;
     output();
     why = "not all of its gradients were computed";
-    for (const auto& [name, id] : lab_.values)
+    for (const auto& [name, id] : view_.values)
       if (paths_[id].gradient.empty() && !name.starts_with("x_") && name != "bias") return std::nullopt;
     mask();
-    return lab_;
+    return view_;
   }
 
  private:
-  void take(const std::string& name, const RecordedValue& v) { lab_.values[name] = v.id; }
-  const RecordedValue& value(const char* name) const { return paths_[lab_.values.at(name)]; }
+  void take(const std::string& name, const RecordedValue& v) { view_.values[name] = v.id; }
+  const RecordedValue& value(const char* name) const { return paths_[view_.values.at(name)]; }
 
   /// Scores, their product and the context.
   bool inside() {
     const Scores found = scores_of(paths_, paths_[weights_.inputs[0]]);
     if (found.product == nullptr) return false;
     take("scores", *found.scores);
-    lab_.scale = found.scale;
+    view_.scale = found.scale;
     if (found.bias != nullptr) take("bias", *found.bias);
     const RecordedValue& q = paths_[found.product->inputs[0]];
     const RecordedValue* k = &paths_[found.product->inputs[1]];
@@ -198,23 +198,23 @@ class LabFinder {
   /// `third`: the part of a packed weight or bias.
   bool projection(const std::string& name, Index third) {
     const std::optional<Projection> p = projection_of(paths_, paths_.made_by(value(name.c_str())));
-    if (!p || (third > 0 && p->in_by_out != lab_.in_by_out)) return false;
-    lab_.in_by_out = p->in_by_out;
-    const Index width = lab_.heads * lab_.head_dim;
+    if (!p || (third > 0 && p->in_by_out != view_.in_by_out)) return false;
+    view_.in_by_out = p->in_by_out;
+    const Index width = view_.heads * view_.head_dim;
     const bool packed = p->weight->shape.rank() == 2 && p->weight->shape[p->in_by_out ? 1 : 0] == 3 * width;
     const bool packed_bias = p->bias != nullptr && p->bias->shape.size() == 3 * width;
     take("x_" + name, *p->x);
     take(packed ? "in_proj_weight" : name.substr(0, 1) + "_proj_weight", *p->weight);
     if (p->bias != nullptr) take(packed_bias ? "in_proj_bias" : name.substr(0, 1) + "_proj_bias", *p->bias);
     return projects(*p, packed ? third * width : 0, packed_bias ? third * width : 0, value(name.c_str()),
-                    lab_.heads, paths_.dtype());
+                    view_.heads, paths_.dtype());
   }
 
   void output() {
     const RecordedValue& merged = paths_.moved(value("context"));
     for (const std::uint32_t id : paths_.users(merged)) {
       const std::optional<Projection> p = projection_of(paths_, paths_[id]);
-      if (!p || p->x != &merged || p->weight->shape.rank() != 2 || p->in_by_out != lab_.in_by_out) continue;
+      if (!p || p->x != &merged || p->weight->shape.rank() != 2 || p->in_by_out != view_.in_by_out) continue;
       take("merged", merged), take("output", paths_[id]), take("out_proj_weight", *p->weight);
       if (p->bias != nullptr) take("out_proj_bias", *p->bias);
       return;
@@ -224,23 +224,25 @@ class LabFinder {
   void mask() {
     const auto cells = static_cast<std::size_t>(weights_.shape[-2] * weights_.shape[-1]);
     const auto* keep = attribute<std::vector<std::uint8_t>>(weights_, "keep");
-    lab_.keep.assign(cells, 0);
+    view_.keep.assign(cells, 0);
     for (std::size_t i = 0; cells > 0 && i < weights_.value.size(); ++i)
       if (keep != nullptr && !keep->empty() && cells % keep->size() == 0 ? (*keep)[i % keep->size()] != 0
           : keep != nullptr && keep->size() == weights_.value.size()     ? (*keep)[i] != 0
                                                                          : weights_.value[i] != 0)
-        lab_.keep[i % cells] = 1;
+        view_.keep[i % cells] = 1;
     const Index rows = weights_.shape[-2], columns = weights_.shape[-1];
     bool causal = rows == columns && rows > 1;
     for (Index i = 0; causal && i < rows; ++i)
       for (Index j = i + 1; causal && j < columns; ++j)
-        causal = lab_.keep[static_cast<std::size_t>(i * columns + j)] == 0;
-    lab_.kind = lab_.values.at("x_query") != lab_.values.at("x_key") ? "cross" : causal ? "causal" : "self";
+        causal = view_.keep[static_cast<std::size_t>(i * columns + j)] == 0;
+    view_.kind = view_.values.at("x_query") != view_.values.at("x_key") ? "cross"
+                 : causal                                               ? "causal"
+                                                                        : "self";
   }
 
   const Paths& paths_;
   const RecordedValue& weights_;
-  AttentionView lab_;
+  AttentionView view_;
 };
 
 std::vector<std::string> names(Index count, const std::vector<std::string>& first,
@@ -259,40 +261,40 @@ std::vector<AttentionView> find_attention_views(const TapeRecord& tape,
                                                 const std::vector<std::string>& target,
                                                 std::vector<std::string>* notices) {
   const Paths paths(tape);
-  std::vector<AttentionView> labs;
-  std::map<std::string, int> found;  // labs by path
+  std::vector<AttentionView> views;
+  std::map<std::string, int> found;  // views by path
   for (const RecordedValue& weights : tape.values) {
     const Shape& s = weights.shape;
     if (weights.op != "masked_softmax" && weights.op != "softmax") continue;
     if (s.rank() < 2 || s.size() == 0) continue;
     std::string why;
-    std::optional<AttentionView> lab = LabFinder(paths, weights).find(why);
+    std::optional<AttentionView> view = AttentionFinder(paths, weights).find(why);
     const std::string path = weights.module.empty() ? "the run" : weights.module;
-    if (!lab && !why.empty() && notices != nullptr)
+    if (!view && !why.empty() && notices != nullptr)
       notices->push_back(fmt::format("attention of {}: {}", path, why));
-    if (!lab) continue;
-    if (const int number = ++found[lab->path]; number > 1) lab->path = fmt::format("{} ({})", path, number);
-    const bool decoder = lab->path.find("decoder") != std::string::npos, own = lab->kind != "cross";
-    lab->rows = decoder ? names(s[-2], target, source) : names(s[-2], source, target);
-    lab->columns = decoder && own ? names(s[-1], target, source) : names(s[-1], source, target);
-    labs.push_back(std::move(*lab));
+    if (!view) continue;
+    if (const int number = ++found[view->path]; number > 1) view->path = fmt::format("{} ({})", path, number);
+    const bool decoder = view->path.find("decoder") != std::string::npos, own = view->kind != "cross";
+    view->rows = decoder ? names(s[-2], target, source) : names(s[-2], source, target);
+    view->columns = decoder && own ? names(s[-1], target, source) : names(s[-1], source, target);
+    views.push_back(std::move(*view));
   }
-  return labs;
+  return views;
 }
 
-void label_values(TapeRecord& tape, const std::vector<AttentionView>& labs) {
-  for (const AttentionView& lab : labs)
-    for (const char* name : lab_labels)
-      if (const auto at = lab.values.find(name);
-          at != lab.values.end() && tape.values[at->second].label.empty())
+void label_values(TapeRecord& tape, const std::vector<AttentionView>& views) {
+  for (const AttentionView& view : views)
+    for (const char* name : value_labels)
+      if (const auto at = view.values.find(name);
+          at != view.values.end() && tape.values[at->second].label.empty())
         tape.values[at->second].label = name;
 }
 
-std::vector<std::uint32_t> lab_values(const std::vector<AttentionView>& labs) {
+std::vector<std::uint32_t> attention_values(const std::vector<AttentionView>& views) {
   std::set<std::uint32_t> ids;
-  for (const AttentionView& lab : labs)
-    for (const char* name : lab_labels)
-      if (const auto at = lab.values.find(name); at != lab.values.end()) ids.insert(at->second);
+  for (const AttentionView& view : views)
+    for (const char* name : value_labels)
+      if (const auto at = view.values.find(name); at != view.values.end()) ids.insert(at->second);
   return {ids.begin(), ids.end()};
 }
 

@@ -65,9 +65,9 @@ Checks plan_checks(const Var& loss, Numeric wanted, std::vector<std::string>& no
 std::vector<std::uint32_t> watched(const TapeRecord& tape, double cells, std::vector<std::string>& notices) {
   std::vector<std::uint32_t> chosen;
   double left = cells / 2;
-  const std::vector<AttentionView> labs = find_attention_views(tape, {}, {});
-  for (const AttentionView& lab : labs) {
-    const std::vector<std::uint32_t> ids = lab_values({lab});
+  const std::vector<AttentionView> views = find_attention_views(tape, {}, {});
+  for (const AttentionView& view : views) {
+    const std::vector<std::uint32_t> ids = attention_values({view});
     for (const std::uint32_t id : ids) left -= static_cast<double>(tape[id].value.size());
     if (left < 0) {
       notices.push_back("numerical gradients of attention are sampled in some layers: the run is large");
@@ -174,11 +174,11 @@ void take_what_ifs(Explanation& what, const Var& loss, const std::vector<bool>& 
     what.what_ifs.push_back({std::move(title), path, changed, found.change, found.predicted});
   };
   const auto var = [&](std::uint32_t id) { return tape.handle(what.tape[id].node, what.tape[id].output); };
-  for (const AttentionView& lab : what.labs) {
-    const Var context = var(lab.values.at("context"));
+  for (const AttentionView& view : what.attention_views) {
+    const Var context = var(view.values.at("context"));
     if (context.rank() >= 3)
-      for (Index head = 0; head < lab.heads; ++head)
-        ask(fmt::format("without head {}", head + 1), lab.path, context, without_head(context, head));
+      for (Index head = 0; head < view.heads; ++head)
+        ask(fmt::format("without head {}", head + 1), view.path, context, without_head(context, head));
   }
   const auto embedded =
       std::find_if(what.tape.values.begin(), what.tape.values.end(), [&](const RecordedValue& v) {
@@ -228,8 +228,8 @@ Explanation explain(const Var& loss, const ExplainOptions& options) {
         "without checkpoint() to see them");
   say("walking back");
   what.tape = record(loss, recording);
-  what.labs = find_attention_views(what.tape, what.source, what.target, &what.notices);
-  label_values(what.tape, what.labs);
+  what.attention_views = find_attention_views(what.tape, what.source, what.target, &what.notices);
+  label_values(what.tape, what.attention_views);
   const bool hidden = std::any_of(what.tape.values.begin(), what.tape.values.end(),
                                   [](const RecordedValue& v) { return v.op.starts_with("attention"); });
   if (hidden)

@@ -15,7 +15,7 @@ namespace tapegrad {
 /// One attention layer for the explorer's attention view, with the recorded values of its query, key, value,
 /// scores and weights.
 struct AttentionView {
-  std::string path;  ///< of the layer that ran it; the second lab of a path is `path (2)`
+  std::string path;  ///< of the layer that ran it; the second view of a path is `path (2)`
   std::string kind;  ///< self, causal or cross
   Index heads = 1, head_dim = 1;
   double scale = 1;
@@ -55,7 +55,7 @@ struct Explanation {
   std::string title;
   std::vector<std::pair<std::string, std::string>> model;  ///< facts for the header
   std::vector<std::string> source, target, label, target_vocabulary;
-  std::vector<AttentionView> labs;
+  std::vector<AttentionView> attention_views;
   std::optional<LossPlace> output;
   std::vector<ParameterUpdate> parameters;
   std::string optimizer;
@@ -107,7 +107,7 @@ std::string to_json(const Explanation& what, const PageOptions& options = {});
 std::string to_json(const TapeRecord& record);
 /// One self-contained page, without network or server. Equal input gives equal bytes.
 std::string to_html(const Explanation& what, const PageOptions& options = {});
-/// Writes the page; throws a SystemError with the path when it cannot be written.
+/// Writes the page with `write_file` (base/file.h): atomically, or not at all, with a SystemError.
 void write_html(const Explanation& what, const std::string& path, const PageOptions& options = {});
 /// The explanation as text for a terminal, with the steps and numbers of the page.
 std::string to_text(const Explanation& what);

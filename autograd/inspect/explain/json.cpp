@@ -32,8 +32,8 @@ class Writer {
  public:
   Writer(const Explanation& what, const PageOptions& options, const Level& level)
       : what_(what), options_(options), level_(level), arrays_(what.tape.dtype == DType::f32) {
-    for (const AttentionView& lab : what.labs)
-      for (const auto& [name, id] : lab.values)
+    for (const AttentionView& view : what.attention_views)
+      for (const auto& [name, id] : view.values)
         if (level.kept == nullptr || !name.ends_with("proj_weight")) exact_.insert(id);
     if (what.output) exact_.insert(what.output->logits);
     // The gradient of a key's bias is 0 up to rounding, so the values that it sums stay exact too.
@@ -46,7 +46,7 @@ class Writer {
     json_.open('{').key("schema").string("tape/1");
     values();
     order();
-    labs();
+    attention_views();
     output();
     parameters();
     what_ifs();
@@ -167,20 +167,25 @@ class Writer {
 
   void order() { json_.key("order").integers(what_.tape.order).key("loss").integer(what_.tape.loss); }
 
-  void labs() {
+  void attention_views() {
     json_.key("labs").open('[');
     std::vector<std::string> paths;
-    for (std::size_t i = 0; i < what_.labs.size(); ++i) {
-      if (level_.kept != nullptr && !level_.kept->labs[i]) continue;
-      const AttentionView& lab = what_.labs[i];
-      paths.push_back(lab.path);
-      json_.open('{').key("path").string(lab.path).key("kind").string(lab.kind).key("heads").integer(
-          lab.heads);
-      json_.key("head_dim").integer(lab.head_dim).key("scale").number(lab.scale);
-      if (lab.in_by_out) json_.key("in_by_out").boolean(true);
-      json_.key("rows").strings(lab.rows).key("columns").strings(lab.columns).key("keep").integers(lab.keep);
+    for (std::size_t i = 0; i < what_.attention_views.size(); ++i) {
+      if (level_.kept != nullptr && !level_.kept->attention_views[i]) continue;
+      const AttentionView& view = what_.attention_views[i];
+      paths.push_back(view.path);
+      json_.open('{').key("path").string(view.path).key("kind").string(view.kind).key("heads").integer(
+          view.heads);
+      json_.key("head_dim").integer(view.head_dim).key("scale").number(view.scale);
+      if (view.in_by_out) json_.key("in_by_out").boolean(true);
+      json_.key("rows")
+          .strings(view.rows)
+          .key("columns")
+          .strings(view.columns)
+          .key("keep")
+          .integers(view.keep);
       json_.key("nodes").open('{');
-      for (const auto& [name, id] : lab.values) json_.key(name).integer(id);
+      for (const auto& [name, id] : view.values) json_.key(name).integer(id);
       json_.close('}').close('}');
     }
     json_.close(']').key("lessons").open('[');
@@ -256,7 +261,8 @@ class Writer {
       json_.string(fmt::format(
           "{} of {} arrays left out, and {} of {} attention layers: the page would be too large",
           level_.kept->left_out(), level_.kept->values.size(),
-          std::count(level_.kept->labs.begin(), level_.kept->labs.end(), false), level_.kept->labs.size()));
+          std::count(level_.kept->attention_views.begin(), level_.kept->attention_views.end(), false),
+          level_.kept->attention_views.size()));
     json_.close(']').close('}');
   }
 

@@ -17,10 +17,10 @@ class Filler {
     kept_.values.assign(what.tape.values.size(), false);
     kept_.parts.assign(what.tape.values.size(), false);
     kept_.updates.assign(what.parameters.size(), false);
-    kept_.labs.assign(what.labs.size(), false);
+    kept_.attention_views.assign(what.attention_views.size(), false);
     std::set<std::uint32_t> exact;
-    for (const AttentionView& lab : what.labs)
-      for (const auto& [name, id] : lab.values)
+    for (const AttentionView& view : what.attention_views)
+      for (const auto& [name, id] : view.values)
         if (!name.ends_with("_weight")) exact.insert(id);
     std::vector<std::size_t> parts(cost_.size(), 0), numbers(cost_.size(), 0);
     for (const RecordedValue& v : what.tape.values)
@@ -40,14 +40,14 @@ class Filler {
 
   SizeBudget fill() {
     if (what_.output) take(what_.output->logits);
-    const std::vector<std::size_t> first = first_labs();
-    for (const std::size_t lab : first) take_lab(lab);
+    const std::vector<std::size_t> first = first_views();
+    for (const std::size_t view : first) take_view(view);
     const std::vector<std::uint32_t> ordered = by_size();
     for (const std::uint32_t id : ordered)
       if (what_.tape[id].value.size() <= small) take(id);
-    for (const std::size_t lab : first) take_weights(lab);
-    for (std::size_t lab = 0; lab < what_.labs.size(); ++lab) take_lab(lab);
-    for (std::size_t lab = 0; lab < what_.labs.size(); ++lab) take_weights(lab);
+    for (const std::size_t view : first) take_weights(view);
+    for (std::size_t view = 0; view < what_.attention_views.size(); ++view) take_view(view);
+    for (std::size_t view = 0; view < what_.attention_views.size(); ++view) take_weights(view);
     for (const std::uint32_t id : ordered) take(id);
     take_updates();
     for (const std::uint32_t id : ordered)
@@ -70,24 +70,24 @@ class Filler {
     if (!kept_.values[id] && pay(cost_[id] + parts_cost_[id])) kept_.values[id] = kept_.parts[id] = true;
   }
 
-  void take_lab(std::size_t number) {
-    if (kept_.labs[number]) return;
-    const AttentionView& lab = what_.labs[number];
+  void take_view(std::size_t number) {
+    if (kept_.attention_views[number]) return;
+    const AttentionView& view = what_.attention_views[number];
     std::set<std::uint32_t> wanted;
-    for (const auto& [name, id] : lab.values)
+    for (const auto& [name, id] : view.values)
       if (!is_projection(name) && !kept_.values[id]) wanted.insert(id);
-    std::size_t bytes = 1000 + 2 * lab.keep.size();
-    for (const auto* tokens : {&lab.rows, &lab.columns})
+    std::size_t bytes = 1000 + 2 * view.keep.size();
+    for (const auto* tokens : {&view.rows, &view.columns})
       for (const std::string& token : *tokens) bytes += token.size() + 3;
     for (const std::uint32_t id : wanted) bytes += cost_[id] + parts_cost_[id];
     if (!pay(bytes)) return;
     for (const std::uint32_t id : wanted) kept_.values[id] = kept_.parts[id] = true;
-    kept_.labs[number] = true;
+    kept_.attention_views[number] = true;
   }
 
   void take_weights(std::size_t number) {
-    if (!kept_.labs[number]) return;
-    for (const auto& [name, id] : what_.labs[number].values)
+    if (!kept_.attention_views[number]) return;
+    for (const auto& [name, id] : what_.attention_views[number].values)
       if (is_projection(name) && !kept_.values[id] && pay(cost_[id])) {
         kept_.values[id] = true;
         kept_.parts[id] = parts_cost_[id] == 0;
@@ -103,22 +103,22 @@ class Filler {
 
   /// The attention layers in the module of the first self-attention and in that of the first attention of
   /// another kind: the first encoder layer and the first decoder layer.
-  std::vector<std::size_t> first_labs() const {
+  std::vector<std::size_t> first_views() const {
     const auto layer = [&](std::size_t i) {
-      const std::string& path = what_.labs[i].path;
+      const std::string& path = what_.attention_views[i].path;
       return path.substr(0, path.rfind('.') == path.npos ? 0 : path.rfind('.'));
     };
     std::vector<std::string> layers;
     for (const bool self : {true, false})
-      for (std::size_t i = 0; i < what_.labs.size(); ++i)
-        if ((what_.labs[i].kind == "self") == self) {
+      for (std::size_t i = 0; i < what_.attention_views.size(); ++i)
+        if ((what_.attention_views[i].kind == "self") == self) {
           layers.push_back(layer(i));
           break;
         }
-    std::vector<std::size_t> labs;
-    for (std::size_t i = 0; i < what_.labs.size(); ++i)
-      if (std::find(layers.begin(), layers.end(), layer(i)) != layers.end()) labs.push_back(i);
-    return labs;
+    std::vector<std::size_t> views;
+    for (std::size_t i = 0; i < what_.attention_views.size(); ++i)
+      if (std::find(layers.begin(), layers.end(), layer(i)) != layers.end()) views.push_back(i);
+    return views;
   }
 
   std::vector<std::uint32_t> by_size() const {

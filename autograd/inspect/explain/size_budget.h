@@ -9,10 +9,10 @@ namespace tapegrad {
 
 /// The arrays that a page of limited size keeps. A value and its gradient are kept together.
 struct SizeBudget {
-  std::vector<bool> values;   ///< by id
-  std::vector<bool> parts;    ///< by id of the value that they are contributions to the gradient of
-  std::vector<bool> updates;  ///< by place in Explanation::parameters
-  std::vector<bool> labs;     ///< by place in Explanation::labs
+  std::vector<bool> values;           ///< by id
+  std::vector<bool> parts;            ///< by id of the value that they are contributions to the gradient of
+  std::vector<bool> updates;          ///< by place in Explanation::parameters
+  std::vector<bool> attention_views;  ///< by place in Explanation::attention_views
   std::size_t left_out() const;
 };
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "lab_table.h"
+#include "head_table.h"
 
 namespace tapegrad {
 namespace {
@@ -111,10 +111,10 @@ std::string to_text(const Explanation& what) {
   std::size_t number = 0;
   for (const RecordedValue& v : tape.values) value_step(out, tape, v, ++number, total);
   for (const std::uint32_t id : tape.order) gradient_step(out, tape, tape[id], ++number, total);
-  for (const AttentionView& lab : what.labs)
-    for (Index head = 0; head < lab.heads; ++head) {
-      out += fmt::format("Attention {} ({}), head {}\n\n", path_of(lab), lab.kind, head + 1);
-      for (const LabTable& table : lab_tables(what, lab, head))
+  for (const AttentionView& view : what.attention_views)
+    for (Index head = 0; head < view.heads; ++head) {
+      out += fmt::format("Attention {} ({}), head {}\n\n", path_of(view), view.kind, head + 1);
+      for (const HeadTable& table : head_tables(what, view, head))
         out += fmt::format(
             "{}  {}   {}\n{}\n", table.step, table.name, table.formula,
             matrix(table.values, table.rows.size(), table.columns.size(), table.rows, table.columns));

@@ -121,7 +121,7 @@ function explainNode(context, node, slice, i, j) {
     return namedNumbers(title, [[names[0], x], ["kept / (1 − p)", kept]], x * kept, expected, `${inLine(x)} · ${inLine(kept)}`);
   }
   if (node.op === "matmul" && !node.attrs.unknown) return explainMatmul(context, node, inputs, names, slice, i, j, title, expected);
-  if (node.op === "linear" || node.op === "linear_rows") {
+  if (node.op === "linear") {
     const first = node.attrs.first || 0, x = inputs[0].value, w = inputs[1].value;
     const row = slice * rows + i, bias = inputs[2] ? inputs[2].value.data[(node.attrs.bias_first ?? first) + j] : null;
     const a = Array.from({length: w.cols}, (_, k) => x.data[row * w.cols + k]);

@@ -114,7 +114,6 @@ const RULES = {
                         (p - wanted) / count * dy.data[0], expected, `(${short(p)} − ${inLine(wanted)}) / ${count}`);
   },
 };
-RULES.linear_rows = RULES.linear;
 
 const average = (values) => values.reduce((a, b) => a + b, 0) / values.length;
 

@@ -2,14 +2,11 @@
 #include "../explain/explanation.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <ctime>
-#include <fstream>
 
-#include "../../base/error.h"
-#include "../explain/lab_table.h"
+#include "../../base/file.h"
+#include "../explain/head_table.h"
 #include "embedded.h"
 #include "page_form.h"
 
@@ -18,9 +15,9 @@ namespace {
 
 constexpr std::size_t most_cells = 1024;
 
-std::string static_table(const AttentionView& lab, const LabTable& table) {
+std::string static_table(const AttentionView& view, const HeadTable& table) {
   std::string out =
-      fmt::format("<table><caption>{}: {} {}: {}</caption>\n<tr><td></td>", html_escaped(path_of(lab)),
+      fmt::format("<table><caption>{}: {} {}: {}</caption>\n<tr><td></td>", html_escaped(path_of(view)),
                   table.step, html_escaped(table.name), html_escaped(table.formula));
   for (const std::string& name : table.columns)
     out += fmt::format("<th scope=\"col\">{}</th>", html_escaped(name));
@@ -39,10 +36,10 @@ std::string static_tables(const Explanation& what, std::size_t most) {
   std::string out =
       "<p>This page needs JavaScript to step through the recording. The attention of head 1 of every "
       "layer:</p>\n";
-  for (const AttentionView& lab : what.labs)
-    for (const LabTable& table : lab_tables(what, lab, 0)) {
+  for (const AttentionView& view : what.attention_views)
+    for (const HeadTable& table : head_tables(what, view, 0)) {
       if (table.values.size() > most_cells) continue;
-      const std::string text = static_table(lab, table);
+      const std::string text = static_table(view, table);
       if (out.size() + text.size() <= most) out += text;
     }
   return out;
@@ -80,11 +77,7 @@ std::string to_html(const Explanation& what, const PageOptions& options) {
 }
 
 void write_html(const Explanation& what, const std::string& path, const PageOptions& options) {
-  const std::string text = to_html(what, options);
-  std::ofstream file(path, std::ios::binary);
-  file << text;
-  file.close();
-  if (!file) throw SystemError(fmt::format("cannot write {}: {}", path, std::strerror(errno)));
+  write_file(path, to_html(what, options));
 }
 
 }  // namespace tapegrad

@@ -20,13 +20,10 @@ std::string before_last_dot(const std::string& path) {
 }  // namespace
 
 std::string source_place(const SourceLocation& where) {
-  constexpr std::string_view own = "autograd/inspect/record.cpp", view = "include/tapegrad/";
-  std::string_view top = SourceLocation::current().file_name(), file = where.file_name();
-  top.remove_suffix(top.ends_with(own) ? own.size() : top.size());
-  if (const auto at = file.rfind(view); at != std::string_view::npos)
-    file.remove_prefix(at + view.size());
-  else if (file.starts_with(top))
-    file.remove_prefix(top.size());
+  constexpr std::string_view headers = "include/tapegrad/";
+  std::string_view file = where.file_name();
+  if (const auto at = file.rfind(headers); at != std::string_view::npos)
+    file.remove_prefix(at + headers.size());
   if (file.starts_with('/') || file.starts_with('.')) file.remove_prefix(file.rfind('/') + 1);
   return fmt::format("{}:{}", file, where.line());
 }

@@ -43,9 +43,9 @@ struct RecordedCheck {
 ///
 /// Every leaf and every visible result is a RecordedValue; arrays that an op saves for its rule are not. An
 /// op with several results makes several values, which share op, inputs and rule; the data of the op as a
-/// whole (`sent`, times, FLOPs) is stored with one of them, the first that a gradient reaches or else the
-/// first. The parts sent to a value sum to its gradient, except for the loss and for a result whose own op
-/// adds to its gradient (Op::accumulates_into_output_grad).
+/// whole (`input_grads`, times, FLOPs) is stored with one of them, the first that a gradient reaches or else
+/// the first. The parts sent to a value sum to its gradient, except for the loss and for a result whose own
+/// op adds to its gradient (Op::accumulates_into_output_grad).
 struct RecordedValue {
   std::uint32_t id = 0;  ///< its place in TapeRecord::values
   std::string op;        ///< `parameter`, `variable` or `constant` for leaves
@@ -58,7 +58,7 @@ struct RecordedValue {
   std::vector<std::uint32_t> inputs;
   Attributes attributes;
   std::vector<double> value, gradient;     ///< an empty gradient: no gradient flows here
-  std::vector<RecordedPart> input_grads;          ///< by this value's rule, to its inputs
+  std::vector<RecordedPart> input_grads;   ///< by this value's rule, to its inputs
   RecordedCheck check;                     ///< empty when nothing was checked
   double forward_ns = 0, backward_ns = 0;  ///< 0 unless measured
   double flops = 0;                        ///< of the forward, see Op::flops
@@ -103,8 +103,10 @@ struct RecordOptions {
 /// gradient hook runs. Throws the errors of `backward_steps`.
 TapeRecord record(const Var& loss, const RecordOptions& options = {});
 
-/// Returns, for example, `autograd/ops/matmul.cpp:41`: the path from the root of this source tree, or the
-/// file name alone for a file outside it.
+/// Returns, for example, `autograd/ops/matmul.cpp:41`. The build compiles the library's sources with paths
+/// from the root of its tree (-fmacro-prefix-map), and a path through `include/tapegrad/` loses what comes
+/// before the header's own path. Any other path that is absolute or begins with a dot is shortened to the
+/// file name, so that a place does not depend on the machine.
 std::string source_place(const SourceLocation& where);
 
 }  // namespace tapegrad

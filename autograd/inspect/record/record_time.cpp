@@ -62,9 +62,10 @@ double Recorder::time_backward(std::uint32_t node, const Gradients& gradients) {
   for (std::uint16_t k = 0; k < n.output_count; ++k) {
     const TensorView& value = out.push_back(n.outputs[k]);
     const Var result = tape_.handle(node, k);
-    void* incoming = nullptr;
-    if (gradients.contains(result)) incoming = scratch.emplace_back(gradients[result].clone()).view().bytes;
-    doutputs.push_back({incoming, value.shape, value.dtype});
+    void* output_grad = nullptr;
+    if (gradients.contains(result))
+      output_grad = scratch.emplace_back(gradients[result].clone()).view().bytes;
+    doutputs.push_back({output_grad, value.shape, value.dtype});
   }
   return best_ns([&] { n.op->backward({in, out, dinputs, doutputs}); });
 }

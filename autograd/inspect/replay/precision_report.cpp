@@ -43,10 +43,10 @@ void sort_worst_first(std::vector<NumericError>& errors) {
                    [](const NumericError& a, const NumericError& b) { return a.relative > b.relative; });
 }
 
-/// An f32 recording and its replay.
-class Lens {
+/// Compares an f32 recording with its replay in f64.
+class Comparison {
  public:
-  Lens(const Tape& tape, std::uint32_t nodes)
+  Comparison(const Tape& tape, std::uint32_t nodes)
       : tape_(tape), nodes_(nodes), replay_(checked(tape), DType::f64) {}
 
   std::vector<NumericError> values() {
@@ -148,18 +148,18 @@ std::string NumericError::place() const {
 }
 
 PrecisionReport precision_report(const Tape& tape) {
-  return {Lens(tape, static_cast<std::uint32_t>(tape.size())).values(), {}};
+  return {Comparison(tape, static_cast<std::uint32_t>(tape.size())).values(), {}};
 }
 
 PrecisionReport precision_report(const Var& loss, const Gradients& g) {
-  Lens lens(loss.tape("precision_report"), loss.id().node + 1);
-  PrecisionReport result;
-  result.values = lens.values();
-  result.gradients = lens.gradients(loss, g);
-  return result;
+  Comparison comparison(loss.tape("precision_report"), loss.id().node + 1);
+  PrecisionReport report;
+  report.values = comparison.values();
+  report.gradients = comparison.gradients(loss, g);
+  return report;
 }
 
-std::string to_text(const PrecisionReport& lens, std::size_t rows) {
+std::string to_text(const PrecisionReport& report, std::size_t rows) {
   std::string text;
   const auto table = [&](const char* title, const std::vector<NumericError>& errors, bool values) {
     fmt::format_to(std::back_inserter(text), "{}, f32 against f64, worst first ({} of {})\n", title,
@@ -171,10 +171,10 @@ std::string to_text(const PrecisionReport& lens, std::size_t rows) {
                      e.absolute, e.recorded, e.exact,
                      values ? fmt::format(" {:9.1e} {:9.3g}", e.own, e.growth) : "", e.place());
   };
-  table("values", lens.values, true);
-  if (lens.gradients.empty()) return text;
+  table("values", report.values, true);
+  if (report.gradients.empty()) return text;
   text += '\n';
-  table("gradients", lens.gradients, false);
+  table("gradients", report.gradients, false);
   return text;
 }
 

@@ -45,6 +45,6 @@ PrecisionReport precision_report(const Tape& tape);
 PrecisionReport precision_report(const Var& loss, const Gradients& g);
 
 /// Tables of the `rows` worst values and gradients.
-std::string to_text(const PrecisionReport& lens, std::size_t rows = 10);
+std::string to_text(const PrecisionReport& report, std::size_t rows = 10);
 
 }  // namespace tapegrad

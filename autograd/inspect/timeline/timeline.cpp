@@ -2,12 +2,9 @@
 #include "timeline.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstring>
-#include <fstream>
 
-#include "../../base/error.h"
+#include "../../base/file.h"
 #include "../page/embedded.h"
 #include "../page/page_form.h"
 
@@ -69,13 +66,7 @@ std::string to_html(const Timeline& timeline) {
                  {"script", script}});
 }
 
-void write_html(const Timeline& timeline, const std::string& path) {
-  const std::string text = to_html(timeline);
-  std::ofstream file(path, std::ios::binary);
-  file << text;
-  file.close();
-  if (!file) throw SystemError(fmt::format("cannot write {}: {}", path, std::strerror(errno)));
-}
+void write_html(const Timeline& timeline, const std::string& path) { write_file(path, to_html(timeline)); }
 
 std::string sparkline(const std::vector<double>& values, std::size_t width, bool unicode) {
   static constexpr std::string_view blocks[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"},

@@ -77,7 +77,7 @@ std::string to_json(const InitReport& report);
 std::string to_json(const Timeline& timeline);
 /// One self-contained page, without network or server. Equal input gives equal bytes.
 std::string to_html(const Timeline& timeline);
-/// Writes the page; throws a SystemError with the path when it cannot be written.
+/// Writes the page with `write_file` (base/file.h): atomically, or not at all, with a SystemError.
 void write_html(const Timeline& timeline, const std::string& path);
 
 /// `▇▅▃▂▁` or `#+-_`: values scaled between their minimum and maximum, at most `width` characters; more

@@ -44,7 +44,7 @@ BOOST_AUTO_TEST_CASE(layers_one_after_the_other) {
 BOOST_AUTO_TEST_CASE(parameters_and_values_used_inside_and_outside) {
   check_same_bits([](Tape& tape, const Model& m, Run run, const BackwardOptions& options) {
     const Var x = tape.variable(m.data), captured = tape.variable(m.other);
-    const Var before = linear(x, tape[m.first.up]);  // lifted outside already; `down` is inside first
+    const Var before = linear(x, tape[m.first.up]);  // `up` has its leaf before f runs, `down` gets it inside
     const auto f = [&m, captured](const Var& h) { return m.first(h) * captured + m.first(captured); };
     const Var y = run(f, x), z = run(f, y + x);
     const Var after = linear(linear(x, tape[m.first.up]), tape[m.first.down]) * captured;

@@ -1,4 +1,4 @@
-// Who writes a gradient's memory first, and which memory serves again.
+// The gradient buffers of a backward pass: the op that writes a buffer first, and the reuse of buffers.
 #include <tapegrad/autograd/ops.h>
 
 #include <tests/support/errors.h>

@@ -286,12 +286,12 @@ BOOST_AUTO_TEST_CASE(what_is_sent_must_fit) {
   BackwardSteps steps = backward_steps(s.loss, {.intervene = wrong});
   steps.next();
   BOOST_TEST(error_of([&] { steps.next(); }) ==
-             "backward_steps: what mul sends to input 1 must be f64 [3], got f64 [2]");
+             "backward_steps: the gradient that mul sends to input 1 must be f64 [3], got f64 [2]");
   BOOST_TEST(error_of([&] { steps.next(); }) == "backward_steps: a step of this pass threw; begin again");
   BOOST_TEST(error_of([&] { steps.current(); }) == "backward_steps: no step yet (or no more); call next()");
 
   BackwardSteps fewer = backward_steps(s.loss, {.intervene = [](Step& step) { step.input_grads.clear(); }});
-  BOOST_TEST(error_of([&] { fewer.next(); }) == "backward_steps: sum has 1 inputs, but sends to 0");
+  BOOST_TEST(error_of([&] { fewer.next(); }) == "backward_steps: sum has 1 inputs, got 0 input gradients");
 }
 
 BOOST_AUTO_TEST_CASE(changed_parameters_are_found) {

@@ -96,7 +96,7 @@ BOOST_AUTO_TEST_CASE(the_first_op_backward) {
       const std::size_t size = tape.size(), bytes = tape.bytes();
       const std::string expected =
           "check: the backward of sqrt made +inf at [1] in the gradient of input 0, on tape position 1; "
-          "incoming gradient 0 [2] in [2, 6]; input 0 [2] in [0, 4]";
+          "output gradient 0 [2] in [2, 6]; input 0 [2] in [0, 4]";
       for (int twice = 0; twice < 2; ++twice)
         BOOST_TEST(non_finite([&] { tape.backward(loss, {.consume = consume}); }) == expected);
       BOOST_TEST(tape.size() == size);
@@ -124,7 +124,7 @@ BOOST_AUTO_TEST_CASE(backward_with_path_and_in_checkpoints) {
     BOOST_TEST(
         text.starts_with("root: check: the backward of sqrt made +inf at [0] in the gradient of input"),
         text);
-    BOOST_TEST(text.ends_with("incoming gradient 0 [2] in [3, 3]; input 0 [2] in [0, 1]"), text);
+    BOOST_TEST(text.ends_with("output gradient 0 [2] in [3, 3]; input 0 [2] in [0, 1]"), text);
   }
 }
 

@@ -1,6 +1,6 @@
 #include <tapegrad/autograd/inspect/explain/attention_views.h>
 
-#include <tapegrad/autograd/inspect/explain/lab_table.h>
+#include <tapegrad/autograd/inspect/explain/head_table.h>
 #include <tapegrad/autograd/ops.h>
 #include <tapegrad/nn/linear.h>
 
@@ -17,11 +17,11 @@ namespace {
 using Names = std::vector<std::string>;
 
 /// Rows of head `head` of a value [1, heads, rows, columns].
-std::vector<double> head_of(const TapeRecord& tape, const AttentionView& lab, const char* name, Index head,
+std::vector<double> head_of(const TapeRecord& tape, const AttentionView& view, const char* name, Index head,
                             bool gradient) {
-  const RecordedValue& v = tape[lab.values.at(name)];
+  const RecordedValue& v = tape[view.values.at(name)];
   const std::vector<double>& all = gradient ? v.gradient : v.value;
-  const auto size = static_cast<std::ptrdiff_t>(all.size()) / lab.heads;
+  const auto size = static_cast<std::ptrdiff_t>(all.size()) / view.heads;
   return {all.begin() + head * size, all.begin() + (head + 1) * size};
 }
 
@@ -33,49 +33,50 @@ BOOST_AUTO_TEST_CASE(three_layers_are_found_by_their_structure) {
   for (const bool norm_first : {false, true}) {
     ExplainedRun run(norm_first);
     TapeRecord tape = record(run.loss);
-    const std::vector<AttentionView> labs = find_attention_views(tape, run.source, run.target);
-    BOOST_REQUIRE_EQUAL(labs.size(), 3u);
-    BOOST_TEST(labs[0].path == "transformer.encoder.layers.0.self_attn");
-    BOOST_TEST(labs[1].path == "transformer.decoder.layers.0.self_attn");
-    BOOST_TEST(labs[2].path == "transformer.decoder.layers.0.multihead_attn");
-    BOOST_TEST((labs[0].kind == "self" && labs[1].kind == "causal" && labs[2].kind == "cross"));
-    BOOST_TEST((labs[0].rows == run.source && labs[0].columns == run.source));
-    BOOST_TEST((labs[1].rows == run.target && labs[1].columns == run.target));
-    BOOST_TEST((labs[2].rows == run.target && labs[2].columns == run.source));
-    for (const AttentionView& lab : labs) {
-      BOOST_TEST((lab.heads == 2 && lab.head_dim == 4 && lab.scale == 0.5));
+    const std::vector<AttentionView> views = find_attention_views(tape, run.source, run.target);
+    BOOST_REQUIRE_EQUAL(views.size(), 3u);
+    BOOST_TEST(views[0].path == "transformer.encoder.layers.0.self_attn");
+    BOOST_TEST(views[1].path == "transformer.decoder.layers.0.self_attn");
+    BOOST_TEST(views[2].path == "transformer.decoder.layers.0.multihead_attn");
+    BOOST_TEST((views[0].kind == "self" && views[1].kind == "causal" && views[2].kind == "cross"));
+    BOOST_TEST((views[0].rows == run.source && views[0].columns == run.source));
+    BOOST_TEST((views[1].rows == run.target && views[1].columns == run.target));
+    BOOST_TEST((views[2].rows == run.target && views[2].columns == run.source));
+    for (const AttentionView& view : views) {
+      BOOST_TEST((view.heads == 2 && view.head_dim == 4 && view.scale == 0.5));
       for (const char* name :
            {"x_query", "x_key", "x_value", "query", "key", "value", "scores", "weights", "context", "merged",
             "output", "in_proj_weight", "in_proj_bias", "out_proj_weight", "out_proj_bias"})
-        BOOST_TEST(lab.values.contains(name), lab.path << " " << name);
-      BOOST_TEST(tape[lab.values.at("in_proj_weight")].label == lab.path + ".in_proj_weight");
+        BOOST_TEST(view.values.contains(name), view.path << " " << name);
+      BOOST_TEST(tape[view.values.at("in_proj_weight")].label == view.path + ".in_proj_weight");
     }
     std::vector<std::uint8_t> causal(25);
     for (std::size_t i = 0; i < 5; ++i)
       for (std::size_t j = 0; j <= i; ++j) causal[i * 5 + j] = 1;
-    BOOST_TEST(labs[1].keep == causal);
-    BOOST_TEST(labs[2].keep == std::vector<std::uint8_t>(30, 1));
-    label_values(tape, labs);
-    BOOST_TEST(tape.named("transformer.decoder.layers.0.self_attn.scores").id == labs[1].values.at("scores"));
-    BOOST_TEST(lab_values({labs[0]}).size() == 7u);
+    BOOST_TEST(views[1].keep == causal);
+    BOOST_TEST(views[2].keep == std::vector<std::uint8_t>(30, 1));
+    label_values(tape, views);
+    BOOST_TEST(tape.named("transformer.decoder.layers.0.self_attn.scores").id ==
+               views[1].values.at("scores"));
+    BOOST_TEST(attention_values({views[0]}).size() == 7u);
   }
 }
 
 BOOST_AUTO_TEST_CASE(gradients_of_a_lab_follow_from_one_another) {
   ExplainedRun run(false, 0.3);
   const TapeRecord tape = record(run.loss);
-  const std::vector<AttentionView> labs = find_attention_views(tape, {}, {});
-  BOOST_REQUIRE_EQUAL(labs.size(), 3u);
-  for (const AttentionView& lab : labs) {
-    BOOST_TEST(lab.values.contains("dropped"));
-    BOOST_TEST(lab.rows[0] == "0");
+  const std::vector<AttentionView> views = find_attention_views(tape, {}, {});
+  BOOST_REQUIRE_EQUAL(views.size(), 3u);
+  for (const AttentionView& view : views) {
+    BOOST_TEST(view.values.contains("dropped"));
+    BOOST_TEST(view.rows[0] == "0");
     for (Index head = 0; head < 2; ++head) {
-      const auto p = head_of(tape, lab, "weights", head, false),
-                 dp = head_of(tape, lab, "weights", head, true),
-                 ds = head_of(tape, lab, "scores", head, true),
-                 out = head_of(tape, lab, "context", head, false),
-                 dout = head_of(tape, lab, "context", head, true);
-      const std::size_t rows = lab.rows.size(), columns = lab.columns.size(), dim = out.size() / rows;
+      const auto p = head_of(tape, view, "weights", head, false),
+                 dp = head_of(tape, view, "weights", head, true),
+                 ds = head_of(tape, view, "scores", head, true),
+                 out = head_of(tape, view, "context", head, false),
+                 dout = head_of(tape, view, "context", head, true);
+      const std::size_t rows = view.rows.size(), columns = view.columns.size(), dim = out.size() / rows;
       for (std::size_t i = 0; i < rows; ++i) {
         double along = 0, other = 0;
         for (std::size_t j = 0; j < columns; ++j) along += p[i * columns + j] * dp[i * columns + j];
@@ -103,16 +104,16 @@ BOOST_AUTO_TEST_CASE(attention_of_a_users_own) {
   const Var weights = softmax(masked_fill(scores, future, -1e9));
   const Var loss = sum(square(out(matmul(weights, v(x)))));
   const TapeRecord taken = record(loss);
-  const std::vector<AttentionView> labs = find_attention_views(taken, {"a", "b", "c"}, {});
-  BOOST_REQUIRE_EQUAL(labs.size(), 1u);
+  const std::vector<AttentionView> views = find_attention_views(taken, {"a", "b", "c"}, {});
+  BOOST_REQUIRE_EQUAL(views.size(), 1u);
   BOOST_TEST(
-      (labs[0].kind == "causal" && labs[0].heads == 1 && labs[0].head_dim == 4 && labs[0].scale == 0.5));
-  BOOST_TEST((labs[0].rows == Names{"a", "b", "c"}));
-  BOOST_TEST((labs[0].keep == std::vector<std::uint8_t>{1, 0, 0, 1, 1, 0, 1, 1, 1}));
+      (views[0].kind == "causal" && views[0].heads == 1 && views[0].head_dim == 4 && views[0].scale == 0.5));
+  BOOST_TEST((views[0].rows == Names{"a", "b", "c"}));
+  BOOST_TEST((views[0].keep == std::vector<std::uint8_t>{1, 0, 0, 1, 1, 0, 1, 1, 1}));
   for (const auto& [name, var] :
        {std::pair{"query", query}, {"key", key}, {"scores", scores}, {"weights", weights}, {"bias", bias}})
-    BOOST_TEST(taken[labs[0].values.at(name)].node == var.id().node, name);
-  BOOST_TEST(taken[labs[0].values.at("k_proj_bias")].label == "own.k.bias");
+    BOOST_TEST(taken[views[0].values.at(name)].node == var.id().node, name);
+  BOOST_TEST(taken[views[0].values.at("k_proj_bias")].label == "own.k.bias");
 }
 
 /// As in examples/3_attention_by_hand.cpp: weights [in, out], no bias, no output projection.
@@ -125,15 +126,15 @@ BOOST_AUTO_TEST_CASE(attention_of_plain_products) {
   const Var context = matmul(softmax(scores), matmul(x, wv));
   const Var again = matmul(softmax(2 * scores), matmul(x, wv));
   const Explanation what = explain(sum(square(context + again)), {.source = {"sun", "day", "sunday"}});
-  BOOST_REQUIRE_EQUAL(what.labs.size(), 2u);
+  BOOST_REQUIRE_EQUAL(what.attention_views.size(), 2u);
   BOOST_TEST(what.notices.empty());
-  const AttentionView& lab = what.labs[0];
-  BOOST_TEST((lab.path == "" && what.labs[1].path == "the run (2)"));
-  BOOST_TEST((lab.in_by_out && lab.kind == "self" && lab.heads == 1 && lab.head_dim == 2));
-  BOOST_TEST((lab.rows == Names{"sun", "day", "sunday"} && lab.columns == lab.rows));
-  BOOST_TEST(!lab.values.contains("output"));
-  BOOST_TEST(what.tape[lab.values.at("q_proj_weight")].node == wq.id().node);
-  const std::vector<LabTable> tables = lab_tables(what, lab, 0);
+  const AttentionView& view = what.attention_views[0];
+  BOOST_TEST((view.path == "" && what.attention_views[1].path == "the run (2)"));
+  BOOST_TEST((view.in_by_out && view.kind == "self" && view.heads == 1 && view.head_dim == 2));
+  BOOST_TEST((view.rows == Names{"sun", "day", "sunday"} && view.columns == view.rows));
+  BOOST_TEST(!view.values.contains("output"));
+  BOOST_TEST(what.tape[view.values.at("q_proj_weight")].node == wq.id().node);
+  const std::vector<HeadTable> tables = head_tables(what, view, 0);
   BOOST_TEST((tables.front().formula == "Q = X W_Q" && tables.back().formula == "dW_V = X' dV"));
   const std::vector<double> gradient = tape.backward(sum(square(context + again)))[wv].to_vector();
   BOOST_TEST(tables.back().values.size() == 4u);
@@ -158,13 +159,13 @@ BOOST_AUTO_TEST_CASE(packed_products_with_an_output) {
   const Var weights = softmax(matmul(part(0), part(1), {.transpose_b = true}));
   const Var merged = reshape(permute(matmul(weights, part(2)), {1, 0, 2}), {3, 4});
   const Explanation what = explain(sum(square(matmul(merged, out))));
-  BOOST_REQUIRE_EQUAL(what.labs.size(), 1u);
-  const AttentionView& lab = what.labs[0];
-  BOOST_TEST((lab.in_by_out && lab.heads == 2 && lab.head_dim == 2));
-  BOOST_TEST(what.tape[lab.values.at("in_proj_weight")].node == in.id().node);
-  BOOST_TEST(what.tape[lab.values.at("out_proj_weight")].node == out.id().node);
-  const std::vector<double>& whole = what.tape[lab.values.at("in_proj_weight")].gradient;
-  const LabTable keys = *(lab_tables(what, lab, 1).end() - 2);  // of head 2
+  BOOST_REQUIRE_EQUAL(what.attention_views.size(), 1u);
+  const AttentionView& view = what.attention_views[0];
+  BOOST_TEST((view.in_by_out && view.heads == 2 && view.head_dim == 2));
+  BOOST_TEST(what.tape[view.values.at("in_proj_weight")].node == in.id().node);
+  BOOST_TEST(what.tape[view.values.at("out_proj_weight")].node == out.id().node);
+  const std::vector<double>& whole = what.tape[view.values.at("in_proj_weight")].gradient;
+  const HeadTable keys = *(head_tables(what, view, 1).end() - 2);  // of head 2
   BOOST_TEST((keys.name == "dW_K" && keys.columns == Names{"6", "7"} && keys.rows.size() == 4u));
   for (std::size_t i = 0; i < 4; ++i)
     for (std::size_t j = 0; j < 2; ++j) BOOST_TEST(keys.values[2 * i + j] == whole[12 * i + 6 + j]);

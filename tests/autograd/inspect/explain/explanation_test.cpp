@@ -16,9 +16,9 @@ BOOST_AUTO_TEST_CASE(what_the_readme_shows_runs) {
   test::ExplainedRun run;
   Tape& tape = run.tape;
   const Var loss = run.loss;
-  const AttentionView lab = explain(loss, {.numeric = Numeric::none}).labs.at(0);
+  const AttentionView view = explain(loss, {.numeric = Numeric::none}).attention_views.at(0);
   const TapeRecord taken = record(loss);
-  const RecordedValue& found = taken[lab.values.at("context")];
+  const RecordedValue& found = taken[view.values.at("context")];
   const Var context = tape.handle(found.node, found.output);
 
   for (const Step& step : backward_steps(loss))
@@ -43,7 +43,7 @@ BOOST_AUTO_TEST_CASE(it_outlives_the_tape) {
     run.tape.reset();
   }
   BOOST_TEST(to_json(what) == before);
-  BOOST_TEST(what.labs.size() == 3u);
+  BOOST_TEST(what.attention_views.size() == 3u);
   BOOST_TEST(what.tape.order.size() > 50u);
   BOOST_TEST(!what.what_ifs.empty());
 }

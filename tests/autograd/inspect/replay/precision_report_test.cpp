@@ -20,45 +20,45 @@ const NumericError& of(const std::vector<NumericError>& errors, const Var& x) {
   throw Error("not listed");
 }
 
-BOOST_AUTO_TEST_SUITE(numerics_lenses)
+BOOST_AUTO_TEST_SUITE(precision_reports)
 
 /// 1 + 1e-5 is rounded, and 1 taken away again: the rounding is all that is left of 1e-5.
 BOOST_AUTO_TEST_CASE(cancellation_is_named) {
   Tape tape;
   const Var small = tape.variable({1e-5, 0.5}), big = small + 1, back = big - 1, doubled = 2 * back;
-  const PrecisionReport lens = precision_report(tape);
+  const PrecisionReport report = precision_report(tape);
   const auto exact = static_cast<double>(1e-5F), rounded = static_cast<double>(1 + 1e-5F) - 1;
-  const NumericError& sum = of(lens.values, big);
+  const NumericError& sum = of(report.values, big);
   BOOST_TEST(sum.absolute == std::abs(rounded - exact), boost::test_tools::tolerance(1e-8));
   BOOST_TEST(sum.relative == sum.absolute / 1.5);
   BOOST_TEST(sum.own == sum.relative);
   BOOST_TEST(sum.inherited == 0);
   BOOST_TEST(sum.growth == 1);
-  const NumericError& difference = of(lens.values, back);
+  const NumericError& difference = of(report.values, back);
   BOOST_TEST(difference.own == 0);
   BOOST_TEST(difference.inherited == sum.relative);
   BOOST_TEST(difference.growth == 3, boost::test_tools::tolerance(1e-12));  // 1.5 / 0.5
   BOOST_TEST(difference.cell == 0);
   BOOST_TEST(difference.recorded == rounded);
   BOOST_TEST(difference.exact == exact, boost::test_tools::tolerance(1e-8));
-  BOOST_TEST(of(lens.values, doubled).growth == 1);
-  BOOST_TEST(lens.values[0].node == back.id().node);
-  BOOST_TEST(lens.gradients.empty());
-  BOOST_TEST(lens.values.size() == 3U);
+  BOOST_TEST(of(report.values, doubled).growth == 1);
+  BOOST_TEST(report.values[0].node == back.id().node);
+  BOOST_TEST(report.gradients.empty());
+  BOOST_TEST(report.values.size() == 3U);
 }
 
 BOOST_AUTO_TEST_CASE(overflow_is_an_infinite_error) {
   Tape tape;
   const Var x = tape.variable({{1, 100}, {2, 3}}), y = exp(x), z = y - y;
-  const PrecisionReport lens = precision_report(tape);
-  const NumericError& e = of(lens.values, y);
+  const PrecisionReport report = precision_report(tape);
+  const NumericError& e = of(report.values, y);
   BOOST_TEST(std::isinf(e.relative));
   BOOST_TEST(std::isinf(e.own));
   BOOST_TEST(e.cell == 1);
   BOOST_TEST(e.exact == std::exp(100.0), boost::test_tools::tolerance(1e-12));
   BOOST_TEST(e.place() == "exp at [0, 1]");
-  BOOST_TEST(lens.values[0].node == y.id().node);
-  BOOST_TEST(std::isinf(of(lens.values, z).absolute));
+  BOOST_TEST(report.values[0].node == y.id().node);
+  BOOST_TEST(std::isinf(of(report.values, z).absolute));
 }
 
 BOOST_AUTO_TEST_CASE(the_gradients_of_a_transformer) {
@@ -69,11 +69,11 @@ BOOST_AUTO_TEST_CASE(the_gradients_of_a_transformer) {
   Tape tape({.training = true, .seed = 1});
   const Var loss = model.loss_sum(tape, batch);
   const Gradients g = tape.backward(loss);
-  const PrecisionReport lens = precision_report(loss, g);
-  BOOST_TEST(lens.values.size() > 40U);
-  BOOST_TEST(lens.gradients.size() > 80U);
+  const PrecisionReport report = precision_report(loss, g);
+  BOOST_TEST(report.values.size() > 40U);
+  BOOST_TEST(report.gradients.size() > 80U);
   double last = 1;
-  for (const auto* errors : {&lens.values, &lens.gradients}) {
+  for (const auto* errors : {&report.values, &report.gradients}) {
     last = 1;
     for (const NumericError& e : *errors) {
       BOOST_TEST(e.relative <= last);
@@ -81,8 +81,8 @@ BOOST_AUTO_TEST_CASE(the_gradients_of_a_transformer) {
       BOOST_TEST(e.relative < 1e-4, e.place());
     }
   }
-  BOOST_TEST(lens.values[0].relative > 1e-9);
-  BOOST_TEST(lens.gradients[0].relative > 1e-9);
+  BOOST_TEST(report.values[0].relative > 1e-9);
+  BOOST_TEST(report.gradients[0].relative > 1e-9);
 
   // A tape in f64 over equal values has equal gradients.
   ParameterStore exact_params(3, DType::f64);
@@ -92,7 +92,7 @@ BOOST_AUTO_TEST_CASE(the_gradients_of_a_transformer) {
   const Var exact_loss = exact_model.loss_sum(exact, batch);
   const Gradients exact_g = exact.backward(exact_loss);
   std::size_t parameters = 0;
-  for (const NumericError& e : lens.gradients) {
+  for (const NumericError& e : report.gradients) {
     if (!e.op.empty() || !exact_params.find(e.path)) continue;
     const double expected = exact_g[exact_params.at(e.path)].to_vector().at(static_cast<std::size_t>(e.cell));
     BOOST_TEST(std::abs(e.exact - expected) < 1e-5, e.place());  // positions were rounded to f32
@@ -107,8 +107,8 @@ BOOST_AUTO_TEST_CASE(gradients_near_zero_are_compared_absolutely) {
   const Var z = tape.variable({{0.3, -1.7, 2.2}, {0.1, 0.9, -0.4}}), shift = tape.variable({0.7});
   const Tensor weights = Tensor::of({{1.3, -0.4, 0.9}, {0.2, 0.5, -2.1}});
   const Var loss = sum(softmax(z + shift) * tape.constant(weights));  // which no shift changes
-  const PrecisionReport lens = precision_report(loss, tape.backward(loss));
-  const NumericError& e = of(lens.gradients, shift);
+  const PrecisionReport report = precision_report(loss, tape.backward(loss));
+  const NumericError& e = of(report.gradients, shift);
   BOOST_TEST(e.absolute > 0);
   BOOST_TEST(std::abs(e.exact) < 1e-12);
   BOOST_TEST(e.relative == e.absolute / 1e-3);

@@ -75,7 +75,7 @@ BOOST_AUTO_TEST_CASE(the_page_is_one_file_and_no_text_is_markup) {
 
 BOOST_AUTO_TEST_CASE(a_page_that_cannot_be_written_says_so) {
   BOOST_TEST(test::error_of([] { write_html(example(1), "/nowhere/page.html"); }) ==
-             "cannot write /nowhere/page.html: No such file or directory");
+             "/nowhere/page.html: cannot be created: No such file or directory");
 }
 
 BOOST_AUTO_TEST_CASE(kept_steps_follow_from_the_last_one) {

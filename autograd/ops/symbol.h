@@ -53,7 +53,7 @@ class Symbol {
   friend Symbol named(const char* name, const Symbol& meaning);
 
  private:
-  /// From what needs parentheses everywhere to what needs none.
+  /// The kinds of terms, from the loosest, which needs parentheses in every other term, to the tightest.
   enum class Rank { choice, comparison, sum, quotient, application, product, power, atom };
 
   Symbol(std::string text, Rank rank, const Symbol& a, const Symbol& b);

@@ -1,4 +1,4 @@
-/// Checks of raw backwards with accumulators that hold no value yet (`BackwardArgs::fresh`).
+/// Checks of raw backwards with gradient buffers that hold no value yet (`BackwardArgs::uninitialized`).
 #pragma once
 #include <tests/support/op_checks.h>
 
@@ -39,8 +39,8 @@ class NodeBackward {
   }
   const Tensor& cotangent() const { return cotangents_[0]; }
 
-  /// Every accumulator starts as `start`, with NaN where it is `fresh`.
-  Results run(double start, bool fresh) const {
+  /// Every buffer starts as `start`; the op's writable ranges start as NaN when `uninitialized` is true.
+  Results run(double start, bool uninitialized) const {
     Results sums;
     std::vector<CotangentView> views;
     UninitializedInputs flags;
@@ -48,7 +48,7 @@ class NodeBackward {
       sums.push_back(Tensor::full(inputs_[i].shape, start, inputs_[i].dtype));
       views.push_back({sums[i].view().bytes, inputs_[i].shape, inputs_[i].dtype});
       const Range r = part(i);
-      if (!fresh || r.empty()) continue;
+      if (!uninitialized || r.empty()) continue;
       flags.add(i);
       dispatch(inputs_[i].dtype, [&]<class T>(T) {
         std::fill(views[i].data<T>() + r.begin, views[i].data<T>() + r.end,
@@ -75,16 +75,17 @@ class NodeBackward {
   std::vector<Tensor> cotangents_;
 };
 
-/// Checks that a fresh accumulator is written with the sum that zeros would have received, that other
-/// accumulators are added to, that elements outside of the op's `overwrites` stay unchanged, and that an
-/// accumulator which `is_identity_pullback` the cotangent receives nothing more.
-inline std::string fresh_is_written(const NodeBackward& node, double tolerance) {
+/// Checks that an uninitialized buffer is written with the sum that zeros would have received, that other
+/// buffers are added to, that elements outside of the op's `writable_range` stay unchanged, and that an input
+/// with `is_identity_pullback` receives the cotangent.
+inline std::string uninitialized_is_written(const NodeBackward& node, double tolerance) {
   const Results added = node.run(0, false), written = node.run(0, true), on_top = node.run(8, false),
                 beside = node.run(8, true);
   for (std::size_t i = 0; i < added.size(); ++i) {
     const std::vector<double> a = added[i].to_vector(), top = on_top[i].to_vector(),
                               next = beside[i].to_vector();
-    if (!all_equal(added[i], written[i])) return fmt::format("fresh input {} differs from an added one", i);
+    if (!all_equal(added[i], written[i]))
+      return fmt::format("uninitialized input {} differs from an added one", i);
     const Range part = node.part(i);
     for (Index k = 0; k < added[i].size(); ++k) {
       const auto at = static_cast<std::size_t>(k);
@@ -92,7 +93,8 @@ inline std::string fresh_is_written(const NodeBackward& node, double tolerance) 
       if (top[at] != sum && !(std::abs(top[at] - sum) <= tolerance * (8 + std::abs(a[at]))))
         return fmt::format("input {} is not added to what was there", i);
       if (!part.empty() && next[at] != (k >= part.begin && k < part.end ? a[at] : 8.0))
-        return fmt::format("element {} of fresh input {} is outside of what the op overwrites", k, i);
+        return fmt::format("element {} of uninitialized input {} is outside of the op's writable range", k,
+                           i);
     }
     if (node.is_identity_pullback(i) && added[i].size() > 0 &&
         added[i].to_vector() != node.cotangent().to_vector())
@@ -101,8 +103,9 @@ inline std::string fresh_is_written(const NodeBackward& node, double tolerance) 
   return {};
 }
 
-/// Runs fresh_is_written on every node of a sample; `names` collects the ops with an input that can be fresh.
-inline std::string fresh_gradients(const Sample& sample, std::set<std::string>* names = nullptr) {
+/// Runs uninitialized_is_written on every node of a sample; `names` collects the ops with an input whose
+/// buffer can be uninitialized.
+inline std::string uninitialized_gradients(const Sample& sample, std::set<std::string>* names = nullptr) {
   for (const DType dtype : {DType::f32, DType::f64})
     for (const bool fused : {true, false}) {
       Tape tape(options_for(sample, dtype, fused));
@@ -112,7 +115,7 @@ inline std::string fresh_gradients(const Sample& sample, std::set<std::string>* 
         if (node.op == nullptr || !node.needs_grad || !node.op->has_backward()) continue;
         for (unsigned arrived = 1; arrived < 1U << node.op->outputs(); ++arrived) {
           const NodeBackward backward(tape, node, arrived);
-          if (std::string wrong = fresh_is_written(backward, dtype == DType::f32 ? 1e-5 : 1e-13);
+          if (std::string wrong = uninitialized_is_written(backward, dtype == DType::f32 ? 1e-5 : 1e-13);
               !wrong.empty())
             return fmt::format("{}: {}", node.op->name(), wrong);
           for (std::size_t k = 0; names != nullptr && k < node.input_count; ++k)

@@ -1,5 +1,5 @@
 #include <tapegrad/autograd/ops.h>
-#include <tapegrad/autograd/symbol.h>
+#include <tapegrad/autograd/ops/symbol.h>
 
 #include <boost/test/unit_test.hpp>
 
