@@ -27,7 +27,7 @@ std::vector<double> head_of(const TapeRecord& tape, const AttentionView& view, c
 
 }  // namespace
 
-BOOST_AUTO_TEST_SUITE(attention_labs)
+BOOST_AUTO_TEST_SUITE(attention_views)
 
 BOOST_AUTO_TEST_CASE(three_layers_are_found_by_their_structure) {
   for (const bool norm_first : {false, true}) {
@@ -62,7 +62,7 @@ BOOST_AUTO_TEST_CASE(three_layers_are_found_by_their_structure) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(gradients_of_a_lab_follow_from_one_another) {
+BOOST_AUTO_TEST_CASE(gradients_of_a_view_follow_from_one_another) {
   ExplainedRun run(false, 0.3);
   const TapeRecord tape = record(run.loss);
   const std::vector<AttentionView> views = find_attention_views(tape, {}, {});
@@ -171,7 +171,7 @@ BOOST_AUTO_TEST_CASE(packed_products_with_an_output) {
     for (std::size_t j = 0; j < 2; ++j) BOOST_TEST(keys.values[2 * i + j] == whole[12 * i + 6 + j]);
 }
 
-BOOST_AUTO_TEST_CASE(what_is_no_lab) {
+BOOST_AUTO_TEST_CASE(attention_without_a_view) {
   ExplainedRun fused(false, 0, false);
   BOOST_TEST(find_attention_views(record(fused.loss), {}, {}).empty());
   Tape tape({.dtype = DType::f64});
