@@ -21,7 +21,7 @@ Var negative_distances(const Var& q, const Var& k) {
   return q.rank() == 3 ? unsqueeze(scores, 1) : scores;  // one head: [batch, 1, query, key]
 }
 
-/// Before any parameter is made.
+/// Checks the options before any parameter is made, and returns `scope`.
 const Scope& checked(const Scope& scope, Index d_model, Index heads,
                      const MultiHeadAttentionOptions& options) {
   const std::string_view name = scope.path().empty() ? "MultiHeadAttention" : std::string_view(scope.path());

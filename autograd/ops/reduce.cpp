@@ -272,7 +272,7 @@ Var Var::mean(const ReduceOptions& options) const { return tapegrad::mean(*this,
 
 namespace {
 
-/// Of `count` elements `step` apart; a NaN counts as the largest.
+/// The index of the first largest of `count` elements that are `step` apart; a NaN counts as the largest.
 template <class T>
 Index first_largest(const T* x, Index count, Index step) {
   Index best = 0;

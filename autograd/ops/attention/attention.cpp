@@ -57,7 +57,7 @@ struct Extents {
     if (packed_) return {batch, query, heads * value_dim};
     return rank_ == 3 ? Shape{batch, query, value_dim} : Shape{batch, heads, query, value_dim};
   }
-  /// Of an operand with heads `width` wide, in rows of `row` elements.
+  /// The strides of an operand with heads `width` wide, in rows of `row` elements.
   kernels::HeadStrides strides(Index time, Index width, Index row) const {
     if (packed_) return {time * row, width, row};
     return {heads * time * row, time * row, row};

@@ -13,7 +13,7 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
-/// Which keys of one row take part.
+/// The set of keys that take part in one row.
 struct RowMask {
   const std::uint8_t* keep;  // or null
   Index step, end;
