@@ -277,7 +277,7 @@ AttentionState attention_state(Tape& tape, const AttentionOptions& options, Inde
           options.dropout);
   const double root = dim == 0 ? 0 : 1 / std::sqrt(static_cast<double>(dim));
   AttentionState state{.scale = options.scale.value_or(root),
-                       .mask = options.mask.keep_on(tape),
+                       .mask = options.mask.copy_to_arena(tape),
                        .dropout = tape.training() ? options.dropout : 0};
   if (state.dropout > 0) state.draw = tape.next_draw();
   return state;

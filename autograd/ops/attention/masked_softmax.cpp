@@ -111,7 +111,7 @@ Var masked_softmax_with(const Var& x, const MaskView& mask) {
 
 Var masked_softmax(const Var& scores, const Mask& mask) {
   Tape& tape = scores.tape("masked_softmax");
-  return tape.with_rollback([&] { return masked_softmax_with(scores, mask.keep_on(tape)); });
+  return tape.with_rollback([&] { return masked_softmax_with(scores, mask.copy_to_arena(tape)); });
 }
 
 }  // namespace tapegrad
