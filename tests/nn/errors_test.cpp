@@ -144,7 +144,8 @@ BOOST_AUTO_TEST_CASE(stale_and_foreign_values) {
 BOOST_AUTO_TEST_CASE(batches_that_do_not_fit) {
   const test::Rows two(2), three(3), none;
   BOOST_TEST(error_of([&] { make_batch(two, three, 1, 2); }) == "make_batch: 2 sources and 3 targets");
-  BOOST_TEST(error_of([&] { make_source_batch(none); }) == "make_batch: no rows");
+  BOOST_TEST(error_of([&] { make_source_batch(none); }) ==
+             "make_batch: 0 source rows, at least one is needed");
   const std::vector<std::vector<Index>> good = {{3, 4}, {5}}, padded = {{3, 4}, {5, 6, 0}};
   BOOST_TEST(error_of([&] { make_batch(padded, good, 1, 2); }) ==
              "make_batch: source row 1 holds the padding id 0 at position 2");

@@ -36,7 +36,11 @@ struct Extents {
               i == 0 ? "batch" : "heads");
     expects(k[-2] == v[-2], "attention: key {} and value {} differ in the number of keys, axis {}", k, v,
             rank_ - 2);
-    expects(q[-1] == k[-1], "attention: query {} and key {} differ in the last axis", q, k);
+    expects(
+        q[-1] == k[-1],
+        "attention: query {} and key {} differ in the extent of axis {}: each query is multiplied by each "
+        "key, so both need one width",
+        q, k, rank_ - 1);
     if (packed_) {
       heads = std::get<PackedHeads>(layout).heads;
       expects(q[-1] % heads == 0 && v[-1] % heads == 0,
