@@ -1,6 +1,7 @@
 #include "arithmetic.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "../kernels/elementwise.h"
 #include "../tensor/broadcast.h"
@@ -306,6 +307,12 @@ Var div(const Var& a, const Var& b) { return apply(Div{}, {a, b}); }
 Var maximum(const Var& a, const Var& b) { return apply(LargerOrSmaller{true}, {a, b}); }
 Var minimum(const Var& a, const Var& b) { return apply(LargerOrSmaller{false}, {a, b}); }
 Var affine(const Var& x, double scale, double shift) { return apply(Affine{scale, shift}, {x}); }
+Var add(const Operand& a, const Operand& b) { return apply(Add{}, {a, b}); }
+Var sub(const Operand& a, const Operand& b) { return apply(Sub{}, {a, b}); }
+Var mul(const Operand& a, const Operand& b) { return apply(Mul{}, {a, b}); }
+Var div(const Operand& a, const Operand& b) { return apply(Div{}, {a, b}); }
+Var maximum(const Operand& a, const Operand& b) { return apply(LargerOrSmaller{true}, {a, b}); }
+Var minimum(const Operand& a, const Operand& b) { return apply(LargerOrSmaller{false}, {a, b}); }
 Var broadcast_to(const Var& x, const Shape& shape) {
   return x.shape() == shape ? x : apply(BroadcastTo{shape}, {x});
 }
@@ -335,10 +342,10 @@ Tensor compute(const Tensor& x, Op op) {
 
 }  // namespace
 
-Tensor operator+(const Tensor& a, const Tensor& b) { return compute(a, b, add); }
-Tensor operator-(const Tensor& a, const Tensor& b) { return compute(a, b, sub); }
-Tensor operator*(const Tensor& a, const Tensor& b) { return compute(a, b, mul); }
-Tensor operator/(const Tensor& a, const Tensor& b) { return compute(a, b, div); }
+Tensor operator+(const Tensor& a, const Tensor& b) { return compute(a, b, std::plus<>()); }
+Tensor operator-(const Tensor& a, const Tensor& b) { return compute(a, b, std::minus<>()); }
+Tensor operator*(const Tensor& a, const Tensor& b) { return compute(a, b, std::multiplies<>()); }
+Tensor operator/(const Tensor& a, const Tensor& b) { return compute(a, b, std::divides<>()); }
 Tensor operator-(const Tensor& x) { return -1 * x; }
 Tensor operator+(const Tensor& x, double c) {
   return compute(x, [c](const Var& v) { return v + c; });
