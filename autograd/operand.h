@@ -6,9 +6,9 @@
 
 namespace tapegrad {
 
-/// An operand of an op for the length of a call: `linear(x, weight, bias)` takes Vars and Parameters alike. A
-/// default operand, an empty Var and an empty Parameter are empty operands, which optional arguments such as
-/// a bias may be.
+/// An operand of an op for the length of a call: `linear(x, weight, bias)` and `x * weight` take Vars and
+/// Parameters alike. At least one operand of a call is a Var, which tells the tape. A default operand, an
+/// empty Var and an empty Parameter are empty operands, which optional arguments such as a bias may be.
 class Operand {
  public:
   Operand() = default;

@@ -21,7 +21,7 @@ Var negative_distances(const Var& q, const Var& k) {
   return q.rank() == 3 ? unsqueeze(scores, 1) : scores;  // one head: [batch, 1, query, key]
 }
 
-/// Before any parameter is made.
+/// Checks the options before any parameter is made, and returns `scope`.
 const Scope& checked(const Scope& scope, Index d_model, Index heads,
                      const MultiHeadAttentionOptions& options) {
   const std::string_view name = scope.path().empty() ? "MultiHeadAttention" : std::string_view(scope.path());
@@ -50,12 +50,13 @@ void check_width(const char* argument, const char* width, const Var& x, const Pa
           argument, s, name, w, argument, width, width, w[1]);
 }
 
-/// An empty Var for an empty parameter.
-Var on(Tape& tape, const Parameter& p) { return p ? tape[p] : Var(); }
-
-/// All before the first projection, so that errors show the shapes that the caller gave.
+/// Checks tapes and extents before the first projection, so that errors show the shapes that the caller gave.
 void check_extents(const Var& query, const Var& key, const Var& value) {
   const Shape &q = query.shape(), &k = key.shape(), &v = value.shape();
+  expects(&query.tape() == &key.tape() && &query.tape() == &value.tape(),
+          "MultiHeadAttention: query {}, key {} and value {} were recorded on different tapes; all must be "
+          "on one tape",
+          q, k, v);
   expects(q.rank() == k.rank() && q.rank() == v.rank() && (q.rank() == 2 || (q[0] == k[0] && q[0] == v[0])),
           "MultiHeadAttention: query {}, key {} and value {} differ in the extent of axis 0, batch, or in "
           "rank: all are [batch, time, width], or all without batch",
@@ -142,15 +143,10 @@ Var MultiHeadAttention::forward(const Var& query, const Var& key, const Var& val
 /// Q = query W_Qᵀ + b_Q and so on. The kernel of scaled_dot reads columns of one product; the other scores
 /// take matrices of their own.
 Projections MultiHeadAttention::project(const Var& query, const Var& key, const Var& value) const {
-  Tape& tape = query.tape();
   const Index d = out_proj.weight.shape()[0];
-  const Var b = on(tape, in_proj_bias);
+  const Parameter &w = in_proj_weight, &b = in_proj_bias;
   const QueryKeyValue<RowView> bias{rows(b, 0, d), rows(b, d, d), rows(b, 2 * d, d)};
-  if (!in_proj_weight) {
-    const Var q = tape[q_proj_weight], k = tape[k_proj_weight], v = tape[v_proj_weight];
-    return in_projection({query, key, value}, {q, k, v}, bias);
-  }
-  const Var w = tape[in_proj_weight];
+  if (!w) return in_projection({query, key, value}, {q_proj_weight, k_proj_weight, v_proj_weight}, bias);
   return in_projection({query, key, value}, {rows(w, 0, d), rows(w, d, d), rows(w, 2 * d, d)}, bias,
                        options.score == Score::scaled_dot);
 }

@@ -78,9 +78,16 @@ Var MultiHeadAttention::attend_cache(const Var& query, const KVCache& cache, con
 
 void MultiHeadAttention::check_steps(const Tape& tape) const {
   expects(!tape.options().record && !tape.training(),
-          "MultiHeadAttention: steps need a tape with .record = false that is not training");
-  expects(static_cast<bool>(in_proj_weight) && options.score == Score::scaled_dot,
-          "MultiHeadAttention: steps need kdim = vdim = d_model and Score::scaled_dot");
+          "MultiHeadAttention: steps need a tape with .record = false and .training = false, got {} and {}",
+          tape.options().record, tape.training());
+  if (!in_proj_weight)
+    throw Error(fmt::format(
+        "MultiHeadAttention: steps need kdim = vdim = d_model, got kdim = {}, vdim = {} and d_model = {}",
+        k_proj_weight.shape()[1], v_proj_weight.shape()[1], q_proj_weight.shape()[1]));
+  constexpr const char* names[] = {"scaled_dot", "dot", "cosine", "negative_distance"};
+  expects(options.score == Score::scaled_dot,
+          "MultiHeadAttention: steps need Score::scaled_dot, got Score::{}",
+          names[static_cast<int>(options.score)]);
 }
 
 KVCache MultiHeadAttention::precompute_cross_kv(const Var& memory) const {

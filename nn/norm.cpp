@@ -11,14 +11,11 @@ LayerNorm::LayerNorm(const Scope& scope, Index width, const LayerNormOptions& op
       bias(options.bias ? scope.parameter("bias", {width}, zeros) : Parameter()),
       eps(options.eps) {}
 
-Var LayerNorm::forward(const Var& x) const {
-  Tape& tape = x.tape();
-  return layer_norm(x, tape[weight], bias ? tape[bias] : Var(), eps);
-}
+Var LayerNorm::forward(const Var& x) const { return layer_norm(x, weight, bias, eps); }
 
 RMSNorm::RMSNorm(const Scope& scope, Index width, double epsilon)
     : Layer(scope), weight(scope.parameter("weight", {width}, ones)), eps(epsilon) {}
 
-Var RMSNorm::forward(const Var& x) const { return rms_norm(x, x.tape()[weight], eps); }
+Var RMSNorm::forward(const Var& x) const { return rms_norm(x, weight, eps); }
 
 }  // namespace tapegrad::nn

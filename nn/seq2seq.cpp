@@ -40,7 +40,7 @@ LinearOptions output_options() { return {.weight_init = xavier_uniform(), .bias_
 }  // namespace
 
 Seq2SeqBatch make_source_batch(std::span<const std::vector<Index>> sources, Index pad) {
-  expects(!sources.empty(), "make_batch: no rows");
+  expects(!sources.empty(), "make_batch: 0 source rows, at least one is needed");
   Seq2SeqBatch batch;
   batch.source = padded(sources, -1, -1, pad);
   std::vector<Index> lengths;

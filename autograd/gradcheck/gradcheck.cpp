@@ -213,14 +213,15 @@ class Check {
     const Index size = subject.shape.size();
     std::vector<Index> all(static_cast<std::size_t>(size));
     for (Index i = 0; i < size; ++i) all[static_cast<std::size_t>(i)] = i;
-    if (options_.elements == 0 || options_.elements >= size) return all;
+    const Index count = options_.elements.value_or(size);
+    if (count >= size) return all;
     const RandomKey key = random_key(options_.seed, static_cast<std::uint64_t>(size), 0, 0);
-    for (Index i = 0; i < options_.elements; ++i) {
+    for (Index i = 0; i < count; ++i) {
       const auto j = static_cast<std::size_t>(uniform01(key, static_cast<std::uint64_t>(i)) *
                                               static_cast<double>(size - i));
       std::swap(all[static_cast<std::size_t>(i)], all[static_cast<std::size_t>(i) + j]);
     }
-    all.resize(static_cast<std::size_t>(options_.elements));
+    all.resize(static_cast<std::size_t>(count));
     std::sort(all.begin(), all.end());
     return all;
   }

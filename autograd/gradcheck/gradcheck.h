@@ -2,6 +2,7 @@
 /// with finite differences in f64, and names the likely mistake when they disagree.
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,12 +15,12 @@ struct GradcheckOptions {
   double tolerance = 1e-8;  ///< largest relative error that passes: |a - n| / max(floor, |a|, |n|)
   double floor = 1e-3;      ///< below this the error is measured as if the derivative were this large
   double step = 1e-3;       ///< h = step * max(1, |x|), refined where the estimates for two steps disagree
-  Index elements = 0;       ///< check so many random elements of each input or parameter; 0 checks all
-  Index allowed_kinks = 0;  ///< elements whose stencil may cross a kink before the check fails
-  bool training = false;    ///< dropout is active, with equal draws in every evaluation
-  bool fused = true;        ///< check kernels; false checks definitions
-  std::uint64_t seed = 1;   ///< of the cotangent, the chosen elements and the tape's draws
-  bool diagnose = true;     ///< look for the usual mistakes when the check fails
+  std::optional<Index> elements = {};  ///< check so many random elements of each input or parameter, or all
+  Index allowed_kinks = 0;             ///< elements whose stencil may cross a kink before the check fails
+  bool training = false;               ///< dropout is active, with equal draws in every evaluation
+  bool fused = true;                   ///< check kernels; false checks definitions
+  std::uint64_t seed = 1;              ///< of the cotangent, the chosen elements and the tape's draws
+  bool diagnose = true;                ///< look for the usual mistakes when the check fails
 };
 
 struct GradcheckResult {

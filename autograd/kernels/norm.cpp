@@ -225,10 +225,10 @@ TAPEGRAD_INLINE void add_and_normalise_backward(const AddLayerNormArgs<T>& args,
   T *const dx = grads.dx, *const df = grads.df;
   const T* const dsum = grads.dsum;
   const auto spread = [&](auto mask, Index i, Vector<T> d) __attribute__((always_inline)) {
-    if (dx) mask.store(dx + i, load_sum(!grads.fresh_dx, mask, dx + i) + d);
+    if (dx) mask.store(dx + i, load_sum(!grads.uninitialized_dx, mask, dx + i) + d);
     if (!df) return;
     if constexpr (drops) d = dropped(d, dropout.at(static_cast<std::uint64_t>(i)));
-    mask.store(df + i, load_sum(!grads.fresh_df, mask, df + i) + d);
+    mask.store(df + i, load_sum(!grads.uninitialized_df, mask, df + i) + d);
   };
   if (!grads.dy) {
     for (Index at = 0; dsum && at < args.rows * n; at += n)

@@ -40,13 +40,13 @@ struct AddLayerNormArgs {
 TAPEGRAD_KERNEL(void, add_layer_norm, (const AddLayerNormArgs<T>& args), (args))
 
 /// `dy` and `dsum` are the cotangents of y and of sum, each null where none arrived. dx += d and df += d, or
-/// the kept d scaled, with d = dsum + the dx of layer_norm_backward. Those that are `uninitialized` are
-/// written instead. Each may be null.
+/// the kept d scaled, with d = dsum + the dx of layer_norm_backward; where `uninitialized_dx` or
+/// `uninitialized_df`, it is written instead. Each may be null.
 template <class T>
 struct AddLayerNormGradients {
   const T *dy, *dsum;
   T *dx, *df;
-  bool fresh_dx, fresh_df;
+  bool uninitialized_dx, uninitialized_df;
   T *dgamma, *dbeta;
 };
 TAPEGRAD_KERNEL(void, add_layer_norm_backward,

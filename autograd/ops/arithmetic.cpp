@@ -1,6 +1,7 @@
 #include "arithmetic.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "../kernels/elementwise.h"
 #include "../tensor/broadcast.h"
@@ -193,7 +194,8 @@ struct LargerOrSmaller final : Broadcasting<LargerOrSmaller> {
     const Var &a = p.inputs[0], &b = p.inputs[1], &dc = p.cotangents[0];
     Tape& tape = dc.tape();
     const Var one = tape.full({}, 1), half = tape.full({}, 0.5), none = tape.full({}, 0);
-    const Tensor a_wins = largest ? greater(a, b) : less(a, b), b_wins = largest ? less(a, b) : greater(a, b);
+    const BoolTensor a_wins = largest ? greater(a, b) : less(a, b),
+                     b_wins = largest ? less(a, b) : greater(a, b);
     const Var a_share = where(a_wins, one, where(b_wins, none, half));
     return {p.needs[0] ? sum_to(dc * a_share, a.shape()) : Var(),
             p.needs[1] ? sum_to(dc * (1 - a_share), b.shape()) : Var()};
@@ -305,6 +307,12 @@ Var mul(const Var& a, const Var& b) { return apply(Mul{}, {a, b}); }
 Var div(const Var& a, const Var& b) { return apply(Div{}, {a, b}); }
 Var maximum(const Var& a, const Var& b) { return apply(LargerOrSmaller{true}, {a, b}); }
 Var minimum(const Var& a, const Var& b) { return apply(LargerOrSmaller{false}, {a, b}); }
+Var add(const Operand& a, const Operand& b) { return apply(Add{}, {a, b}); }
+Var sub(const Operand& a, const Operand& b) { return apply(Sub{}, {a, b}); }
+Var mul(const Operand& a, const Operand& b) { return apply(Mul{}, {a, b}); }
+Var div(const Operand& a, const Operand& b) { return apply(Div{}, {a, b}); }
+Var maximum(const Operand& a, const Operand& b) { return apply(LargerOrSmaller{true}, {a, b}); }
+Var minimum(const Operand& a, const Operand& b) { return apply(LargerOrSmaller{false}, {a, b}); }
 Var affine(const Var& x, double scale, double shift) { return apply(Affine{scale, shift}, {x}); }
 Var broadcast_to(const Var& x, const Shape& shape) {
   return x.shape() == shape ? x : apply(BroadcastTo{shape}, {x});
@@ -335,10 +343,10 @@ Tensor compute(const Tensor& x, Op op) {
 
 }  // namespace
 
-Tensor operator+(const Tensor& a, const Tensor& b) { return compute(a, b, add); }
-Tensor operator-(const Tensor& a, const Tensor& b) { return compute(a, b, sub); }
-Tensor operator*(const Tensor& a, const Tensor& b) { return compute(a, b, mul); }
-Tensor operator/(const Tensor& a, const Tensor& b) { return compute(a, b, div); }
+Tensor operator+(const Tensor& a, const Tensor& b) { return compute(a, b, std::plus<>()); }
+Tensor operator-(const Tensor& a, const Tensor& b) { return compute(a, b, std::minus<>()); }
+Tensor operator*(const Tensor& a, const Tensor& b) { return compute(a, b, std::multiplies<>()); }
+Tensor operator/(const Tensor& a, const Tensor& b) { return compute(a, b, std::divides<>()); }
 Tensor operator-(const Tensor& x) { return -1 * x; }
 Tensor operator+(const Tensor& x, double c) {
   return compute(x, [c](const Var& v) { return v + c; });

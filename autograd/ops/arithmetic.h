@@ -9,8 +9,8 @@
 namespace tapegrad {
 
 /// Element-wise arithmetic with NumPy's broadcasting: shapes are aligned at the last axis and extents of 1
-/// are repeated. In every backward, what was repeated is summed (un-broadcast). Throws when the shapes do not
-/// broadcast.
+/// are repeated. In every backward, what was repeated is summed (un-broadcast). One of a and b may be a
+/// Parameter. Throws when the shapes do not broadcast.
 
 /// c = a + b;  da = dc, db = dc.
 Var add(const Var& a, const Var& b);
@@ -24,6 +24,14 @@ Var div(const Var& a, const Var& b);
 Var maximum(const Var& a, const Var& b);
 /// c = min(a, b); the gradient goes to the smaller, half to each where they are equal.
 Var minimum(const Var& a, const Var& b);
+
+Var add(const Operand& a, const Operand& b);
+Var sub(const Operand& a, const Operand& b);
+Var mul(const Operand& a, const Operand& b);
+Var div(const Operand& a, const Operand& b);
+Var maximum(const Operand& a, const Operand& b);
+Var minimum(const Operand& a, const Operand& b);
+
 /// y = scale · x + shift for two numbers;  dx = scale · dy.
 Var affine(const Var& x, double scale, double shift = 0);
 
@@ -33,13 +41,17 @@ Var broadcast_to(const Var& x, const Shape& shape);
 /// `shape` must broadcast to x's.
 Var sum_to(const Var& x, const Shape& shape);
 
-/// The operators + - * / of a Var with a Var, a number or a Tensor. A number makes one `affine` node. A
-/// Tensor becomes a constant on the Var's tape, a copy that gets no gradient: one of booleans or integers is
-/// converted to the tape's dtype, and one of another floating dtype throws.
+/// The operators + - * / of a Var with a Var, a Parameter, a number or a Tensor. A number makes one `affine`
+/// node. A Tensor becomes a constant on the Var's tape, a copy that gets no gradient: one of booleans or
+/// integers is converted to the tape's dtype, and one of another floating dtype throws.
 inline Var operator+(const Var& a, const Var& b) { return add(a, b); }
 inline Var operator-(const Var& a, const Var& b) { return sub(a, b); }
 inline Var operator*(const Var& a, const Var& b) { return mul(a, b); }
 inline Var operator/(const Var& a, const Var& b) { return div(a, b); }
+inline Var operator+(const Operand& a, const Operand& b) { return add(a, b); }
+inline Var operator-(const Operand& a, const Operand& b) { return sub(a, b); }
+inline Var operator*(const Operand& a, const Operand& b) { return mul(a, b); }
+inline Var operator/(const Operand& a, const Operand& b) { return div(a, b); }
 inline Var operator-(const Var& x) { return affine(x, -1); }
 inline Var operator+(const Var& x, double c) { return affine(x, 1, c); }
 inline Var operator+(double c, const Var& x) { return affine(x, 1, c); }
@@ -52,7 +64,10 @@ Var operator/(double c, const Var& x);
 
 /// A number or a Tensor where a Var may stand beside a Var.
 template <class T>
-concept Constant = std::is_arithmetic_v<T> || std::same_as<T, Tensor>;
+concept Constant = std::is_arithmetic_v<T> || std::derived_from<T, Tensor>;
+/// An argument that an operator takes beside a Var.
+template <class T>
+concept BesideVar = std::same_as<T, Var> || std::same_as<T, Parameter> || Constant<T>;
 
 namespace detail {
 
@@ -72,14 +87,22 @@ inline Var operator/(const Var& x, const Tensor& t) { return div(x, detail::cons
 inline Var operator/(const Tensor& t, const Var& x) { return div(detail::constant_on(x, t), x); }
 
 /// x = x op y: `x` then names the new value; the old one stays on the tape.
-template <class T>
-requires std::same_as<T, Var> || Constant<T> Var& operator+=(Var& x, const T& y) { return x = x + y; }
-template <class T>
-requires std::same_as<T, Var> || Constant<T> Var& operator-=(Var& x, const T& y) { return x = x - y; }
-template <class T>
-requires std::same_as<T, Var> || Constant<T> Var& operator*=(Var& x, const T& y) { return x = x * y; }
-template <class T>
-requires std::same_as<T, Var> || Constant<T> Var& operator/=(Var& x, const T& y) { return x = x / y; }
+template <BesideVar T>
+Var& operator+=(Var& x, const T& y) {
+  return x = x + y;
+}
+template <BesideVar T>
+Var& operator-=(Var& x, const T& y) {
+  return x = x - y;
+}
+template <BesideVar T>
+Var& operator*=(Var& x, const T& y) {
+  return x = x * y;
+}
+template <BesideVar T>
+Var& operator/=(Var& x, const T& y) {
+  return x = x / y;
+}
 
 template <Constant C>
 Var maximum(const Var& a, const C& b) {

@@ -8,7 +8,7 @@ namespace tapegrad {
 namespace {
 
 template <class F>
-Tensor compare(const char* op, const Var& a, const Var& b, F holds) {
+BoolTensor compare(const char* op, const Var& a, const Var& b, F holds) {
   const bool together = &a.tape(op) == &b.tape(op);
   expects(together, "{}: operands of shapes {} and {} were recorded on two tapes", op, a.shape(), b.shape());
   const TensorView left = a.value().view(), right = b.value().view();
@@ -26,7 +26,7 @@ Tensor compare(const char* op, const Var& a, const Var& b, F holds) {
                    for (Index i = 0; i < n; ++i) c[at + i] = holds(x[x_at + i * dx], y[y_at + i * dy]);
                  });
   });
-  return result;
+  return BoolTensor(result);
 }
 
 void check_boolean(const char* op, const char* argument, const Tensor& mask) {
@@ -138,22 +138,22 @@ struct MaskedFill final : Typed<MaskedFill> {
 
 }  // namespace
 
-Tensor equal(const Var& a, const Var& b) {
+BoolTensor equal(const Var& a, const Var& b) {
   return compare("equal", a, b, [](auto x, auto y) { return x == y; });
 }
-Tensor not_equal(const Var& a, const Var& b) {
+BoolTensor not_equal(const Var& a, const Var& b) {
   return compare("not_equal", a, b, [](auto x, auto y) { return x != y; });
 }
-Tensor less(const Var& a, const Var& b) {
+BoolTensor less(const Var& a, const Var& b) {
   return compare("less", a, b, [](auto x, auto y) { return x < y; });
 }
-Tensor less_equal(const Var& a, const Var& b) {
+BoolTensor less_equal(const Var& a, const Var& b) {
   return compare("less_equal", a, b, [](auto x, auto y) { return x <= y; });
 }
-Tensor greater(const Var& a, const Var& b) {
+BoolTensor greater(const Var& a, const Var& b) {
   return compare("greater", a, b, [](auto x, auto y) { return x > y; });
 }
-Tensor greater_equal(const Var& a, const Var& b) {
+BoolTensor greater_equal(const Var& a, const Var& b) {
   return compare("greater_equal", a, b, [](auto x, auto y) { return x >= y; });
 }
 

@@ -106,9 +106,11 @@ VarList split(const Var& x, std::span<const Index> sizes, int axis) {
   const int at = checked_axis("split", axis, x.shape());
   Index total = 0;
   for (const Index size : sizes) {
-    expects(size >= 0, "split: size {} is negative", size);
-    expects(!__builtin_add_overflow(total, size, &total),
-            "split: the sizes add up to more than any memory can hold");
+    expects(size >= 0, "split: size {} of axis {} of shape {} is negative", size, axis, x.shape());
+    expects(
+        !__builtin_add_overflow(total, size, &total),
+        "split: the sizes of axis {} add up to more than any memory can hold; shape {} has extent {} there",
+        axis, x.shape(), x.shape()[at]);
   }
   expects(total == x.shape()[at], "split: sizes add up to {}, axis {} of shape {} has extent {}", total, axis,
           x.shape(), x.shape()[at]);

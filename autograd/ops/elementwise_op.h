@@ -86,7 +86,7 @@ template <class O, class Kind, class Value, class Slope, class Forward, class Ba
 class Elementwise : public Typed<O, Kind> {
   static_assert(std::is_empty_v<Value> && std::is_empty_v<Slope> && std::is_empty_v<Forward> &&
                     std::is_empty_v<Backward>,
-                "the lambdas of an elementwise op capture nothing: name its numbers as Constants");
+                "the lambdas of an elementwise op capture nothing: pass its numbers as NamedConstants");
 
  public:
   Elementwise(const char* name, const std::array<NamedConstant, N>& constants, SourceLocation where)

@@ -5,14 +5,15 @@
 #include "arithmetic.h"
 #include "matmul.h"
 #include "slice.h"
+#include "typed.h"
 
 namespace tapegrad {
 namespace {
 
-struct Linear final : Fused {
-  struct Part {
+struct Linear final : Typed<Linear, Fused> {
+  struct Rows {
     Index begin, count;
-    Part(const RowView& r) : begin(r.begin()), count(r.count()) {}
+    Rows(const RowView& r) : begin(r.begin()), count(r.count()) {}
     bool whole(const Shape& of) const { return begin == 0 && count == of[0]; }
   } weight, bias;  // of inputs 1 and 2
   bool whole;      // the weight's rows are all
@@ -29,25 +30,15 @@ struct Linear final : Fused {
   }
 
   Shape shape(Views in, int) const override {
-    const Shape &x = in[0].shape, &w = in[1].shape;
-    expects(w.rank() == 2, "linear: weight must be [out, in], got {}", w);
-    expects(x.rank() > 0 && x[-1] == w[1],
-            "linear: x {} and weight {} do not fit: weight is [out, in], so x's last axis must be {}", x, w,
-            w[1]);
-    expects(in.size() == 2 || (in[2].shape.rank() == 1 && bias.count == weight.count),
-            "linear: bias {} and weight {} do not fit: weight is [out, in], so bias must be [{}]",
-            in.back().shape, w, weight.count);
-    return x.with_tail(1, {weight.count});
+    return linear_shape(name(), in, weight.count, in.size() > 2 ? bias.count : 0);
   }
 
-  void forward(Views in, Views out) const override {
-    dispatch(out[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      const Index width = in[1].shape[1];
-      const T* b = in.size() > 2 ? in[2].data<T>() + bias.begin : nullptr;
-      kernels::gemm(false, true, in[0].shape.rows(), weight.count, width, in[0].data<T>(), width,
-                    in[1].data<T>() + weight.begin * width, width, out[0].data<T>(), weight.count, b);
-    });
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    const Index width = in.shape(1)[1];
+    const T* b = in.views.size() > 2 ? in[2] + bias.begin : nullptr;
+    kernels::gemm(false, true, in.shape().rows(), weight.count, width, in[0], width,
+                  in[1] + weight.begin * width, width, out[0], weight.count, b);
   }
 
   double flops(Views in, Views out) const override {
@@ -56,26 +47,22 @@ struct Linear final : Fused {
   Range writable_range(std::size_t input, Views in, Views) const override {
     const Index width = in[1].shape[1];
     if (input == 0) return everything;
-    const Part& part = input == 1 ? weight : bias;
+    const Rows& read = input == 1 ? weight : bias;
     const Index each = input == 1 ? width : 1;
-    return part.whole(in[input].shape) ? everything
-                                       : Range{part.begin * each, (part.begin + part.count) * each};
+    return read.whole(in[input].shape) ? everything
+                                       : Range{read.begin * each, (read.begin + read.count) * each};
   }
-  void backward(const BackwardArgs& args) const override {
-    dispatch(args.outputs[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      const Index m = args.inputs[0].shape.rows(), width = args.inputs[1].shape[1], n = weight.count;
-      const T *x = args.inputs[0].data<T>(), *w = args.inputs[1].data<T>() + weight.begin * width,
-              *dy = args.doutputs[0].data<T>();
-      const T* no_bias = nullptr;
-      if (T* dx = args.dinputs[0].data<T>())
-        kernels::gemm(false, false, m, width, n, dy, n, w, width, dx, width, no_bias, !args.uninitialized[0]);
-      if (T* dw = args.dinputs[1].data<T>())
-        kernels::gemm(true, false, n, width, m, dy, n, x, width, dw + weight.begin * width, width, no_bias,
-                      !args.uninitialized[1]);
-      if (args.dinputs.size() > 2 && args.dinputs[2])
-        kernels::sum_rows(dy, m, n, n, args.dinputs[2].data<T>() + bias.begin, !args.uninitialized[2]);
-    });
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    const Index m = g.x_shape().rows(), width = g.x_shape(1)[1], n = weight.count;
+    const T *x = g.x(), *w = g.x(1) + weight.begin * width, *dy = g.dy(), *no_bias = nullptr;
+    if (T* dx = g.dx())
+      kernels::gemm(false, false, m, width, n, dy, n, w, width, dx, width, no_bias, !g.uninitialized());
+    if (T* dw = g.dx(1))
+      kernels::gemm(true, false, n, width, m, dy, n, x, width, dw + weight.begin * width, width, no_bias,
+                    !g.uninitialized(1));
+    if (T* db = g.args.dinputs.size() > 2 ? g.dx(2) : nullptr)
+      kernels::sum_rows(dy, m, n, n, db + bias.begin, !g.uninitialized(2));
   }
 
   VarList define(std::span<const Var> in) const override {
@@ -85,6 +72,18 @@ struct Linear final : Fused {
 };
 
 }  // namespace
+
+Shape linear_shape(const char* op, Views in, Index rows, Index bias_rows) {
+  const Shape &x = in[0].shape, &w = in[1].shape;
+  expects(w.rank() == 2, "{}: weight must be [out, in], got {}", op, w);
+  expects(x.rank() > 0 && x[-1] == w[1],
+          "{}: x {} and weight {} do not fit: weight is [out, in], so x's last axis must be {}", op, x, w,
+          w[1]);
+  expects(in.size() == 2 || (in[2].shape.rank() == 1 && bias_rows == rows),
+          "{}: bias {} and weight {} do not fit: weight is [out, in], so bias must be [{}]", op,
+          in.back().shape, w, rows);
+  return x.with_tail(1, {rows});
+}
 
 RowView::RowView(const Var& whole) : var_(whole) {
   if (!whole) return;

@@ -44,4 +44,8 @@ inline RowView rows(const Parameter& p, Index begin, Index count) { return {p, b
 /// y = x W[rows]ᵀ + b[rows], and dW and db are 0 outside these rows. Throws when the shapes do not fit.
 Var linear(const Var& x, const RowView& weight, const RowView& bias = {});
 
+/// For ops that contain a `linear`: the shape of its result for the inputs x, weight and, where there is one,
+/// bias, of which it reads `rows` and `bias_rows` rows. Throws, naming `op`, when the shapes do not fit.
+Shape linear_shape(const char* op, Views inputs, Index rows, Index bias_rows);
+
 }  // namespace tapegrad

@@ -89,7 +89,7 @@ struct LayerNorm final : RowNorm<LayerNorm> {
   }
 };
 
-struct RmsNorm final : RowNorm<RmsNorm> {
+struct RMSNorm final : RowNorm<RMSNorm> {
   using RowNorm::RowNorm;
   const char* name() const override { return "rms_norm"; }
   Formula formula() const override {
@@ -119,19 +119,21 @@ struct RmsNorm final : RowNorm<RmsNorm> {
 };
 
 template <class Kind>
-Var normalise(const Var& x, const Var& weight, const Var& bias, double eps) {
-  VarList inputs{x};
-  if (weight) inputs.push_back(weight);
-  if (bias) inputs.push_back(bias);
-  return apply(Kind{static_cast<bool>(weight), static_cast<bool>(bias), eps},
-               {inputs.begin(), inputs.size()});
+Var normalise(const Var& x, const Operand& weight, const Operand& bias, double eps) {
+  const Kind op{static_cast<bool>(weight), static_cast<bool>(bias), eps};
+  return weight && bias ? apply(op, {x, weight, bias})
+         : weight       ? apply(op, {x, weight})
+         : bias         ? apply(op, {x, bias})
+                        : apply(op, {x});
 }
 
 }  // namespace
 
-Var layer_norm(const Var& x, const Var& weight, const Var& bias, double eps) {
+Var layer_norm(const Var& x, const Operand& weight, const Operand& bias, double eps) {
   return normalise<LayerNorm>(x, weight, bias, eps);
 }
-Var rms_norm(const Var& x, const Var& weight, double eps) { return normalise<RmsNorm>(x, weight, {}, eps); }
+Var rms_norm(const Var& x, const Operand& weight, double eps) {
+  return normalise<RMSNorm>(x, weight, {}, eps);
+}
 
 }  // namespace tapegrad

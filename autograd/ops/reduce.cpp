@@ -24,17 +24,17 @@ struct Extents {
 template <class O>
 class Reducing : public Typed<O> {
  public:
-  Reducing(AxisRun axes, bool keep) : axes_(axes), keep_(keep) {}
+  Reducing(AxisRun axes, bool keepdim) : axes_(axes), keepdim_(keepdim) {}
   Shape shape(Views in, int) const override {
-    Shape result = kept(in[0].shape);
-    for (int i = axes_.count; !keep_ && i-- > 0;) result = result.without(axes_.first);
+    Shape result = keepdim_shape(in[0].shape);
+    for (int i = axes_.count; !keepdim_ && i-- > 0;) result = result.without(axes_.first);
     return result;
   }
   void attributes(Attributes& a) const final {
     std::string axes = fmt::format("{}", axes_.first);
     for (int i = 1; i < axes_.count; ++i) axes += fmt::format(", {}", axes_.first + i);
     axes_.count == 1 ? put(a, "axis", axes_.first) : put(a, "axes", axes_.count == 0 ? "" : axes);
-    put(a, "keepdim", keep_);
+    put(a, "keepdim", keepdim_);
   }
 
  protected:
@@ -47,21 +47,21 @@ class Reducing : public Typed<O> {
       (i < axes_.first ? e.outer : i < axes_.first + axes_.count ? e.n : e.inner) *= x[i];
     return e;
   }
-  Shape kept(Shape x) const {
+  Shape keepdim_shape(Shape x) const {
     for (int i = axes_.first; i < axes_.first + axes_.count; ++i) x[i] = 1;
     return x;
   }
   /// `y`, of this op's result's shape, with the reduced axes as extents of 1: broadcasts against x.
-  Var aligned(const Var& y, const Shape& x) const { return keep_ ? y : reshape(y, kept(x)); }
+  Var aligned(const Var& y, const Shape& x) const { return keepdim_ ? y : reshape(y, keepdim_shape(x)); }
 
  private:
   AxisRun axes_;
-  bool keep_;
+  bool keepdim_;
 };
 
 struct Sum final : Reducing<Sum> {
   bool average;
-  Sum(AxisRun axes, bool keep, bool divide) : Reducing(axes, keep), average(divide) {}
+  Sum(AxisRun axes, bool keepdim, bool divide) : Reducing(axes, keepdim), average(divide) {}
   const char* name() const override { return average ? "mean" : "sum"; }
   Formula formula() const override {
     return average ? "y = sum(x) / n;  dx = dy / n repeated" : "y = sum(x);  dx = dy repeated";
@@ -105,7 +105,7 @@ struct Sum final : Reducing<Sum> {
 
 struct LargestOrSmallest final : Reducing<LargestOrSmallest> {
   bool largest;
-  LargestOrSmallest(AxisRun axes, bool keep, bool max) : Reducing(axes, keep), largest(max) {}
+  LargestOrSmallest(AxisRun axes, bool keepdim, bool max) : Reducing(axes, keepdim), largest(max) {}
   const char* name() const override { return largest ? "max" : "min"; }
   Formula formula() const override {
     return largest ? "y = max(x);  the largest share dy equally"
@@ -214,19 +214,19 @@ Var reduce_once(const char* op, const Var& x, const ReduceOptions& options, Rest
   expects(!runs.empty(), "{}: the list of axes of shape {} is empty", op, x.shape());
   if (runs.size() == 1) return apply(O(*runs.begin(), options.keepdim, rest...), {x});
   std::array<int, Shape::max_rank> order{};
-  Shape kept = x.shape();
+  Shape keepdim_shape = x.shape();
   int count = 0;
   for (const bool reduced : {false, true})
     for (int axis = 0; axis < x.rank(); ++axis)
       if (runs.names(axis) == reduced) {
         order[static_cast<std::size_t>(count++)] = axis;
-        if (reduced) kept[axis] = 1;
+        if (reduced) keepdim_shape[axis] = 1;
       }
   int first = 0;
   while (!runs.names(order[static_cast<std::size_t>(first)])) ++first;
   const Var together = permute(x, std::span<const int>(order).first(static_cast<std::size_t>(count)));
   const Var y = apply(O({first, count - first}, false, rest...), {together});
-  return options.keepdim ? reshape(y, kept) : y;
+  return options.keepdim ? reshape(y, keepdim_shape) : y;
 }
 
 }  // namespace
@@ -272,7 +272,7 @@ Var Var::mean(const ReduceOptions& options) const { return tapegrad::mean(*this,
 
 namespace {
 
-/// Of `count` elements `step` apart; a NaN counts as the largest.
+/// The index of the first largest of `count` elements that are `step` apart; a NaN counts as the largest.
 template <class T>
 Index first_largest(const T* x, Index count, Index step) {
   Index best = 0;

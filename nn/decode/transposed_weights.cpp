@@ -67,7 +67,7 @@ Var TransposedWeights::product(const Var& x, const Parameter& weight, const Para
   op.begin = begin;
   op.count = count;
   op.activation = activation;
-  return bias ? apply(op, {x, tape[bias]}) : apply(op, {x});
+  return bias ? apply(op, {x, bias}) : apply(op, {x});
 }
 
 Var TransposedWeights::linear(const Var& x, const Parameter& weight, const Parameter& bias, Index begin,

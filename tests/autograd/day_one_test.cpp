@@ -98,6 +98,8 @@ BOOST_AUTO_TEST_CASE(the_truth_of_a_comparison_is_that_of_its_one_element) {
   const Var loss = sum(x);  // -3
   BOOST_TEST((loss < 0.1 ? 1 : 2) == 1);
   BOOST_TEST((loss > 0.1 ? 1 : 2) == 2);
+  BOOST_TEST((less(loss, 0.1) ? 1 : 2) == 1);
+  BOOST_TEST((greater(0.1, loss) && !equal(loss, loss + 1)));
   BOOST_TEST(error_of([&] { return x > 0 ? 1 : 2; }) ==
              "comparison: the truth value of 6 elements of shape [2, 3] is ambiguous; reduce the operands to "
              "scalars");
@@ -174,6 +176,7 @@ BOOST_AUTO_TEST_CASE(reductions_take_named_options) {
   check_values(max(x, {.axis = 0, .keepdim = true}).value(), {1, 3}, {1, 5, 3});
   check_values(min(x, {.axis = {0, 1}}).value(), {}, {-6});
   check_values(norm(tape.constant({{3, 0}, {0, 4}})).value(), {}, {5});
+  check_near(var(x, 0).value(), {3}, {6.25, 12.25, 20.25});
   check_near(var(x, {.axis = 1, .keepdim = true, .correction = 1}).value()[{1, 2}], {1, 1}, {103. / 3});
   check_values(argmax(x, {.axis = 1, .keepdim = true}), {2, 1}, {2, 1});
   check_values(softmax(x - x, -1).value()[{0, 1}], {1, 3}, {1. / 3, 1. / 3, 1. / 3});
@@ -248,6 +251,55 @@ BOOST_AUTO_TEST_CASE(a_loss_and_its_gradients) {
   BOOST_TEST(error_of([&] {
                mse_loss(x, reshape(y, {3, 2}));
              }) == "mse_loss: prediction [2, 3] and target [3, 2] differ in shape; reshape one of them");
+}
+
+BOOST_AUTO_TEST_CASE(arithmetic_of_a_var_with_a_parameter) {
+  ParameterStore params(1, DType::f64);
+  const Parameter w = params.root().parameter("w", {3}, [](Tensor& v, RandomKey) {
+    v.copy_from(Tensor::of({2, 4, 5}, DType::f64));
+  });
+  check_values((x + w).value(), {2, 3}, {3, 2, 8, -2, 9, -1});
+  check_values((w + x).value(), {2, 3}, {3, 2, 8, -2, 9, -1});
+  check_values((x - w).value(), {2, 3}, {-1, -6, -2, -6, 1, -11});
+  check_values((w - x).value(), {2, 3}, {1, 6, 2, 6, -1, 11});
+  check_values((x * w).value(), {2, 3}, {2, -8, 15, -8, 20, -30});
+  check_values((w * x).value(), {2, 3}, {2, -8, 15, -8, 20, -30});
+  check_values((x / w).value(), {2, 3}, {0.5, -0.5, 0.6, -2, 1.25, -1.2});
+  check_values((w / x)[0].value(), {3}, {2, -2, 5. / 3});
+  check_values(maximum(x, w).value(), {2, 3}, {2, 4, 5, 2, 5, 5});
+  check_values(minimum(w, x).value(), {2, 3}, {1, -2, 3, -4, 4, -6});
+  Var z = x;
+  z += w;
+  z *= w;
+  z -= w;
+  z /= w;
+  check_values(z.value(), {2, 3}, {2, 1, 7, -3, 8, -2});
+  const Gradients g = tape.backward(sum(w * x));
+  check_values(g[w], {3}, {-3, 3, -3});
+  check_values(g[x], {2, 3}, {2, 4, 5, 2, 4, 5});
+  const auto names = nodes([&] { x* w; });
+  BOOST_TEST(names == std::vector<std::string>{"mul"}, boost::test_tools::per_element());
+  BOOST_TEST(error_of([&] { w* w; }) ==
+             "mul: no operand is a Var, so there is no tape to record on; tape[parameter] is one");
+  BOOST_TEST(error_of([&] { x* Parameter(); }) == "mul: an empty Var; it was never recorded on a tape");
+}
+
+BOOST_AUTO_TEST_CASE(layers_as_functions_of_parameters) {
+  ParameterStore params(1, DType::f64);
+  const auto filled = [&](const char* name, const Shape& shape, double value) {
+    return params.root().parameter(name, shape, [=](Tensor& v, RandomKey) { v.fill(value); });
+  };
+  const Parameter gain = filled("gain", {3}, 2), shift = filled("shift", {3}, 1),
+                  weight = filled("weight", {2, 3}, 1), bias = filled("bias", {2}, 10);
+  const Var g = tape[gain], s = tape[shift];
+  BOOST_TEST(identical(layer_norm(x, gain, shift).value(), layer_norm(x, g, s).value()));
+  BOOST_TEST(identical(layer_norm(x, gain).value(), layer_norm(x, g).value()));
+  BOOST_TEST(identical(layer_norm(x, {}, shift, 0.1).value(), layer_norm(x, Var(), s, 0.1).value()));
+  BOOST_TEST(identical(rms_norm(x, gain).value(), rms_norm(x, g).value()));
+  check_values(tape.backward(sum(layer_norm(x, gain, shift)))[shift], {3}, {2, 2, 2});
+  check_values(linear(x, weight, bias).value(), {2, 2}, {12, 12, 5, 5});
+  BOOST_TEST(error_of([&] { layer_norm(x, bias); }) ==
+             "layer_norm: weight of shape [2] does not fit the last axis of x [2, 3]; it must be [3]");
 }
 
 BOOST_AUTO_TEST_CASE(a_product_with_a_parameter) {

@@ -23,7 +23,8 @@ OURS = {
     "linear layer": [("nn/linear.cpp", "Parameter make_bias("),
                      ("nn/linear.cpp", "Linear::Linear(const Scope& scope, Index in"),
                      ("nn/linear.cpp", "Var Linear::forward("), ("nn/linear.h", "struct Linear :")],
-    "linear op": [("autograd/ops/linear.cpp", "struct Linear "), ("autograd/ops/linear.cpp", "Var linear(")],
+    "linear op": [("autograd/ops/linear.cpp", "struct Linear "), ("autograd/ops/linear.cpp", "Var linear("),
+                  ("autograd/ops/linear.cpp", "Shape linear_shape(")],
     "multi-head attention": [("nn/attention.cpp", f"{result} MultiHeadAttention::{name}(")
                              for result, name in (("AttentionResult", "forward"), ("Projections", "project"),
                                                   ("Heads", "split"), ("AttentionResult", "attend"),

@@ -85,6 +85,10 @@ BOOST_AUTO_TEST_CASE(a_braced_list_converts_in_a_call_of_a_layer) {
   const MultiHeadAttention attend(params.root() / "attend", 2, 1);
   const Transformer both(params.root() / "both", {.d_model = 2, .nhead = 1, .dim_feedforward = 4});
   const Var sequence = reshape(x, {1, 2, 2});
+  const AttentionResult seen = attend(sequence, sequence, sequence, {.need_weights = true});
+  BOOST_TEST(identical(seen.context.value(), attend(sequence, sequence, sequence).value()));
+  check_near(sum(seen.weights, -1).value(), {1, 1, 2}, {1, 1});
+  BOOST_TEST(!seen.scores);
   BOOST_TEST(identical(both(sequence, sequence, {.target = Mask::causal()}).value(),
                        both.forward(sequence, sequence, {.target = Mask::causal()}).value()));
 }
@@ -108,6 +112,16 @@ BOOST_AUTO_TEST_CASE(a_function_and_a_layer_of_one_name) {
   check_near(tapegrad::norm(x, 0).value(), {2}, {3.162278, 4.472136});
   const LayerNorm norm(params.root() / "norm", 2);
   check_near(norm(x).value(), {2, 2}, {-0.99998, 0.99998, -0.99998, 0.99998});
+}
+
+BOOST_AUTO_TEST_CASE(functions_take_the_parameters_of_layers) {
+  const Linear lin(params.root() / "lin", 2, 3);
+  const LayerNorm norm(params.root() / "norm", 2);
+  BOOST_TEST(identical(linear(x, lin.weight, lin.bias).value(), lin(x).value()));
+  BOOST_TEST(identical(layer_norm(x, norm.weight, norm.bias).value(), norm(x).value()));
+  BOOST_TEST(identical((x * norm.weight + norm.bias).value(), x.value()));
+  const Gradients g = sum(linear(x, lin.weight, lin.bias)).backward();
+  check_values(g[lin.bias], {3}, {2, 2, 2});
 }
 
 BOOST_AUTO_TEST_CASE(optimizers_have_the_names_of_pytorch) {

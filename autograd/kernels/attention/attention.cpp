@@ -178,7 +178,7 @@ void attention_backward_rows(const AttentionArgs<T>& args, const AttentionGradie
   }
 }
 
-/// Null for cotangents that are all zeros, so that nobody's looking at a result chooses another path.
+/// Null when every cotangent is zero, so that an unused result does not change which path runs.
 template <class T>
 const T* arrived(const AttentionArgs<T>& args, const T* cotangents) {
   const Index size = cotangents ? args.batch * args.heads * args.query_len * args.key_len : 0;

@@ -13,7 +13,7 @@ struct Place {
   Index b, h, q;
   TAPEGRAD_INLINE Index in(const ScoreStrides& s) const { return b * s.batch + h * s.head + q * s.query; }
   TAPEGRAD_INLINE Index in(const HeadStrides& s) const { return b * s.batch + h * s.head + q * s.row; }
-  /// In a contiguous [batch, heads, query].
+  /// The index of this row in a contiguous [batch, heads, query].
   template <class T>
   TAPEGRAD_INLINE Index row(const AttentionArgs<T>& args) const {
     return (b * args.heads + h) * args.query_len + q;

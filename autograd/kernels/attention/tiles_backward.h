@@ -138,7 +138,7 @@ class BackwardHead {
     out_.prefetch(next, some);
   }
 
-  /// Of `rows` queries from q on, those that see no block behind this one.
+  /// The number of queries, out of `rows` from q on, that see no block behind this one.
   Index leaving(Index q, Index rows) const {
     Index done = 0;
     while (done < rows && allowed_keys(args_, at_.b, q + done) <= first_ + count_) ++done;

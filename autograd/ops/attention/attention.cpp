@@ -6,13 +6,14 @@
 #include "../../kernels/attention/attention.h"
 #include "../reshape.h"
 #include "../transpose.h"
+#include "../typed.h"
 #include "equation.h"
 
 namespace tapegrad {
 namespace {
 
 /// The columns of input `input` that are query, key or value.
-struct Part {
+struct Columns {
   std::size_t input;
   Index begin, width;
 };
@@ -36,7 +37,11 @@ struct Extents {
               i == 0 ? "batch" : "heads");
     expects(k[-2] == v[-2], "attention: key {} and value {} differ in the number of keys, axis {}", k, v,
             rank_ - 2);
-    expects(q[-1] == k[-1], "attention: query {} and key {} differ in the last axis", q, k);
+    expects(
+        q[-1] == k[-1],
+        "attention: query {} and key {} differ in the extent of axis {}: each query is multiplied by each "
+        "key, so both need one width",
+        q, k, rank_ - 1);
     if (packed_) {
       heads = std::get<PackedHeads>(layout).heads;
       expects(q[-1] % heads == 0 && v[-1] % heads == 0,
@@ -57,7 +62,7 @@ struct Extents {
     if (packed_) return {batch, query, heads * value_dim};
     return rank_ == 3 ? Shape{batch, query, value_dim} : Shape{batch, heads, query, value_dim};
   }
-  /// Of an operand with heads `width` wide, in rows of `row` elements.
+  /// The strides of an operand with heads `width` wide, in rows of `row` elements.
   kernels::HeadStrides strides(Index time, Index width, Index row) const {
     if (packed_) return {time * row, width, row};
     return {heads * time * row, time * row, row};
@@ -75,11 +80,11 @@ kernels::ScoreStrides score_strides(const Shape& from, const Shape& scores) {
 
 /// Inputs: what query, key and value are parts of, then the bias where there is one. Results: context, then
 /// weights and scores where they are wanted, then what is saved: maximum and 1 / sum of each row of scores.
-struct Attention final : Fused {
+struct Attention final : Typed<Attention, Fused> {
   static constexpr bool composite = true;
   HeadLayout layout;
   AttentionState state;
-  Part query, key, value;
+  Columns query, key, value;
   bool bias = false;  // the last input
   bool weights = false, scores = false;
 
@@ -110,9 +115,9 @@ struct Attention final : Fused {
     return output < outputs() ? e.scores() : Shape{e.batch, e.heads, e.query};
   }
 
-  void forward(Views in, Views out) const override {
-    dispatch(out[0].dtype,
-             [&](auto zero) { kernels::attention_forward(arguments<decltype(zero)>(in, out)); });
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    kernels::attention_forward(arguments<T>(in.views, out.views));
   }
 
   double flops(Views in, Views) const override {
@@ -122,40 +127,40 @@ struct Attention final : Fused {
   /// All of an input whose columns are all read.
   Range writable_range(std::size_t input, Views in, Views) const override {
     Index read = 0;
-    for (const Part& part : {query, key, value}) read += part.input == input ? part.width : 0;
-    return input < kernel_parts(in) && read == in[input].shape[-1] ? everything : nothing;
+    for (const Columns& c : {query, key, value}) read += c.input == input ? c.width : 0;
+    return input < in.size() - (bias ? 1 : 0) && read == in[input].shape[-1] ? everything : nothing;
   }
-  void backward(const BackwardArgs& b) const override {
-    dispatch(b.outputs[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      const auto args = arguments<T>(b.inputs, b.outputs);
-      const auto gradient = [&](const Part& part) {
-        T* of = b.dinputs[part.input].data<T>();
-        return of ? of + part.begin : nullptr;
-      };
-      kernels::AttentionGradients<T> grads;
-      grads.dout = b.doutputs[0].data<T>();
-      grads.dout_strides = args.out_strides;
-      if (weights) grads.dweights = grads.weights_gradient = b.doutputs[1].data<T>();
-      if (scores) grads.dscores = grads.scores_gradient = b.doutputs[outputs() - 1].template data<T>();
-      grads.dquery = gradient(query);
-      grads.dkey = gradient(key);
-      grads.dvalue = gradient(value);
-      grads.add_to_query = !b.uninitialized[query.input];
-      grads.add_to_key = !b.uninitialized[key.input];
-      grads.add_to_value = !b.uninitialized[value.input];
-      grads.dquery_strides = args.query_strides;
-      grads.dkey_strides = args.key_strides;
-      grads.dvalue_strides = args.value_strides;
-      grads.dbias = bias ? b.dinputs.back().data<T>() : nullptr;
-      grads.dbias_strides = args.bias_strides;
-      kernels::attention_backward(args, grads);
-    });
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    const auto args = arguments<T>(g.args.inputs, g.args.outputs);
+    const auto gradient = [&](const Columns& c) {
+      T* of = g.dx(c.input);
+      return of ? of + c.begin : nullptr;
+    };
+    kernels::AttentionGradients<T> grads;
+    grads.dout = g.dy();
+    grads.dout_strides = args.out_strides;
+    if (weights) grads.dweights = grads.weights_gradient = g.args.doutputs[1].template data<T>();
+    if (scores)
+      grads.dscores = grads.scores_gradient =
+          g.args.doutputs[static_cast<std::size_t>(outputs()) - 1].template data<T>();
+    grads.dquery = gradient(query);
+    grads.dkey = gradient(key);
+    grads.dvalue = gradient(value);
+    grads.add_to_query = !g.uninitialized(query.input);
+    grads.add_to_key = !g.uninitialized(key.input);
+    grads.add_to_value = !g.uninitialized(value.input);
+    grads.dquery_strides = args.query_strides;
+    grads.dkey_strides = args.key_strides;
+    grads.dvalue_strides = args.value_strides;
+    grads.dbias = bias ? g.dx(g.args.dinputs.size() - 1) : nullptr;
+    grads.dbias_strides = args.bias_strides;
+    kernels::attention_backward(args, grads);
   }
 
   VarList define(std::span<const Var> in) const override {
-    const auto part = [&](const Part& p) { return ColumnView(in[p.input], p.begin, p.width).value(); };
-    const Var q = part(query), k = part(key), v = part(value);
+    const auto value_of = [&](const Columns& c) { return ColumnView(in[c.input], c.begin, c.width).value(); };
+    const Var q = value_of(query), k = value_of(key), v = value_of(value);
     const Extents e(layout, q.shape(), k.shape(), v.shape());
     const bool packed = std::holds_alternative<PackedHeads>(layout);
     const auto heads_first = [&](const Var& x, Index time, Index dim) {  // -> [batch, heads, time, dim]
@@ -173,12 +178,10 @@ struct Attention final : Fused {
   }
 
  private:
-  std::size_t kernel_parts(Views in) const { return in.size() - (bias ? 1 : 0); }
-
   Extents extents(Views in) const {
-    const auto shape = [&](const Part& part) {
-      const Shape& of = in[part.input].shape;
-      return of.rank() == 0 ? of : of.with_tail(1, {part.width});
+    const auto shape = [&](const Columns& c) {
+      const Shape& of = in[c.input].shape;
+      return of.rank() == 0 ? of : of.with_tail(1, {c.width});
     };
     return {layout, shape(query), shape(key), shape(value)};
   }
@@ -193,8 +196,8 @@ struct Attention final : Fused {
   template <class T>
   kernels::AttentionArgs<T> arguments(Views in, Views out) const {
     const Extents e = extents(in);
-    const auto data = [&](const Part& part) { return in[part.input].data<T>() + part.begin; };
-    const auto row = [&](const Part& part) { return in[part.input].shape[-1]; };
+    const auto data = [&](const Columns& c) { return in[c.input].data<T>() + c.begin; };
+    const auto row = [&](const Columns& c) { return in[c.input].shape[-1]; };
     kernels::AttentionArgs<T> args;
     args.batch = e.batch;
     args.heads = e.heads;
@@ -233,14 +236,14 @@ struct Attention final : Fused {
 
 /// The columns' place among the inputs: an input of their own, or with other columns of one value, where they
 /// do not overlap.
-Part place(const ColumnView& x, VarList& inputs, std::initializer_list<Part> before) {
-  for (const Part& part : before) {
-    if (x.whole() || !same_value(inputs[part.input], x.of)) continue;
-    const bool free = std::all_of(before.begin(), before.end(), [&](const Part& other) {
-      return other.input != part.input || other.begin + other.width <= x.begin ||
+Columns place(const ColumnView& x, VarList& inputs, std::initializer_list<Columns> before) {
+  for (const Columns& c : before) {
+    if (x.whole() || !same_value(inputs[c.input], x.of)) continue;
+    const bool free = std::all_of(before.begin(), before.end(), [&](const Columns& other) {
+      return other.input != c.input || other.begin + other.width <= x.begin ||
              x.begin + x.width <= other.begin;
     });
-    if (free) return {part.input, x.begin, x.width};
+    if (free) return {c.input, x.begin, x.width};
   }
   inputs.push_back(x.of);
   return {inputs.size() - 1, x.begin, x.width};
@@ -277,7 +280,7 @@ AttentionState attention_state(Tape& tape, const AttentionOptions& options, Inde
           options.dropout);
   const double root = dim == 0 ? 0 : 1 / std::sqrt(static_cast<double>(dim));
   AttentionState state{.scale = options.scale.value_or(root),
-                       .mask = options.mask.keep_on(tape),
+                       .mask = options.mask.copy_to_arena(tape),
                        .dropout = tape.training() ? options.dropout : 0};
   if (state.dropout > 0) state.draw = tape.next_draw();
   return state;

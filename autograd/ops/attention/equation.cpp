@@ -25,8 +25,11 @@ AttentionSteps attention_equation(const Var& Q, const Var& K, const Var& V, cons
 AttentionSteps attention_equation(const Var& query, const Var& key, const Var& value,
                                   const AttentionOptions& options) {
   Tape& tape = query.tape("attention_equation");
-  expects(std::holds_alternative<HeadAxis>(options.layout),
-          "attention_equation: the heads must have an axis of their own, [batch, heads, time, dim]");
+  if (const auto* packed = std::get_if<PackedHeads>(&options.layout))
+    throw Error(
+        fmt::format("attention_equation: query {} with the layout PackedHeads{{{}}}, expected [batch, "
+                    "heads, time, dim] with HeadAxis; split_heads makes it",
+                    query.shape(), packed->heads));
   return tape.with_rollback([&] {
     const Index dim = query.rank() > 0 ? query.shape()[-1] : 0;
     return attention_equation(query, key, value, options.bias, attention_state(tape, options, dim));

@@ -1,6 +1,6 @@
 /// The equation of attention (Vaswani et al., 2017, arXiv 1706.03762), written in ops. `attention`
-/// (attention.h) computes it in one kernel, and has it for a definition; `attention_backward`
-/// (backward_equation.h) is its derivative.
+/// (attention.h) computes it in one kernel, and has it for a definition;
+/// `attention_backward_equation` (backward_equation.h) is its derivative.
 #pragma once
 #include "attention.h"
 #include "state.h"

@@ -164,7 +164,7 @@ Tensor Mask::to_tensor(Index batch, Index heads, Index query, Index key) const {
   return view.to_tensor(scores);
 }
 
-MaskView Mask::keep_on(Tape& tape) const {
+MaskView Mask::copy_to_arena(Tape& tape) const {
   return {keep_ ? tape.copy_to_arena(keep_) : TensorView{},
           lengths_ ? tape.copy_to_arena(lengths_) : TensorView{}, causal_, causal_offset_};
 }

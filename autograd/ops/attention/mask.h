@@ -62,7 +62,7 @@ class Mask {
   /// The mask in full, boolean [batch, heads, query, key]; throws when a part does not fit.
   Tensor to_tensor(Index batch, Index heads, Index query, Index key) const;
   /// Its parts copied into the tape's arena, for an op's attributes.
-  MaskView keep_on(Tape& tape) const;
+  MaskView copy_to_arena(Tape& tape) const;
 
  private:
   Tensor keep_, lengths_;

@@ -7,20 +7,21 @@
 #include "../arithmetic.h"
 #include "../compare.h"
 #include "../softmax.h"
+#include "../typed.h"
 
 namespace tapegrad {
 namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
-/// Which keys of one row take part.
+/// The set of keys that take part in one row.
 struct RowMask {
   const std::uint8_t* keep;  // or null
   Index step, end;
   bool operator[](Index key) const { return key < end && (keep == nullptr || keep[key * step] != 0); }
 };
 
-struct MaskedSoftmax final : Fused {
+struct MaskedSoftmax final : Typed<MaskedSoftmax, Fused> {
   MaskView mask;
   Shape scores;  // of the input
   MaskedSoftmax(const MaskView& kept, const Shape& shape) : mask(kept), scores(shape) {}
@@ -45,33 +46,31 @@ struct MaskedSoftmax final : Fused {
     return x;
   }
 
-  void forward(Views in, Views out) const override {
-    dispatch(out[0].dtype, [&]<class T>(T) {
-      const T* x = in[0].data<T>();
-      T* y = out[0].data<T>();
-      for_rows([&](Index row, const RowMask& kept, Index n) {
-        for (Index j = row * n; j < (row + 1) * n; ++j)
-          y[j] = kept[j - row * n] ? x[j] : -std::numeric_limits<T>::infinity();
-      });
-      kernels::softmax(static_cast<const T*>(y), y, scores.rows(), scores.cols());
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    const T* x = in[0];
+    T* y = out[0];
+    for_rows([&](Index row, const RowMask& kept, Index n) {
+      for (Index j = row * n; j < (row + 1) * n; ++j)
+        y[j] = kept[j - row * n] ? x[j] : -std::numeric_limits<T>::infinity();
     });
+    kernels::softmax(static_cast<const T*>(y), y, scores.rows(), scores.cols());
   }
 
   Range writable_range(std::size_t, Views, Views) const override { return everything; }
-  void backward(const BackwardArgs& args) const override {
-    dispatch(args.outputs[0].dtype, [&]<class T>(T) {
-      const T *y = args.outputs[0].data<T>(), *dy = args.doutputs[0].data<T>();
-      T* dx = args.dinputs[0].data<T>();
-      for_rows([&](Index row, const RowMask& kept, Index n) {
-        const Index at = row * n;
-        T dot = 0;
-        for (Index j = 0; j < n; ++j)
-          if (kept[j]) dot += y[at + j] * dy[at + j];
-        for (Index j = 0; j < n; ++j) {
-          const T d = kept[j] ? y[at + j] * (dy[at + j] - dot) : T{0};
-          dx[at + j] = args.uninitialized[0] ? d : dx[at + j] + d;
-        }
-      });
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    const T *y = g.y(), *dy = g.dy();
+    T* dx = g.dx();
+    for_rows([&](Index row, const RowMask& kept, Index n) {
+      const Index at = row * n;
+      T dot = 0;
+      for (Index j = 0; j < n; ++j)
+        if (kept[j]) dot += y[at + j] * dy[at + j];
+      for (Index j = 0; j < n; ++j) {
+        const T d = kept[j] ? y[at + j] * (dy[at + j] - dot) : T{0};
+        dx[at + j] = g.uninitialized() ? d : dx[at + j] + d;
+      }
     });
   }
 
@@ -111,7 +110,7 @@ Var masked_softmax_with(const Var& x, const MaskView& mask) {
 
 Var masked_softmax(const Var& scores, const Mask& mask) {
   Tape& tape = scores.tape("masked_softmax");
-  return tape.with_rollback([&] { return masked_softmax_with(scores, mask.keep_on(tape)); });
+  return tape.with_rollback([&] { return masked_softmax_with(scores, mask.copy_to_arena(tape)); });
 }
 
 }  // namespace tapegrad

@@ -4,12 +4,13 @@
 #include "../arithmetic.h"
 #include "../dropout.h"
 #include "../norm.h"
+#include "../typed.h"
 
 namespace tapegrad {
 namespace {
 
 /// Inputs: x and f, then weight and bias where they are given.
-struct AddLayerNorm final : Fused {
+struct AddLayerNorm final : Typed<AddLayerNorm, Fused> {
   static constexpr bool composite = true;
   double eps, p;  // p = 0: no draw was taken
   RandomKey key;
@@ -45,23 +46,21 @@ struct AddLayerNorm final : Fused {
     return output < 2 ? x : Shape{x.rows()};
   }
 
-  void forward(Views in, Views out) const override {
-    dispatch(out[0].dtype, [&](auto zero) { kernels::add_layer_norm(kernel_args<decltype(zero)>(in, out)); });
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    kernels::add_layer_norm(kernel_args<T>(in.views, out.views));
   }
 
   Range writable_range(std::size_t input, Views, Views) const override {
     return input < 2 ? everything : nothing;
   }
 
-  void backward(const BackwardArgs& args) const override {
-    dispatch(args.outputs[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      kernels::add_layer_norm_backward<T>(
-          kernel_args<T>(args.inputs, args.outputs),
-          {args.doutputs[0].data<T>(), args.doutputs[1].data<T>(), args.dinputs[0].data<T>(),
-           args.dinputs[1].data<T>(), args.uninitialized[0], args.uninitialized[1],
-           given<T>(args.dinputs, weight), given<T>(args.dinputs, bias)});
-    });
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    kernels::add_layer_norm_backward<T>(
+        kernel_args<T>(g.args.inputs, g.args.outputs),
+        {g.dy(), g.dy(1), g.dx(), g.dx(1), g.uninitialized(), g.uninitialized(1),
+         given<T>(g.args.dinputs, weight), given<T>(g.args.dinputs, bias)});
   }
 
   VarList define(std::span<const Var> in) const override {

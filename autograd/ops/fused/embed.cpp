@@ -4,6 +4,7 @@
 #include "../arithmetic.h"
 #include "../index.h"
 #include "../slice.h"
+#include "../typed.h"
 
 namespace tapegrad {
 namespace {
@@ -13,7 +14,7 @@ void check_positions(const Shape& positions, Index first, Index time) {
           "positions: {} time steps, but the table was made for at most {}", first + time, positions[0]);
 }
 
-struct Embed final : Fused {
+struct Embed final : Typed<Embed, Fused> {
   static constexpr bool composite = true;
   TensorView ids;
   EmbedOptions options;
@@ -21,10 +22,7 @@ struct Embed final : Fused {
   Part layers[2];  // the table, inside of the op; and the positions, whose result is the op's
   Embed(const TensorView& kept, const EmbeddingPart& table, const PositionsPart& positions,
         const EmbedOptions& o)
-      : ids(kept),
-        options(o),
-        padding_idx(table.padding_idx),
-        layers{{table.path}, {positions.path, 0}} {}
+      : ids(kept), options(o), padding_idx(table.padding_idx), layers{{table.path}, {positions.path, 0}} {}
   const char* name() const override { return "embedding_positions"; }
   Formula formula() const override {
     return "y[t] = scale weight[ids[t]] + positions[t];  dweight[ids[t]] += scale dy[t], dpositions[t] += "
@@ -44,26 +42,19 @@ struct Embed final : Fused {
     return ids.shape.with_tail(0, {weight[1]});
   }
 
-  void forward(Views in, Views out) const override {
-    dispatch(out[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      const Index width = in[0].shape[1];
-      kernels::embed(static_cast<const T*>(in[0].data<T>()), ids.data<Index>(), ids.size(), width,
-                     static_cast<T>(options.scale), in[1].data<T>() + options.first * width, time(),
-                     out[0].data<T>());
-    });
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    const Index width = in.shape()[1];
+    kernels::embed(in[0], ids.data<Index>(), ids.size(), width, static_cast<T>(options.scale),
+                   in[1] + options.first * width, time(), out[0]);
   }
-
-  void backward(const BackwardArgs& args) const override {
-    dispatch(args.outputs[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      const Index width = args.inputs[0].shape[1];
-      T* dpositions = args.dinputs[1].data<T>();
-      kernels::embed_backward(static_cast<const T*>(args.doutputs[0].data<T>()), ids.data<Index>(),
-                              ids.size(), width, static_cast<T>(options.scale), padding_idx.value_or(-1),
-                              args.dinputs[0].data<T>(), time(),
-                              dpositions ? dpositions + options.first * width : nullptr);
-    });
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    const Index width = g.x_shape()[1];
+    T* dpositions = g.dx(1);
+    kernels::embed_backward(g.dy(), ids.data<Index>(), ids.size(), width, static_cast<T>(options.scale),
+                            padding_idx.value_or(-1), g.dx(), time(),
+                            dpositions ? dpositions + options.first * width : nullptr);
   }
 
   VarList define(std::span<const Var> in) const override {

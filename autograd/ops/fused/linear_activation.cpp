@@ -7,11 +7,12 @@
 #include "../../kernels/workspace.h"
 #include "../activation.h"
 #include "../linear.h"
+#include "../typed.h"
 
 namespace tapegrad {
 namespace {
 
-struct LinearActivation final : Fused {
+struct LinearActivation final : Typed<LinearActivation, Fused> {
   static constexpr bool composite = true;
   Activation activation;
   Part layer;  // the linear layer
@@ -31,31 +32,20 @@ struct LinearActivation final : Fused {
   int saved() const override { return activation == Activation::gelu ? 1 : 0; }  // a; relu tells by y's sign
 
   Shape shape(Views in, int) const override {
-    const Shape &x = in[0].shape, &w = in[1].shape;
-    expects(w.rank() == 2, "linear_activation: weight must be [out, in], got {}", w);
-    expects(x.rank() > 0 && x[-1] == w[1],
-            "linear_activation: x {} and weight {} do not fit: weight is [out, in], so x's last axis must be "
-            "{}",
-            x, w, w[1]);
-    expects(in.size() == 2 || in[2].shape == Shape{w[0]},
-            "linear_activation: bias {} and weight {} do not fit: weight is [out, in], so bias must be [{}]",
-            in.back().shape, w, w[0]);
-    return x.with_tail(1, {w[0]});
+    const auto rows = [&](std::size_t i) { return in[i].shape.rank() > 0 ? in[i].shape[0] : 0; };
+    return linear_shape(name(), in, rows(1), in.size() > 2 ? rows(2) : 0);
   }
 
-  void forward(Views in, Views out) const override {
-    dispatch(out[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      const Index m = in[0].shape.rows(), n = in[1].shape[0], width = in[1].shape[1];
-      const T *x = in[0].data<T>(), *w = in[1].data<T>(), *b = in.size() > 2 ? in[2].data<T>() : nullptr;
-      T* y = out[0].data<T>();
-      if (activation == Activation::relu) {
-        kernels::gemm_relu(false, true, m, n, width, x, width, w, width, y, n, b);
-      } else {
-        kernels::gemm(false, true, m, n, width, x, width, w, width, out[1].data<T>(), n, b);
-        kernels::gelu(static_cast<const T*>(out[1].data<T>()), y, m * n);
-      }
-    });
+  template <class T>
+  void kernel(Inputs<T> in, Outputs<T> out) const {
+    const Index m = in.shape().rows(), n = in.shape(1)[0], width = in.shape(1)[1];
+    const T *x = in[0], *w = in[1], *b = in.views.size() > 2 ? in[2] : nullptr;
+    if (activation == Activation::relu) {
+      kernels::gemm_relu(false, true, m, n, width, x, width, w, width, out[0], n, b);
+    } else {
+      kernels::gemm(false, true, m, n, width, x, width, w, width, out[1], n, b);
+      kernels::gelu(static_cast<const T*>(out[1]), out[0], m * n);
+    }
   }
 
   double flops(Views in, Views out) const override {
@@ -66,34 +56,29 @@ struct LinearActivation final : Fused {
   }
 
   /// Block of rows by block of rows: da is made, summed and multiplied while it is in the cache.
-  void backward(const BackwardArgs& args) const override {
-    dispatch(args.outputs[0].dtype, [&](auto zero) {
-      using T = decltype(zero);
-      const Index m = args.inputs[0].shape.rows(), n = args.inputs[1].shape[0],
-                  width = args.inputs[1].shape[1];
-      const T *x = args.inputs[0].data<T>(), *w = args.inputs[1].data<T>(), *dy = args.doutputs[0].data<T>();
-      const T* a = args.outputs[activation == Activation::relu ? 0 : 1].data<T>();
-      T *dx = args.dinputs[0].data<T>(), *dw = args.dinputs[1].data<T>();
-      T* db = args.dinputs.size() > 2 ? args.dinputs[2].data<T>() : nullptr;
-      const Index rows = std::min(m, std::max<Index>(256, block_values / std::max<Index>(n, 1)));
-      T* da = static_cast<T*>(
-          kernels::workspace(kernels::Scratch::gradient, static_cast<std::size_t>(rows * n) * sizeof(T)));
-      const T* no_bias = nullptr;
-      for (Index row = 0; row < m || row == 0; row += rows) {
-        const Index count = std::min(rows, m - row);
-        if (activation == Activation::relu)
-          kernels::relu_gradient(a + row * n, dy + row * n, da, count, n, db);
-        else
-          kernels::gelu_gradient(a + row * n, dy + row * n, da, count, n, db);
-        if (dx)
-          kernels::gemm(false, false, count, width, n, static_cast<const T*>(da), n, w, width,
-                        dx + row * width, width, no_bias, !args.uninitialized[0]);
-        if (dw)
-          kernels::gemm(true, false, n, width, count, static_cast<const T*>(da), n, x + row * width, width,
-                        dw, width, no_bias, !args.uninitialized[1] || row > 0);
-        if (m == 0) break;
-      }
-    });
+  template <class T>
+  void backward_kernel(RawBackward<T> g) const {
+    const Index m = g.x_shape().rows(), n = g.x_shape(1)[0], width = g.x_shape(1)[1];
+    const T *x = g.x(), *w = g.x(1), *dy = g.dy(), *no_bias = nullptr;
+    const T* a = g.y(activation == Activation::relu ? 0 : 1);
+    T *dx = g.dx(), *dw = g.dx(1), *db = g.args.dinputs.size() > 2 ? g.dx(2) : nullptr;
+    const Index rows = std::min(m, std::max<Index>(256, block_values / std::max<Index>(n, 1)));
+    T* da = static_cast<T*>(
+        kernels::workspace(kernels::Scratch::gradient, static_cast<std::size_t>(rows * n) * sizeof(T)));
+    for (Index row = 0; row < m || row == 0; row += rows) {
+      const Index count = std::min(rows, m - row);
+      if (activation == Activation::relu)
+        kernels::relu_gradient(a + row * n, dy + row * n, da, count, n, db);
+      else
+        kernels::gelu_gradient(a + row * n, dy + row * n, da, count, n, db);
+      if (dx)
+        kernels::gemm(false, false, count, width, n, static_cast<const T*>(da), n, w, width, dx + row * width,
+                      width, no_bias, !g.uninitialized());
+      if (dw)
+        kernels::gemm(true, false, n, width, count, static_cast<const T*>(da), n, x + row * width, width, dw,
+                      width, no_bias, !g.uninitialized(1) || row > 0);
+      if (m == 0) break;
+    }
   }
 
   VarList define(std::span<const Var> in) const override {

@@ -198,7 +198,18 @@ BOOST_AUTO_TEST_CASE(mistakes) {
       fmt::format("Decoder: memory length 4 is out of range for memory [2, 3, {}]; it must be from 0 to 3",
                   d));
   BOOST_TEST(error_of([&] { decoder.start(memory(recording), lengths); }) ==
-             "MultiHeadAttention: steps need a tape with .record = false that is not training");
+             "MultiHeadAttention: steps need a tape with .record = false and .training = false, got true and "
+             "false");
+  ParameterStore params;
+  const MultiHeadAttention wide(params.root() / "wide", 4, 2, {.kdim = 3}),
+      cosine(params.root() / "cosine", 4, 2, {.score = Score::cosine});
+  BOOST_TEST(error_of([&] {
+               wide.precompute_cross_kv(tape.full({1, 2, 3}, 0));
+             }) ==
+             "MultiHeadAttention: steps need kdim = vdim = d_model, got kdim = 3, vdim = 4 and d_model = 4");
+  BOOST_TEST(error_of([&] {
+               cosine.precompute_cross_kv(tape.full({1, 2, 4}, 0));
+             }) == "MultiHeadAttention: steps need Score::scaled_dot, got Score::cosine");
   DecoderCache cache = decoder.start(memory(tape), lengths);
   BOOST_TEST(error_of([&] { decoder.step(memory(tape), cache); }) ==
              fmt::format("Decoder: step: x is [2, 3, {0}], expected [2, 1, d_model]", d));

@@ -358,7 +358,9 @@ BOOST_AUTO_TEST_CASE(errors_name_what_does_not_fit) {
         "attention: mask length 5 of example 1 is larger than the number of keys, 4");
   fails(x, x, x, {.bias = zeros({3, 4})},
         "attention: bias of shape [3, 4] does not broadcast to [batch, heads, query, key] = [2, 2, 4, 4]");
-  fails(x, {2, 2, 4, 5}, x, {}, "attention: query [2, 2, 4, 3] and key [2, 2, 4, 5] differ in the last axis");
+  fails(x, {2, 2, 4, 5}, x, {},
+        "attention: query [2, 2, 4, 3] and key [2, 2, 4, 5] differ in the extent of axis 3: each query is "
+        "multiplied by each key, so both need one width");
   fails(x, x, {2, 2, 5, 3}, {},
         "attention: key [2, 2, 4, 3] and value [2, 2, 5, 3] differ in the number of keys, axis 2");
   fails(x, {1, 2, 4, 3}, x, {},

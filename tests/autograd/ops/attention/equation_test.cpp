@@ -1,6 +1,7 @@
 // The equation of attention: shapes, and every step of it by hand.
 #include <tapegrad/autograd/ops/attention/equation.h>
 
+#include <tests/support/errors.h>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 
@@ -35,6 +36,15 @@ BOOST_AUTO_TEST_CASE(dropout_takes_one_draw_and_a_failed_equation_none) {
   BOOST_TEST(tape.size() == 2U);
   attention_equation(x, x, x, {.dropout = 0.5});
   BOOST_TEST((tape.next_draw().value == random_key(3, 0, 0, 1).value));
+}
+
+BOOST_AUTO_TEST_CASE(packed_heads_are_refused) {
+  Tape tape;
+  const Var x = tape.full({1, 3, 4}, 1);
+  BOOST_TEST(
+      test::error_of([&] { attention_equation(x, x, x, {.layout = PackedHeads{2}}); }) ==
+      "attention_equation: query [1, 3, 4] with the layout PackedHeads{2}, expected [batch, heads, time, "
+      "dim] with HeadAxis; split_heads makes it");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -119,7 +119,8 @@ BOOST_AUTO_TEST_CASE(errors) {
   BOOST_CHECK_EXCEPTION(columns(scalar, 0, 1), Error, says("columns: a value of shape [] has no columns"));
   BOOST_CHECK_EXCEPTION(
       attention(columns(x, 0, 4), columns(x, 4, 2), columns(x, 6, 2), {.layout = PackedHeads{2}}), Error,
-      says("attention: query [2, 3, 4] and key [2, 3, 2] differ in the last axis"));
+      says("attention: query [2, 3, 4] and key [2, 3, 2] differ in the extent of axis 2: each query is "
+           "multiplied by each key, so both need one width"));
   BOOST_CHECK_EXCEPTION(
       attention(columns(x, 0, 2), columns(x, 2, 2), columns(x, 4, 2), {.layout = PackedHeads{0}}), Error,
       says("attention: heads must be positive, got 0"));

@@ -94,7 +94,7 @@ BOOST_AUTO_TEST_CASE(copied_to_a_tape_it_stays_the_same) {
   Tensor keep = boolean({{1, 0}, {0, 1}});
   const Mask mask = Mask::causal() & Mask::keep(keep) & Mask::from_lengths(Tensor::ids({2}));
   Tape tape;
-  const MaskView view = mask.keep_on(tape);
+  const MaskView view = mask.copy_to_arena(tape);
   keep.fill(0);
   BOOST_TEST(view.to_tensor({1, 1, 2, 2}).to_vector() == (Values{1, 0, 0, 1}),
              boost::test_tools::per_element());
