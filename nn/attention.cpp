@@ -21,7 +21,7 @@ Var negative_distances(const Var& q, const Var& k) {
   return q.rank() == 3 ? unsqueeze(scores, 1) : scores;  // one head: [batch, 1, query, key]
 }
 
-/// Checks the options before any parameter is made, and returns `scope`.
+/// Returns `scope`. Throws unless the sizes fit; called before any parameter is made.
 const Scope& checked(const Scope& scope, Index d_model, Index heads,
                      const MultiHeadAttentionOptions& options) {
   const std::string_view name = scope.path().empty() ? "MultiHeadAttention" : std::string_view(scope.path());
@@ -36,11 +36,11 @@ bool packed(Index d_model, const MultiHeadAttentionOptions& o) {
   return o.kdim.value_or(d_model) == d_model && o.vdim.value_or(d_model) == d_model;
 }
 
-Parameter in_projection(bool present, const Scope& scope, const char* name, Index rows, Index width) {
+Parameter projection_weight(bool present, const Scope& scope, const char* name, Index rows, Index width) {
   return present ? scope.parameter(name, {rows, width}, xavier_uniform()) : Parameter();
 }
 
-/// x against the projection `weight` that it goes into; `width` is the option that x's last axis follows.
+/// Throws unless x fits the projection `weight`. `width` names the option that sets x's last extent.
 void check_width(const char* argument, const char* width, const Var& x, const Parameter& weight) {
   const Shape &s = x.shape(), &w = weight.shape();
   const std::string_view path = weight.path(), name = path.substr(path.rfind('.') + 1);
@@ -50,7 +50,8 @@ void check_width(const char* argument, const char* width, const Var& x, const Pa
           argument, s, name, w, argument, width, width, w[1]);
 }
 
-/// Checks tapes and extents before the first projection, so that errors show the shapes that the caller gave.
+/// Throws unless query, key and value agree. Called before the projections, so that errors show the caller's
+/// shapes.
 void check_extents(const Var& query, const Var& key, const Var& value) {
   const Shape &q = query.shape(), &k = key.shape(), &v = value.shape();
   expects(&query.tape() == &key.tape() && &query.tape() == &value.tape(),
@@ -107,12 +108,12 @@ AttentionResult attention_by_score(const ColumnView& query, const ColumnView& ke
 MultiHeadAttention::MultiHeadAttention(const Scope& scope, Index d_model, Index head_count,
                                        const MultiHeadAttentionOptions& opts)
     : Layer(checked(scope, d_model, head_count, opts)),
-      in_proj_weight(in_projection(packed(d_model, opts), scope, "in_proj_weight", 3 * d_model, d_model)),
-      q_proj_weight(in_projection(!in_proj_weight, scope, "q_proj_weight", d_model, d_model)),
+      in_proj_weight(projection_weight(packed(d_model, opts), scope, "in_proj_weight", 3 * d_model, d_model)),
+      q_proj_weight(projection_weight(!in_proj_weight, scope, "q_proj_weight", d_model, d_model)),
       k_proj_weight(
-          in_projection(!in_proj_weight, scope, "k_proj_weight", d_model, opts.kdim.value_or(d_model))),
+          projection_weight(!in_proj_weight, scope, "k_proj_weight", d_model, opts.kdim.value_or(d_model))),
       v_proj_weight(
-          in_projection(!in_proj_weight, scope, "v_proj_weight", d_model, opts.vdim.value_or(d_model))),
+          projection_weight(!in_proj_weight, scope, "v_proj_weight", d_model, opts.vdim.value_or(d_model))),
       in_proj_bias(opts.bias ? scope.parameter("in_proj_bias", {3 * d_model}, zeros) : Parameter()),
       out_proj(scope / "out_proj", d_model, d_model, {.bias = opts.bias, .bias_init = zeros}),
       heads(head_count),
@@ -128,6 +129,7 @@ void MultiHeadAttention::check(const Var& query, const Var& key, const Var& valu
 AttentionResult MultiHeadAttention::forward(const Var& query, const Var& key, const Var& value,
                                             const Mask& mask, const AttentionOutputs& outputs) const {
   check(query, key, value);
+  // On a tape with .show_parts the heads get an axis of their own; otherwise they stay columns of d_model.
   const Projections x = project(query, key, value);               // [batch, time, d_model] each
   const Heads h = split(x);                                       // [batch, heads, time, head_dim] each
   AttentionResult result = attend(h, mask, outputs);              // context [batch, heads, query, head_dim]
@@ -179,16 +181,17 @@ Var MultiHeadAttention::merge(const Var& context, const HeadLayout& layout, int 
   return std::holds_alternative<HeadAxis>(layout) ? merge_heads(context, rank) : context;
 }
 
-/// The value, which the tape's taps get where they ask for it.
+/// Returns `value`; adds it to the taps when they collect `name`.
 Var MultiHeadAttention::tapped(const char* name, const Var& value, const HeadLayout& layout) const {
   if (!value) return value;
   Observers& taps = value.tape().observers();
   const auto* packed = std::get_if<PackedHeads>(&layout);
-  if (taps.wants(path(), name)) taps.add(path(), name, value, packed == nullptr ? 0 : packed->heads);
+  if (taps.wants(path(), name))
+    taps.add(path(), name, value, packed == nullptr ? std::nullopt : std::optional(packed->heads));
   return value;
 }
 
-/// Columns become a value of their own where taps ask for them.
+/// As above for columns: when they are collected, copies them into a value of their own.
 ColumnView MultiHeadAttention::tapped(const char* name, const ColumnView& x, const HeadLayout& layout) const {
   return x.of.tape().observers().wants(path(), name) ? ColumnView(tapped(name, x.value(), layout)) : x;
 }

@@ -40,7 +40,7 @@ struct MultiHeadAttentionOptions {
   std::optional<Index> vdim = {};  ///< width of the values; d_model unless it is given
 };
 
-/// The results of a MultiHeadAttention besides its value, [batch, heads, query, key] each.
+/// The optional results of MultiHeadAttention besides the context, [batch, heads, query, key] each.
 struct AttentionOutputs {
   bool need_weights = false;  ///< before dropout
   bool need_scores = false;   ///< before the mask

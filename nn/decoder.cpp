@@ -22,7 +22,11 @@ DecoderLayer::DecoderLayer(const Scope& scope, const TransformerOptions& o)
 template <class Attend, class CrossAttend, class Feed>
 Var DecoderLayer::sublayers(const Var& x, const Attend& attend, const CrossAttend& cross_attend,
                             const Feed& feed) const {
-  // Every value is [batch, target, d_model].
+  // pre-norm:   a = x + dropout(attention(norm1(x))),  b = a + dropout(cross_attention(norm2(a))),
+  //             y = b + dropout(FFN(norm3(b)))
+  // post-norm:  a = norm1(x + dropout(attention(x))),  b = norm2(a + dropout(cross_attention(a))),
+  //             y = norm3(b + dropout(FFN(b)))
+  // add_norm(norm, x, f, p) gives sum = x + dropout(f) and normed = norm(sum), each [batch, target, d_model].
   if (norm_first) {
     const NormedSum a = add_norm(norm2, x, attend(norm1(x)), dropout);
     const NormedSum b = add_norm(norm3, a.sum, cross_attend(a.normed), dropout);

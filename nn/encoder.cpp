@@ -17,7 +17,9 @@ EncoderLayer::EncoderLayer(const Scope& scope, const TransformerOptions& o)
       norm_first(o.norm_first) {}
 
 Var EncoderLayer::forward(const Var& x, const Mask& mask) const {
-  // Every value is [batch, time, d_model].
+  // pre-norm:   a = x + dropout(attention(norm1(x))),  y = a + dropout(FFN(norm2(a)))
+  // post-norm:  a = norm1(x + dropout(attention(x))),  y = norm2(a + dropout(FFN(a)))
+  // add_norm(norm, x, f, p) gives sum = x + dropout(f) and normed = norm(sum), each [batch, time, d_model].
   const auto attend = [&](const Var& h) { return self_attn(h, h, h, mask); };
   if (norm_first) {
     const NormedSum a = add_norm(norm2, x, attend(norm1(x)), dropout);

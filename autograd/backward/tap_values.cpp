@@ -7,8 +7,9 @@ namespace {
 
 /// A copy of x; heads side by side in [batch, time, heads · dim], or without batch, become [batch, heads,
 /// time, dim].
-Tensor per_head(const Tensor& x, Index heads) {
-  if (heads == 0) return x.clone();
+Tensor per_head(const Tensor& x, std::optional<Index> side_by_side) {
+  if (!side_by_side) return x.clone();
+  const Index heads = *side_by_side;
   const Shape& s = x.shape();
   const Index batch = s.rank() == 3 ? s[0] : 1, time = s[-2], dim = s[-1] / heads;
   Tensor result({batch, heads, time, dim}, x.dtype());

@@ -47,7 +47,8 @@ bool Observers::wants_layer(std::string_view path) const {
   return any_matches(value_hooks_, path) || wants_gradient(path);
 }
 
-void Observers::add(std::string_view path, std::string_view name, const Var& value, Index heads) {
+void Observers::add(std::string_view path, std::string_view name, const Var& value,
+                    std::optional<Index> heads) {
   taps_.push_back({fmt::format("{}.{}", path, name), value, heads});
 }
 

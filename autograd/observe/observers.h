@@ -4,6 +4,7 @@
 #pragma once
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,7 +19,7 @@ namespace tapegrad {
 struct Tap {
   std::string name;
   Var value;
-  Index heads = 0;  ///< > 0: heads stand side by side in the last axis
+  std::optional<Index> heads = {};  ///< where heads stand side by side in the last axis
 };
 
 /// The observers of one tape. In every pattern `*` stands for any characters, as in ParameterStore::freeze.
@@ -57,7 +58,7 @@ class Observers {
   bool wants_layer(std::string_view path) const;
 
   /// Collects a value, for layers and ops.
-  void add(std::string_view path, std::string_view name, const Var& value, Index heads = 0);
+  void add(std::string_view path, std::string_view name, const Var& value, std::optional<Index> heads = {});
   void add(Tap tap) { taps_.push_back(std::move(tap)); }
 
   /// Mutes one kind of hook for the length of a scope.

@@ -74,7 +74,7 @@ Var silu(const Var& a) {
 
 namespace {
 
-/// The density of the normal distribution, which the printed slope names.
+/// The density φ of the normal distribution, as the printed slope writes it.
 Symbol normal_pdf(const Symbol& x) { return exp(-(square(x) / 2)) / sqrt(2 * Symbol("pi")); }
 
 Var gelu_by_erf(const Var& a) {

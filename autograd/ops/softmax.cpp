@@ -36,7 +36,7 @@ Var finite(const Var& row_max) {
 /// stands for 0.
 Var row_total(const Var& e) { return clamp(sum(e, {.axis = -1, .keepdim = true}), 0.5, infinity); }
 
-/// Works on rows, i.e. along the last axis.
+/// Base class of ops over rows, that is, along the last axis.
 template <class O>
 class RowWise : public Typed<O, Fused> {
  public:
@@ -101,15 +101,15 @@ struct LogSumExp final : RowWise<LogSumExp> {
   }
   VarList define(std::span<const Var> in) const override {
     const Var &x = in[0], largest = row_max(x);
-    if (x.shape().cols() == 0) return {log(largest)};  // of 0
+    if (x.shape().cols() == 0) return {log(largest)};  // no elements: log 0 = -inf
     return {log(row_total(exp(x - finite(largest)))) + largest};
   }
 };
 
-/// Runs `op` along `axis`, as the last one of a transposed x where it is another.
+/// Runs `op` along `axis`; where that is not the last axis, on a transposed x.
 template <class O>
 Var along(const O& op, const Var& x, int axis) {
-  x.tape(op.name());
+  x.tape(op.name());  // throws, naming the op, when x is empty or stale
   const int at = checked_axis(op.name(), axis, x.shape()), last = x.rank() - 1;
   if (at == last) return apply(op, {x});
   return transpose(apply(op, {transpose(x, at, last)}), at, last);

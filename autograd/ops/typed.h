@@ -41,7 +41,8 @@ struct RawBackward {
   Index size() const { return args.outputs[0].size(); }
 };
 
-/// The base of `struct Sum final : Typed<Sum>`, and of `struct Linear final : Typed<Linear, Fused>`. O has
+/// Base class of ops over elements of one type: `struct Detach final : Typed<Detach>`, `struct Linear final :
+/// Typed<Linear, Fused>`. O has
 /// `template <class T> void kernel(Inputs<T> in, Outputs<T> out) const` and, where it has a raw backward,
 /// `template <class T> void backward_kernel(RawBackward<T> g) const`.
 template <class O, class Kind = Primitive>

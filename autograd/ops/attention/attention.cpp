@@ -18,42 +18,44 @@ struct Columns {
   Index begin, width;
 };
 
-/// The extents that query, key and value agree on. Throws when they do not.
+/// Throws unless query, key and value fit each other and the layout.
+void check_operands(const PackedHeads* packed, const Shape& q, const Shape& k, const Shape& v) {
+  const int rank = q.rank(), most = packed != nullptr ? 3 : 4;
+  expects(rank >= 2 && rank <= most && k.rank() == rank && v.rank() == rank,
+          "attention: query {}, key {} and value {} must have the "
+          "same rank, from 2 to {}: {}",
+          q, k, v, most,
+          packed != nullptr ? "[batch, time, heads * dim], or without batch"
+                            : "[batch, heads, time, dim], or without heads, or without both");
+  for (int i = 0; i < rank - 2; ++i)
+    expects(q[i] == k[i] && q[i] == v[i],
+            "attention: query {}, key {} and value {} differ in the extent of axis {}, {}", q, k, v, i,
+            i == 0 ? "batch" : "heads");
+  expects(k[-2] == v[-2], "attention: key {} and value {} differ in the number of keys, axis {}", k, v,
+          rank - 2);
+  expects(q[-1] == k[-1],
+          "attention: query {} and key {} differ in the extent of axis {}: each query is multiplied by each "
+          "key, so both need one width",
+          q, k, rank - 1);
+  if (packed != nullptr)
+    expects(q[-1] % packed->heads == 0 && v[-1] % packed->heads == 0,
+            "attention: {} heads do not divide the last axes of query {} and value {}", packed->heads, q, v);
+}
+
+/// The extents of query, key and value, which fit each other.
 struct Extents {
   Index batch = 1, heads = 1, query, key, dim, value_dim;
 
-  Extents(const HeadLayout& layout, const Shape& q, const Shape& k, const Shape& v)
-      : packed_(std::holds_alternative<PackedHeads>(layout)), rank_(q.rank()) {
-    const int most = packed_ ? 3 : 4;
-    expects(rank_ >= 2 && rank_ <= most && k.rank() == rank_ && v.rank() == rank_,
-            "attention: query {}, key {} and value {} must have the "
-            "same rank, from 2 to {}: {}",
-            q, k, v, most,
-            packed_ ? "[batch, time, heads * dim], or without batch"
-                    : "[batch, heads, time, dim], or without heads, or without both");
-    for (int i = 0; i < rank_ - 2; ++i)
-      expects(q[i] == k[i] && q[i] == v[i],
-              "attention: query {}, key {} and value {} differ in the extent of axis {}, {}", q, k, v, i,
-              i == 0 ? "batch" : "heads");
-    expects(k[-2] == v[-2], "attention: key {} and value {} differ in the number of keys, axis {}", k, v,
-            rank_ - 2);
-    expects(
-        q[-1] == k[-1],
-        "attention: query {} and key {} differ in the extent of axis {}: each query is multiplied by each "
-        "key, so both need one width",
-        q, k, rank_ - 1);
-    if (packed_) {
-      heads = std::get<PackedHeads>(layout).heads;
-      expects(q[-1] % heads == 0 && v[-1] % heads == 0,
-              "attention: {} heads do not divide the last axes of query {} and value {}", heads, q, v);
-    } else if (rank_ == 4) {
-      heads = q[1];
-    }
-    if (rank_ > 2) batch = q[0];
-    query = q[-2];
-    key = k[-2];
-    dim = packed_ ? q[-1] / heads : q[-1];
-    value_dim = packed_ ? v[-1] / heads : v[-1];
+  Extents(const PackedHeads* packed, const Columns& q, const Columns& k, const Columns& v, Views in)
+      : packed_(packed != nullptr), rank_(in[q.input].shape.rank()) {
+    const Shape& queries = in[q.input].shape;
+    if (packed_) heads = packed->heads;
+    if (rank_ == 4) heads = queries[1];
+    if (rank_ > 2) batch = queries[0];
+    query = queries[-2];
+    key = in[k.input].shape[-2];
+    dim = packed_ ? q.width / heads : q.width;
+    value_dim = packed_ ? v.width / heads : v.width;
   }
 
   Shape scores() const { return {batch, heads, query, key}; }
@@ -91,12 +93,10 @@ struct Attention final : Typed<Attention, Fused> {
   const char* name() const override { return "attention"; }
   Formula formula() const override {
     return "c = dropout(w) v, w = softmax(mask(a)), a = s q k' + b;  dv = dropout(w)' dc, g = dropout(dc v') "
-           "+ "
-           "dw, e = w (g - sum(w g)) + da, dq = s e k, dk = s e' q, db = e";
+           "+ dw, e = w (g - sum(w g)) + da, dq = s e k, dk = s e' q, db = e";
   }
   void attributes(Attributes& list) const override {
-    if (const auto* packed = std::get_if<PackedHeads>(&layout))
-      list.emplace_back("heads", static_cast<double>(packed->heads));
+    if (packed() != nullptr) list.emplace_back("heads", static_cast<double>(packed()->heads));
     if (state.mask.causal) list.emplace_back("causal_offset", static_cast<double>(state.mask.causal_offset));
     if (state.dropout > 0) list.emplace_back("dropout", state.dropout);
   }
@@ -106,6 +106,7 @@ struct Attention final : Typed<Attention, Fused> {
   bool accumulates_into_output_grad(int output) const override { return output > 0 && output < outputs(); }
 
   Shape shape(Views in, int output) const override {
+    if (output == 0) check_operands(packed(), shape_of(query, in), shape_of(key, in), shape_of(value, in));
     const Extents e = extents(in);
     if (output == 0) {
       state.mask.check("attention", e.scores());
@@ -178,12 +179,12 @@ struct Attention final : Typed<Attention, Fused> {
   }
 
  private:
-  Extents extents(Views in) const {
-    const auto shape = [&](const Columns& c) {
-      const Shape& of = in[c.input].shape;
-      return of.rank() == 0 ? of : of.with_tail(1, {c.width});
-    };
-    return {layout, shape(query), shape(key), shape(value)};
+  const PackedHeads* packed() const { return std::get_if<PackedHeads>(&layout); }
+  Extents extents(Views in) const { return {packed(), query, key, value, in}; }
+
+  static Shape shape_of(const Columns& c, Views in) {
+    const Shape& of = in[c.input].shape;
+    return of.rank() == 0 ? of : of.with_tail(1, {c.width});
   }
 
   static void check_bias(const Shape& shape, const Shape& score_shape) {

@@ -26,6 +26,8 @@ struct AttentionOptions {
 ///     dscores' = weights ⊙ (dweights' − Σ_key weights ⊙ dweights') + dscores,  dbias = dscores',
 ///     dquery   = scale · dscores' key            dkey = scale · dscores'ᵀ query
 ///
+/// dweights and dscores are the cotangents of these results themselves; with ′, in total.
+///
 /// HeadAxis: query [batch, heads, query, dim], key [batch, heads, key, dim], value [batch, heads, key, dim_v]
 /// -> [batch, heads, query, dim_v]; without the heads axis, or without batch and heads, the result lacks them
 /// too (there is one head). PackedHeads: query [batch, query, heads · dim], key [batch, key, heads · dim],
@@ -52,9 +54,9 @@ struct AttentionResult {
   const Var& observed() const { return context; }
 };
 
-/// `attention` with the bits of `attention`, and the weights of every head as a second result. Their
-/// gradient, and that of the scores, is the loss's on every way, also by the context; masked cells have one
-/// of the weights.
+/// `attention` with its bits, and the weights of every head as a second result. The gradients of weights and
+/// scores are complete: they include what flows through the context. A masked cell has a gradient of its
+/// weight.
 AttentionResult attention_with_weights(const ColumnView& query, const ColumnView& key,
                                        const ColumnView& value, const AttentionOptions& options = {});
 

@@ -1,7 +1,6 @@
 #include "backward_equation.h"
 
 #include "../arithmetic.h"
-#include "../dropout.h"
 #include "../matmul.h"
 #include "../reduce.h"
 
@@ -11,16 +10,13 @@ AttentionGradients attention_backward_equation(const AttentionSteps& forward, co
   const Var &Q = forward.query, &K = forward.key, &V = forward.value, &bias = forward.bias;
   const Var &P = forward.weights, &R = forward.dropped;
   const AttentionState& with = forward.state;
-  const auto drop = [&](const Var& x) {
-    return with.dropout > 0 ? dropout_with(x, with.dropout, with.draw) : x;
-  };
 
   // The forward was O = R V, so each value gets its share of dO, and R is moved by dO along V.
   const Var dV = matmul(R, dO, {.transpose_a = true});  // [batch, heads, key, dim_v]
   const Var dR = matmul(dO, V, {.transpose_b = true});  // [batch, heads, query, key]
 
   // It was R = dropout(P), which multiplies by 0 or 1 / (1 - p); so now, by the draw of the forward.
-  const Var dP = drop(dR);  // [batch, heads, query, key]
+  const Var dP = with.drop(dR);  // [batch, heads, query, key]
 
   // It was P = softmax(S) over the keys. A row of P keeps its sum of 1, so what all keys would gain alike,
   // the mean of dP under P, is taken off; a masked key has P = 0 and gets nothing.

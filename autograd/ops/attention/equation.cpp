@@ -1,7 +1,6 @@
 #include "equation.h"
 
 #include "../arithmetic.h"
-#include "../dropout.h"
 #include "../matmul.h"
 #include "masked_softmax.h"
 
@@ -9,15 +8,11 @@ namespace tapegrad {
 
 AttentionSteps attention_equation(const Var& Q, const Var& K, const Var& V, const Var& bias,
                                   const AttentionState& with) {
-  const auto drop = [&](const Var& x) {
-    return with.dropout > 0 ? dropout_with(x, with.dropout, with.draw) : x;
-  };
-
   const Var fit = affine(matmul(Q, K, {.transpose_b = true}), with.scale);  // [batch, heads, query, key]
-  const Var scores = bias ? fit + bias : fit;                               // [batch, heads, query, key]
-  const Var weights = masked_softmax_with(scores, with.mask);               // [batch, heads, query, key]
-  const Var dropped = drop(weights);                                        // [batch, heads, query, key]
-  const Var context = matmul(dropped, V);                                   // [batch, heads, query, dim_v]
+  const Var scores = bias ? fit + bias : fit;                               // S [batch, heads, query, key]
+  const Var weights = masked_softmax_with(scores, with.mask);               // P [batch, heads, query, key]
+  const Var dropped = with.drop(weights);                                   // R [batch, heads, query, key]
+  const Var context = matmul(dropped, V);                                   // O [batch, heads, query, dim_v]
 
   return {Q, K, V, bias, with, scores, weights, dropped, context};
 }

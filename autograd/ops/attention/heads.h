@@ -17,8 +17,9 @@ using Projections = QueryKeyValue<ColumnView>;
 
 /// Q = x_Q W_Qᵀ + b_Q,  K = x_K W_Kᵀ + b_K,  V = x_V W_Vᵀ + b_V;  each [batch, time, heads · dim].
 ///
-/// `together`: one product makes what comes from one value by neighbouring rows of one weight, and the result
-/// is columns of it; a tape that shows parts has a product for each. Throws when the shapes do not fit.
+/// `together`: projections of one value by neighbouring rows of one weight are computed by one product and
+/// returned as its columns; a tape with `.show_parts` computes one product each. Throws when the shapes do
+/// not fit.
 Projections in_projection(const QueryKeyValue<Var>& x, const QueryKeyValue<RowView>& weight,
                           const QueryKeyValue<RowView>& bias, bool together = true);
 
@@ -30,7 +31,7 @@ struct Heads : Projections {
 /// [batch, time, heads · dim], or without batch -> [batch, heads, time, dim]. Throws when the shape does not
 /// fit.
 Var split_heads(const Var& x, Index heads);
-/// The heads of each, read where they are; on a tape that shows parts, split.
+/// On a tape with `.show_parts` the heads get an axis of their own; otherwise they are read from the columns.
 Heads split_heads(const Projections& x, Index heads);
 
 /// [batch, heads, time, dim] -> [batch, time, heads · dim], or without batch where `rank` is 2.

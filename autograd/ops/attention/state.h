@@ -1,5 +1,6 @@
 /// Internal: the attributes of one attention as its ops hold them.
 #pragma once
+#include "../dropout.h"
 #include "attention.h"
 
 namespace tapegrad {
@@ -10,6 +11,9 @@ struct AttentionState {
   MaskView mask;
   double dropout = 0;   ///< 0 unless it is active
   RandomKey draw = {};  ///< of the dropout, where it is active
+
+  /// dropout(x) by this draw; x where dropout is not active.
+  Var drop(const Var& x) const { return dropout > 0 ? dropout_with(x, dropout, draw) : x; }
 };
 
 /// The state that `options` give an attention whose heads are `dim` wide. Takes one draw of the tape where

@@ -28,7 +28,7 @@ struct AddLayerNorm final : Typed<AddLayerNorm, Fused> {
   const char* name() const override { return "add_layer_norm"; }
   Formula formula() const override {
     return "y = sh w + b, sh = (s - mean(s)) / sqrt(var(s) + eps), s = x + dropout(f);  dx = ds + (g - "
-           "mean(g) - sh mean(g sh)) / sqrt(var(s) + eps), g = dy w, df = dx where f was kept";
+           "mean(g) - sh mean(g sh)) / sqrt(var(s) + eps), g = dy w, df = dx [u >= p] / (1 - p)";
   }
   void attributes(Attributes& a) const override { put(a, "eps", eps), put(a, "p", p); }
   std::span<const Part> parts() const override { return {&layer, layer.path != nullptr ? 1U : 0U}; }

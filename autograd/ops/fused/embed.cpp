@@ -19,7 +19,7 @@ struct Embed final : Typed<Embed, Fused> {
   TensorView ids;
   EmbedOptions options;
   std::optional<Index> padding_idx;
-  Part layers[2];  // the table, inside of the op; and the positions, whose result is the op's
+  Part layers[2];  // the result of the table is inside the op; the result of the positions is result 0
   Embed(const TensorView& kept, const EmbeddingPart& table, const PositionsPart& positions,
         const EmbedOptions& o)
       : ids(kept), options(o), padding_idx(table.padding_idx), layers{{table.path}, {positions.path, 0}} {}
@@ -77,11 +77,14 @@ Var add_positions(const Var& x, const Operand& table, Index first) {
   expects(x.rank() >= 2 && x.shape()[-1] == width, "positions: x must be [.., time, {}], got {}", width,
           x.shape());
   check_positions(table.shape(), first, time);
-  return x + slice(x.tape()[table], 0, first, time);  // [time, width], repeated over what stands before
+  return x + slice(x.tape()[table], 0, first, time);  // [time, width], repeated over the leading axes of x
 }
 
 Var embed(Tape& tape, const Tensor& ids, const EmbeddingPart& table, const PositionsPart& positions,
           const EmbedOptions& options) {
+  expects((table.path == nullptr) == (positions.path == nullptr),
+          "embed: only the {} have a layer's path; give both parts a path, or neither",
+          table.path != nullptr ? "embeddings" : "positions");
   return tape.with_rollback([&] {
     const Var weight = record_layer(tape, table.path, [&] {
       check_embedding(table.table.shape(), ids, table.padding_idx);
@@ -89,7 +92,7 @@ Var embed(Tape& tape, const Tensor& ids, const EmbeddingPart& table, const Posit
     });
     const Var rows = record_layer(tape, positions.path, [&] {
       expects(ids.rank() >= 1, "positions: ids must be [.., time], got {}", ids.shape());
-      if (positions.table.shape().rank() == 2)  // else the op says so
+      if (positions.table.shape().rank() == 2)  // else Embed::shape throws
         check_positions(positions.table.shape(), options.first, ids.shape()[-1]);
       return tape[positions.table];
     });

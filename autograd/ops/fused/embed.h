@@ -30,14 +30,14 @@ struct EmbedOptions {
 ///
 ///   E [rows, width], P [length, width], ids [..., time] -> [..., time, width]
 ///
-/// Row padding_idx of dE gets nothing. The bits are those of the three ops. Throws as `embedding` does for
-/// ids, and when the shapes do not fit or first + time exceeds length.
+/// The parts have a path each, or none. Row padding_idx of dE gets nothing. The bits are those of the three
+/// ops. Throws as `embedding` does for ids, and when the shapes do not fit or first + time exceeds length.
 Var embed(Tape& tape, const Tensor& ids, const EmbeddingPart& table, const PositionsPart& positions,
           const EmbedOptions& options = {});
 
-/// x + P[first .. first + time], repeated over what stands before.   x [.., time, width], P [length, width]
-/// ->
-/// [.., time, width]. Throws when the widths differ or first + time exceeds length.
+/// y = x + P[first .. first + time], repeated over the leading axes of x.
+///   x [.., time, width], P [length, width] -> [.., time, width]
+/// Throws when the widths differ or first + time exceeds length.
 Var add_positions(const Var& x, const Operand& table, Index first = 0);
 
 }  // namespace tapegrad

@@ -73,6 +73,10 @@ BOOST_AUTO_TEST_CASE(errors) {
                         says("positions: 5 time steps, but the table was made for at most 4"));
   BOOST_CHECK_EXCEPTION(embed(tape, Tensor::ids({0}, Shape{}), {weight}, {positions}), Error,
                         says("positions: ids must be [.., time], got []"));
+  const std::string path = "table";
+  BOOST_CHECK_EXCEPTION(
+      embed(tape, ids, {weight, {}, &path}, {positions}), Error,
+      says("embed: only the embeddings have a layer's path; give both parts a path, or neither"));
   BOOST_TEST(embed(tape, ids, {weight}, {positions}, {.first = 1}).size() == 6);
 }
 
