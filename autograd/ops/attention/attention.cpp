@@ -46,16 +46,14 @@ void check_operands(const PackedHeads* packed, const Shape& q, const Shape& k, c
 struct Extents {
   Index batch = 1, heads = 1, query, key, dim, value_dim;
 
-  Extents(const PackedHeads* packed, const Columns& q, const Columns& k, const Columns& v, Views in)
-      : packed_(packed != nullptr), rank_(in[q.input].shape.rank()) {
-    const Shape& queries = in[q.input].shape;
+  /// `queries` is the shape of what query is columns of; `width` and `value_width` are those of all heads.
+  Extents(const PackedHeads* packed, const Shape& queries, Index keys, Index width, Index value_width)
+      : query(queries[-2]), key(keys), packed_(packed != nullptr), rank_(queries.rank()) {
     if (packed_) heads = packed->heads;
     if (rank_ == 4) heads = queries[1];
     if (rank_ > 2) batch = queries[0];
-    query = queries[-2];
-    key = in[k.input].shape[-2];
-    dim = packed_ ? q.width / heads : q.width;
-    value_dim = packed_ ? v.width / heads : v.width;
+    dim = packed_ ? width / heads : width;
+    value_dim = packed_ ? value_width / heads : value_width;
   }
 
   Shape scores() const { return {batch, heads, query, key}; }
@@ -162,16 +160,17 @@ struct Attention final : Typed<Attention, Fused> {
   VarList define(std::span<const Var> in) const override {
     const auto value_of = [&](const Columns& c) { return ColumnView(in[c.input], c.begin, c.width).value(); };
     const Var q = value_of(query), k = value_of(key), v = value_of(value);
-    const Extents e(layout, q.shape(), k.shape(), v.shape());
-    const bool packed = std::holds_alternative<PackedHeads>(layout);
+    check_operands(packed(), q.shape(), k.shape(), v.shape());
+    const Extents e(packed(), q.shape(), k.shape()[-2], query.width, value.width);
+    const bool has_heads = packed() == nullptr;
     const auto heads_first = [&](const Var& x, Index time, Index dim) {  // -> [batch, heads, time, dim]
-      if (!packed) return x.rank() == 4 ? x : reshape(x, {e.batch, e.heads, time, dim});
+      if (has_heads) return x.rank() == 4 ? x : reshape(x, {e.batch, e.heads, time, dim});
       return permute(reshape(x, {e.batch, time, e.heads, dim}), {0, 2, 1, 3});
     };
     const AttentionSteps steps =
         attention_equation(heads_first(q, e.query, e.dim), heads_first(k, e.key, e.dim),
                            heads_first(v, e.key, e.value_dim), bias ? in.back() : Var(), state);
-    const Var merged = packed ? permute(steps.context, {0, 2, 1, 3}) : steps.context;
+    const Var merged = has_heads ? steps.context : permute(steps.context, {0, 2, 1, 3});
     VarList results{merged.shape() == e.context() ? merged : reshape(merged, e.context())};
     if (weights) results.push_back(steps.weights);
     if (scores) results.push_back(steps.scores);
@@ -180,7 +179,9 @@ struct Attention final : Typed<Attention, Fused> {
 
  private:
   const PackedHeads* packed() const { return std::get_if<PackedHeads>(&layout); }
-  Extents extents(Views in) const { return {packed(), query, key, value, in}; }
+  Extents extents(Views in) const {
+    return {packed(), in[query.input].shape, in[key.input].shape[-2], query.width, value.width};
+  }
 
   static Shape shape_of(const Columns& c, Views in) {
     const Shape& of = in[c.input].shape;
