@@ -279,8 +279,9 @@ BOOST_AUTO_TEST_CASE(arithmetic_of_a_var_with_a_parameter) {
   check_values(g[x], {2, 3}, {2, 4, 5, 2, 4, 5});
   const auto names = nodes([&] { x* w; });
   BOOST_TEST(names == std::vector<std::string>{"mul"}, boost::test_tools::per_element());
-  BOOST_TEST(error_of([&] { w* w; }) ==
-             "mul: no operand is a Var, so there is no tape to record on; tape[parameter] is one");
+  BOOST_TEST(
+      error_of([&] { w* w; }) ==
+      "mul: no operand is a Var, so the tape is unknown; pass tape[parameter] in place of a Parameter");
   BOOST_TEST(error_of([&] { x* Parameter(); }) == "mul: an empty Var; it was never recorded on a tape");
 }
 
