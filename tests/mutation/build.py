@@ -38,12 +38,16 @@ def blamed(output, tree, texts):
         at = file.find("/autograd/")
         name = file[at + 1:] if at >= 0 else file
         text = lines.get(name, [])
-        found = ON.search(text[int(line) - 1]) if 0 < int(line) <= len(text) else None
+        # A second return of another type is blamed on the statement that stands below its mutant.
+        rows = text[max(0, int(line) - (3 if deduction else 1)):int(line)]
+        found = next((ON.search(row) for row in reversed(rows) if ON.search(row)), None)
         return int(found[1]) if found else None
 
+    deduction = False
     context = []  # where the templates around an error were instantiated; stands before it
     for row in output.split("\n"):
         if ": error:" in row:
+            deduction = "inconsistent deduction" in row
             for place in [row] + context[::-1]:
                 found = PLACE.match(place.strip().removeprefix("from "))
                 number = mutant_at(found[1], found[2]) if found else None
