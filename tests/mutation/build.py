@@ -2,6 +2,7 @@
 import hashlib
 import os
 import pathlib
+import posixpath
 import re
 import shutil
 import subprocess
@@ -36,7 +37,7 @@ def blamed(output, tree, texts):
 
     def mutant_at(file, line):
         at = file.find("/autograd/")
-        name = file[at + 1:] if at >= 0 else file
+        name = posixpath.normpath(file[at + 1:] if at >= 0 else file)
         text = lines.get(name, [])
         # A second return of another type is blamed on the statement that stands below its mutant.
         rows = text[max(0, int(line) - (3 if deduction else 1)):int(line)]

@@ -60,7 +60,7 @@ struct AddLayerNorm final : Typed<AddLayerNorm, Fused> {
     kernels::add_layer_norm_backward<T>(
         kernel_args<T>(g.args.inputs, g.args.outputs),
         {g.dy(), g.dy(1), g.dx(), g.dx(1), g.uninitialized(), g.uninitialized(1),
-         given<T>(g.args.dinputs, weight), given<T>(g.args.dinputs, bias)});
+         data_or_null<T>(g.args.dinputs, weight), data_or_null<T>(g.args.dinputs, bias)});
   }
 
   VarList define(std::span<const Var> in) const override {
@@ -73,7 +73,7 @@ struct AddLayerNorm final : Typed<AddLayerNorm, Fused> {
 
  private:
   template <class T, class AnyViews>
-  static T* given(const AnyViews& views, std::size_t at) {
+  static T* data_or_null(const AnyViews& views, std::size_t at) {
     return at > 0 ? views[at].template data<T>() : nullptr;
   }
 
@@ -86,8 +86,8 @@ struct AddLayerNorm final : Typed<AddLayerNorm, Fused> {
             in[1].data<T>(),
             p,
             key,
-            given<T>(in, weight),
-            given<T>(in, bias),
+            data_or_null<T>(in, weight),
+            data_or_null<T>(in, bias),
             static_cast<T>(eps),
             out[1].data<T>(),
             out[0].data<T>(),
