@@ -41,11 +41,11 @@ class Tape {
   /// The Var of an operand: itself, the leaf of its parameter, or an empty Var.
   Var operator[](const Operand& operand);
 
-  /// Runs `op` and records it; returns its visible results. Call it through `apply` below. This is the only
-  /// place that decides between the kernel of a fused op and its parts (see Expand).
+  /// Runs `op` and records it; returns its visible results. Call it through `apply_all` (record.h).
+  /// Here and in `record_one`, `expands` decides between the kernel of a fused op and its parts.
   template <class O>
   VarList record(const O& op, std::span<const Operand> inputs);
-  /// Runs `op` and returns its first result alone.
+  /// Runs `op` and returns its first result alone. Call it through `apply` (record.h).
   template <class O>
   Var record_one(const O& op, std::span<const Operand> inputs);
 

@@ -1,4 +1,4 @@
-/// Dropout with counted random numbers.
+/// Dropout with counter-based random numbers.
 #pragma once
 #include "../tape.h"
 

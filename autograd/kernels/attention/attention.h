@@ -10,9 +10,8 @@
 namespace tapegrad::kernels {
 
 /// Strides of an operand [batch, heads, time, dim]: batch b, head h, row t begins at data + b * batch + h *
-/// head + t
-/// * row; the elements of one head are contiguous. Packed projections [batch, time, 3 * d_model] need no
-/// transposition: {time * 3 * d_model, head_dim, 3 * d_model}.
+/// head + t * row; the elements of one head are contiguous. Packed projections [batch, time, 3 * d_model]
+/// need no transposition: {time * 3 * d_model, head_dim, 3 * d_model}.
 struct HeadStrides {
   Index batch = 0;
   Index head = 0;
